@@ -1,0 +1,1 @@
+"""Measures what is claimed. Nothing imports it."""

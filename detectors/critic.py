@@ -1,0 +1,132 @@
+"""The second opinion: a small ResNet that looks at one part's crop and says how malformed it is.
+
+``critic_crop`` cuts the crop for training and for judging alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from detectors.detections import Image
+from detectors.protocols import ModelLoadError
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class CriticConfig:
+    """What is stored beside the weights.
+
+    Attributes:
+        input_px: side of the square that the network sees.
+        context: side of the square cut from the image, as a multiple of the box's longer side.
+        threshold: probability from which a crop counts as malformed.
+    """
+
+    input_px: int = 96
+    context: float = 1.25
+    threshold: float = 0.5
+
+
+class CriticNet(ResNet):  # type: ignore[misc]  # torchvision's types cannot be read in strict mode
+    """ResNet with one basic block per stage and one output, the logit of "malformed"."""
+
+    def __init__(self) -> None:
+        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=1)
+
+
+def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 96, context: float = 1.25) -> Image:
+    """A square around a box, edge pixels repeated beyond the image, scaled to the network's size.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        xyxy: the part's box, four numbers, in pixels.
+        input_px: side of the result.
+        context: side of the square as a multiple of the box's longer side.
+
+    Returns:
+        uint8 RGB (input_px, input_px, 3).
+    """
+    x1, y1, x2, y2 = (float(value) for value in np.asarray(xyxy, np.float64).reshape(4))
+    side = max(1, round(max(x2 - x1, y2 - y1) * context))
+    left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
+    height, width = image.shape[:2]
+    inner_x1, inner_y1 = (int(np.clip(v, 0, n - 1)) for v, n in ((left, width), (top, height)))
+    inner_x2 = max(inner_x1 + 1, min(left + side, width))
+    inner_y2 = max(inner_y1 + 1, min(top + side, height))
+    square = cv2.copyMakeBorder(
+        image[inner_y1:inner_y2, inner_x1:inner_x2],
+        max(0, inner_y1 - top),
+        max(0, top + side - inner_y2),
+        max(0, inner_x1 - left),
+        max(0, left + side - inner_x2),
+        cv2.BORDER_REPLICATE,
+    )
+    way = cv2.INTER_AREA if side > input_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (input_px, input_px), interpolation=way), np.uint8)
+
+
+def to_input(crops: Sequence[Image]) -> torch.Tensor:
+    """Crops of one size to the network's input: float32 (N, 3, H, W) in [-1, 1]."""
+    stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+    return stacked / 127.5 - 1.0
+
+
+class CropCritic:
+    """A ``Critic`` around one trained ``CriticNet``."""
+
+    def __init__(self, net: CriticNet, config: CriticConfig, model_id: str, device: str = "cpu") -> None:
+        self._net = net.eval().requires_grad_(False).to(device)
+        self._device = device
+        self.config = config
+        self.model_id = model_id
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> CropCritic:
+        """Loads ``config.json`` and ``model.safetensors`` (any float type; run as float32).
+
+        Raises:
+            ModelLoadError: if one of them is missing or does not fit.
+        """
+        weights = folder / WEIGHTS_FILE
+        try:
+            config = CriticConfig(**json.loads((folder / CONFIG_FILE).read_text("utf-8")))
+            state = {
+                name: tensor.float() if tensor.is_floating_point() else tensor
+                for name, tensor in load_file(weights).items()
+            }
+            net = CriticNet()
+            net.load_state_dict(state)
+        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise ModelLoadError(f"no usable critic in {folder}: {error}") from error
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+        return cls(net, config, f"{folder.resolve().name}@{digest}", device)
+
+    @property
+    def threshold(self) -> float:
+        """From this probability on, a crop counts as malformed."""
+        return self.config.threshold
+
+    def crop(self, image: Image, xyxy: ArrayLike) -> Image:
+        """The crop of one part as this critic was trained to see it (see ``critic_crop``)."""
+        return critic_crop(image, xyxy, self.config.input_px, self.config.context)
+
+    @torch.inference_mode()
+    def malformed(self, crops: Sequence[Image]) -> list[float]:
+        """Probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
+        if not crops:
+            return []
+        logits: torch.Tensor = self._net(to_input(crops).to(self._device))
+        return [float(p) for p in torch.sigmoid(logits[:, 0]).cpu()]

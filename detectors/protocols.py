@@ -1,0 +1,71 @@
+"""What the service asks of anything that finds or judges defects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from detectors.detections import Box, Detections, Image
+
+CLASS_NAMES = ("hand", "malformed_hand", "limb", "malformed_limb", "person", "horse")
+"""The bundled detector's classes; another detector may name others."""
+MALFORMED_PREFIX = "malformed_"
+
+
+def is_malformed(class_name: str) -> bool:
+    """Whether a class stands for a defect."""
+    return class_name.startswith(MALFORMED_PREFIX)
+
+
+def part_of(class_name: str) -> str:
+    """The body part a class speaks of: ``malformed_hand`` and ``hand`` are both ``hand``."""
+    return class_name.removeprefix(MALFORMED_PREFIX)
+
+
+class ModelLoadError(Exception):
+    """A detector or critic cannot be loaded: missing, broken or of another kind."""
+
+
+class Detector(Protocol):
+    """Finds parts and defects, several images at a time."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash, for the report."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class name by ``class_id``."""
+        ...
+
+    @property
+    def default_conf(self) -> Mapping[str, float]:
+        """Least score at which each class counts, for all of ``class_names``; in (0, 1)."""
+        ...
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        """One record per image, boxes in that image's pixels, all with ``conf`` or more."""
+        ...
+
+
+class Critic(Protocol):
+    """A second opinion on crops, by another model than the detector."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash, for the report."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """From this probability on, a crop counts as malformed; in (0, 1)."""
+        ...
+
+    def crop(self, image: Image, xyxy: Box) -> Image:
+        """The crop of one part as this critic was trained to see it."""
+        ...
+
+    def malformed(self, crops: Sequence[Image]) -> list[float]:
+        """Probability in [0, 1] that each crop shows a malformed part."""
+        ...

@@ -1,0 +1,185 @@
+"""Detection by an ultralytics model: the only file that imports ultralytics.
+
+Every picture is scaled so that its longer side is ``imgsz`` and padded to a square, each by itself, so that
+a picture's boxes do not depend on what else is in the batch. The bundled model was trained on pictures of
+``imgsz`` pixels in which a hand may fill the frame; in a large photograph a small hand is therefore seen
+small. Large pictures are first reduced by area averaging: bilinear sampling, which ultralytics uses for its
+own scaling, would turn a 16-megapixel photograph into aliasing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from detectors import boxes
+from detectors.detections import Detections, Image
+from detectors.protocols import ModelLoadError
+
+DEFAULTS_FILE = "defaults.json"
+BATCH_IMAGES = 16
+LEAST_CONF = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class YoloDefaults:
+    """How a model likes to be run; these values are for a model that comes without a ``defaults.json``.
+
+    Attributes:
+        imgsz: side in pixels of the square that the network sees.
+        conf: least score by class name; ``other_conf`` for a class that is not named.
+        iou: overlap from which two boxes of one class are one (models with NMS only).
+    """
+
+    imgsz: int = 640
+    conf: Mapping[str, float] = field(default_factory=dict)
+    iou: float = 0.6
+    other_conf: float = 0.35
+
+
+def read_defaults(folder: Path) -> YoloDefaults:
+    """The defaults stored beside a model.
+
+    Raises:
+        ModelLoadError: if the file is there and cannot be understood.
+    """
+    path = folder / DEFAULTS_FILE
+    if not path.is_file():
+        return YoloDefaults()
+    try:
+        return YoloDefaults(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelLoadError(f"{path} cannot be read: {error}") from error
+
+
+class YoloDetector:
+    """A ``Detector`` around one ultralytics detection model. Safe to call from several threads."""
+
+    def __init__(self, model: Any, model_id: str, defaults: YoloDefaults, device: str = "cpu") -> None:
+        self._model = model
+        self._defaults = defaults
+        self._device = device
+        self._lock = Lock()
+        self.model_id = model_id
+        self.class_names = tuple(str(model.names[i]) for i in range(len(model.names)))
+        self.default_conf: Mapping[str, float] = {
+            name: defaults.conf.get(name, defaults.other_conf) for name in self.class_names
+        }
+
+    @property
+    def imgsz(self) -> int:
+        """Side in pixels of the square that the network sees."""
+        return self._defaults.imgsz
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> YoloDetector:
+        """Loads a ``.pt`` file and the ``defaults.json`` beside it, and runs it once.
+
+        Args:
+            path: the file; only weights are unpickled, never code.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+        Raises:
+            ModelLoadError: if there is no such file, or it is no detection model.
+        """
+        if not path.is_file():
+            raise ModelLoadError(f"no detector at {path}")
+        defaults = read_defaults(path.parent)
+        model_id = f"{path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        with _threads_kept():
+            yolo_class = _import_yolo()
+            try:
+                model = yolo_class(str(path), task="detect", verbose=False)
+                detector = cls(model, model_id, defaults, device)
+                detector.detect([np.zeros((8, 8, 3), np.uint8)], 0.5)
+            except Exception as error:  # ultralytics raises whatever its parts raise
+                raise ModelLoadError(f"{path} is no usable detection model: {error}") from error
+        return detector
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        """Finds parts and defects.
+
+        Args:
+            images: uint8 RGB (H, W, 3), of any and of different sizes.
+            conf: least score, in [0, 1].
+
+        Returns:
+            One record per image, in its own pixels, most confident first.
+        """
+        found: list[Detections] = []
+        for start in range(0, len(images), BATCH_IMAGES):
+            batch = images[start : start + BATCH_IMAGES]
+            results = self._predict([self._prepare(image) for image in batch], max(conf, LEAST_CONF))
+            found += [_to_detections(r, image) for r, image in zip(results, batch, strict=True)]
+        return found
+
+    def _prepare(self, image: Image) -> Image:
+        """BGR as ultralytics takes arrays, no larger than the network's own square."""
+        height, width = image.shape[:2]
+        scale = self.imgsz / max(height, width)
+        if scale < 1:
+            size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+            image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.ascontiguousarray(image[..., ::-1])
+
+    def _predict(self, images_bgr: list[Image], conf: float) -> Any:
+        with self._lock:
+            return self._model.predict(
+                images_bgr,
+                conf=conf,
+                iou=self._defaults.iou,
+                imgsz=self.imgsz,
+                rect=False,
+                device=self._device,
+                verbose=False,
+                save=False,
+            )
+
+
+def _to_detections(result: Any, image: Image) -> Detections:
+    """Ultralytics' result, scaled from the reduced picture back to ``image``'s pixels."""
+    rows = result.boxes
+    seen_h, seen_w = result.orig_shape
+    height, width = image.shape[:2]
+    ratio = np.array([width / seen_w, height / seen_h] * 2)
+    xyxy = boxes.clip(rows.xyxy.cpu().numpy() * ratio, (height, width))
+    conf = np.clip(rows.conf.cpu().numpy(), 0.0, 1.0)
+    return Detections.of(xyxy, conf, rows.cls.cpu().numpy()).by_confidence()
+
+
+def _import_yolo() -> Any:
+    """Ultralytics' model class, imported with its telemetry, downloads and self-installation off."""
+    had_omp = "OMP_NUM_THREADS" in os.environ
+    for name, value in {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_VERBOSE": "false",
+        "ULTRALYTICS_SAFE_LOAD": "true",
+    }.items():
+        os.environ.setdefault(name, value)
+    from ultralytics import YOLO
+
+    if not had_omp:  # the import sets it to 1, which every process started from here would inherit
+        os.environ.pop("OMP_NUM_THREADS", None)
+    return YOLO
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Keeps torch's thread count: ultralytics sets its own when it first chooses a device."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

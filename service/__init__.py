@@ -1,0 +1,1 @@
+"""The service: generate, look, repair in place, look again."""

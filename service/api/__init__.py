@@ -1,0 +1,1 @@
+"""The HTTP edge: bytes and JSON in, the engine's records out again as JSON and PNG."""

@@ -1,0 +1,153 @@
+"""The engine's reports as answers: pictures into the store, facts into JSON or into headers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from fastapi.encoders import jsonable_encoder
+
+from detectors.detections import Detections, Image
+from service.api.schemas import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
+from service.api.uploads import Upload
+from service.report import ModelCard, RepairReport
+from service.store.images import ImageStore
+from service.store.png import Alpha, encode_image, encode_mask
+
+MAX_HEADER_BYTES = 4096
+"""Many servers and clients take 8 KiB for all headers together."""
+
+Url = Callable[[str], str]
+"""The address of a stored picture, by its sha256."""
+
+
+def answer(
+    request_id: str,
+    reports: Sequence[RepairReport],
+    store: ImageStore,
+    url: Url,
+    upload: Upload | None = None,
+) -> Answer:
+    """Stores the pictures of these reports and tells of them.
+
+    Raises:
+        OSError: if a picture cannot be stored.
+    """
+    return facts_of(request_id, reports, [_image(report, store, url, upload) for report in reports])
+
+
+def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[ImageAnswer]) -> Answer:
+    """One answer for all pictures of a request; seconds are added up by phase."""
+    timings: Counter[str] = Counter()
+    for report in reports:
+        timings.update(dict(report.timings_s))
+    return Answer(
+        id=request_id,
+        images=list(images),
+        models=dict(reports[0].models),
+        timings_s={phase: round(seconds, 3) for phase, seconds in timings.items()},
+    )
+
+
+def headers(facts: Answer) -> dict[str, str]:
+    """The facts of an answer's first picture as headers, for those who asked for its bytes."""
+    first = facts.images[0]
+    return {
+        "X-Anatomend-Id": facts.id,
+        "X-Anatomend-Url": first.url,
+        "X-Anatomend-Sha256": first.sha256,
+        "X-Anatomend-Original-Url": first.original_url or "",
+        "X-Anatomend-Width": str(first.width),
+        "X-Anatomend-Height": str(first.height),
+        "X-Anatomend-Seed": str(first.seed),
+        "X-Anatomend-Outcome": first.outcome.value,
+        "X-Anatomend-Regions": _regions_header(first.regions),
+        "X-Anatomend-Models": json.dumps(facts.models),
+        "X-Anatomend-Timings-S": json.dumps(facts.timings_s),
+    }
+
+
+def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[DetectionAnswer]:
+    """What the detector saw, most confident first."""
+    ordered = seen.by_confidence()
+    return [
+        DetectionAnswer(
+            class_name=class_names[class_id], xyxy=tuple(round(float(x), 2) for x in box), conf=float(conf)
+        )
+        for box, conf, class_id in zip(ordered.xyxy, ordered.conf, ordered.class_id, strict=True)
+    ]
+
+
+def model_facts(card: ModelCard) -> dict[str, Any]:
+    """What is told about one model in use, ready for JSON."""
+    facts = jsonable_encoder(dataclasses.asdict(card))
+    assert isinstance(facts, dict)
+    return facts
+
+
+def picture_png(report: RepairReport, upload: Upload | None = None) -> bytes:
+    """The PNG bytes of a report's picture; an uploaded PNG that stayed as it was comes back byte for byte."""
+    if upload is None:
+        return encode_image(report.image)
+    if report.image is report.original or np.array_equal(report.image, upload.image):
+        return original_png(report, upload)
+    return encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
+
+
+def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
+    """The PNG bytes of the picture before any repair."""
+    if upload is None:
+        return encode_image(report.original)
+    return upload.png or encode_image(upload.image, upload.alpha)
+
+
+def image_answer(
+    report: RepairReport, url: str, sha256: str, original_url: str | None, mask_urls: Sequence[str | None]
+) -> ImageAnswer:
+    """The facts of one report, with where its pictures are."""
+    height, width = report.image.shape[:2]
+    return ImageAnswer(
+        url=url,
+        sha256=sha256,
+        original_url=original_url,
+        width=width,
+        height=height,
+        seed=report.seed,
+        outcome=report.outcome,
+        regions=[
+            RegionAnswer.of(outcome, mask_url)
+            for outcome, mask_url in zip(report.regions, mask_urls, strict=True)
+        ],
+    )
+
+
+def _image(report: RepairReport, store: ImageStore, url: Url, upload: Upload | None) -> ImageAnswer:
+    original = store.put(original_png(report, upload))
+    final = original if report.image is report.original else store.put(picture_png(report, upload))
+    masks = [store.put(encode_mask(outcome.region.composite_mask)) for outcome in report.regions]
+    return image_answer(report, url(final), final, url(original), [url(mask) for mask in masks])
+
+
+def _with_hidden_colours(image: Image, upload: Upload) -> Image:
+    """The picture with its old colours under full transparency: other programs may bring them to light."""
+    alpha: Alpha | None = upload.alpha
+    if alpha is None:
+        return image
+    return np.where((alpha == 0)[..., None], upload.image, image)
+
+
+def _regions_header(regions: Sequence[RegionAnswer]) -> str:
+    """As JSON; where that is too long without the attempts, and at last only the first regions."""
+    entries = [region.model_dump(mode="json") for region in regions]
+    text = json.dumps(entries, separators=(",", ":"))
+    if len(text) > MAX_HEADER_BYTES:
+        entries = [{**entry, "attempts": len(entry["attempts"])} for entry in entries]
+        text = json.dumps(entries, separators=(",", ":"))
+    while len(text) > MAX_HEADER_BYTES:
+        entries.pop()
+        text = json.dumps(entries, separators=(",", ":"))
+    return text

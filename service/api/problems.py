@@ -1,0 +1,144 @@
+"""Everything that goes wrong, as application/problem+json (RFC 9457), from one table."""
+
+from __future__ import annotations
+
+import http
+import json
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.api.refusals import Refused, refuse_request
+from service.api.uploads import too_many_bytes
+from service.errors import (
+    AnatomendError,
+    InvalidImage,
+    InvalidRequest,
+    InvalidSettings,
+    ModelUnavailable,
+    NotFound,
+    NotReady,
+    TooLarge,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+_log = logging.getLogger(__name__)
+
+_STATUS_BY_CODE = {"unsupported_type": 415, "unsupported_media_type": 415, "invalid_json": 400}
+_STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
+    (InvalidImage, 422),
+    (InvalidRequest, 422),
+    (TooLarge, 413),
+    (NotFound, 404),
+    (NotReady, 503),
+    (ModelUnavailable, 503),
+    (InvalidSettings, 500),
+    (AnatomendError, 500),
+)
+_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_many_bytes"}
+
+
+class BodyTooLarge(HTTPException):
+    """More was sent than is read.
+
+    An HTTPException, since FastAPI takes any other one that it meets while reading for an unreadable body.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        refusal = too_many_bytes(max_bytes)
+        super().__init__(413, refusal.detail, {"Connection": "close"})
+        self.allowed = refusal.allowed
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    request_id: str,
+    allowed: object = None,
+    errors: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One problem as a response; ``allowed`` and ``errors`` are left out where there is nothing to say."""
+    body: dict[str, object] = {
+        "type": f"urn:anatomend:problem:{code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "instance": f"urn:anatomend:request:{request_id}",
+        "id": request_id,
+    }
+    if allowed is not None:
+        body["allowed"] = allowed
+    if errors is not None:
+        body["errors"] = errors
+    # ASCII escapes, so that a lone surrogate in a parameter's name can be named in the answer.
+    return Response(json.dumps(body).encode(), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def request_id_of(request: Request) -> str:
+    """The id that the outermost middleware gave this request."""
+    return str(request.state.request_id)
+
+
+def install(app: FastAPI) -> None:
+    """Makes the application answer every expected error as a problem; the unexpected ones are the guard's."""
+    app.add_exception_handler(AnatomendError, _on_refusal)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+
+
+def from_error(error: AnatomendError, request_id: str) -> Response:
+    """The problem that stands for one of the project's own exceptions."""
+    by_class = next(status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind))
+    status = _STATUS_BY_CODE.get(error.code, by_class)
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request %s: %s: %s", request_id, error.code, error.detail)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, NotReady) else None
+    return problem(
+        status,
+        error.code,
+        error.detail,
+        request_id=request_id,
+        allowed=error.allowed,
+        errors=error.errors if isinstance(error, Refused) else None,
+        headers=headers,
+    )
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AnatomendError)
+    return from_error(error, request_id_of(request))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODE_BY_STATUS.get(error.status_code, "invalid_request")
+    allowed: object = None
+    if isinstance(error, BodyTooLarge):
+        allowed = error.allowed
+    elif error.status_code == http.HTTPStatus.NOT_FOUND:
+        allowed = sorted(request.app.openapi()["paths"])
+    elif error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = sorted((error.headers or {}).get("Allow", "").replace(" ", "").split(","))
+    return problem(
+        error.status_code,
+        code,
+        error.detail,
+        request_id=request_id_of(request),
+        allowed=allowed,
+        headers=error.headers,
+    )
+
+
+async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return from_error(refuse_request(request, error.errors()), request_id_of(request))

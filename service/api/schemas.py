@@ -1,0 +1,283 @@
+"""The shapes of requests and answers. The only place with pydantic models besides the settings.
+
+The limits are the engine's own, so that ``/docs`` tells them and a refusal can list them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+)
+
+from service.api.refusals import refuse
+from service.report import GenerateRequest, Outcome, Policy, RegionOutcome, RepairParams, Verdict
+from service.validation import (
+    MAX_FEATHER_PX,
+    MAX_GUIDANCE,
+    MAX_IMAGES,
+    MAX_PROMPT_CHARS,
+    MAX_REGIONS,
+    MAX_SEED,
+    MAX_SEEDS_PER_ATTEMPT,
+    MAX_STEPS,
+    MAX_STRENGTHS,
+    SIZE_STEP_PX,
+)
+
+_DEFAULT = RepairParams()
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS)]
+OptionalPrompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT_CHARS)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Side = Annotated[int, Field(ge=SIZE_STEP_PX, multiple_of=SIZE_STEP_PX)]
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Strength = Annotated[float, Field(gt=0, le=1)]
+Conf = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Body(BaseModel):
+    """What comes in: an unknown name is an error, and so is a number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RepairBody(_Body):
+    """How to repair."""
+
+    conf: Conf | None = Field(None, description="Least score of a defect; the model's own if left out.")
+    classes: list[ClassName] = Field(
+        [], max_length=64, description="Class names to repair; all malformed ones if empty."
+    )
+    max_regions: int = Field(
+        _DEFAULT.max_regions, ge=1, le=MAX_REGIONS, description="At most so many regions, strongest first."
+    )
+    strengths: list[Strength] = Field(
+        list(_DEFAULT.strengths),
+        min_length=1,
+        max_length=MAX_STRENGTHS,
+        description="The ladder, tried in order.",
+    )
+    seeds_per_attempt: int = Field(
+        _DEFAULT.seeds_per_attempt,
+        ge=1,
+        le=MAX_SEEDS_PER_ATTEMPT,
+        description="Candidates redrawn at once on each rung.",
+    )
+    grow: float = Field(
+        _DEFAULT.grow, ge=0, le=1, description="How far a box is grown, as a share of its diagonal."
+    )
+    feather_px: int = Field(
+        _DEFAULT.feather_px, ge=0, le=MAX_FEATHER_PX, description="Width of the mask's soft edge."
+    )
+    policy: Policy = Field(_DEFAULT.policy, description="Redraw what is malformed, or every part found.")
+
+    def to_params(self) -> RepairParams:
+        """The same, as the engine takes it."""
+        return RepairParams(
+            conf=self.conf,
+            classes=tuple(self.classes),
+            max_regions=self.max_regions,
+            strengths=tuple(self.strengths),
+            seeds_per_attempt=self.seeds_per_attempt,
+            grow=self.grow,
+            feather_px=self.feather_px,
+            policy=self.policy,
+        )
+
+
+class RepairUploadBody(RepairBody):
+    """How to repair an uploaded picture: the form field ``params``."""
+
+    prompt: OptionalPrompt = Field("", description="What the picture shows; it guides the redrawing.")
+    negative_prompt: OptionalPrompt = Field("", description="What it must not show.")
+    seed: Seed | None = Field(None, description="Chosen and told if left out.")
+
+
+class DetectBody(_Body):
+    """How to look."""
+
+    conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
+
+
+def _repair_kind(value: Any) -> str:
+    return "switch" if isinstance(value, bool) else "params"
+
+
+class GenerateBody(_Body):
+    """What to make."""
+
+    prompt: Prompt = Field(description="What the picture shall show.")
+    negative_prompt: OptionalPrompt = Field("", description="What it must not show.")
+    seed: Seed | None = Field(None, description="Chosen and told if left out.")
+    width: Side | None = Field(None, description="In pixels; the model's own if left out.")
+    height: Side | None = Field(None, description="In pixels; the model's own if left out.")
+    num_inference_steps: int | None = Field(
+        None, ge=1, le=MAX_STEPS, description="The model's own if left out."
+    )
+    guidance_scale: float | None = Field(
+        None, ge=0, le=MAX_GUIDANCE, description="The model's own if left out."
+    )
+    num_images: int = Field(1, ge=1, le=MAX_IMAGES)
+    repair: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[RepairBody, Tag("params")], Discriminator(_repair_kind)
+    ] = Field(True, description="Whether and how to repair what is malformed.")
+
+    def to_request(self) -> GenerateRequest:
+        """The same, as the engine takes it."""
+        return GenerateRequest(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            width=self.width,
+            height=self.height,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            num_images=self.num_images,
+            repair=self._repair_params(),
+        )
+
+    def _repair_params(self) -> RepairParams | None:
+        if isinstance(self.repair, RepairBody):
+            return self.repair.to_params()
+        return RepairParams() if self.repair else None
+
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+
+def validated(model: type[BodyT], values: Mapping[str, Any] | str | bytes, prefix: str = "") -> BodyT:
+    """Makes a body from named values or from JSON text.
+
+    Raises:
+        Refused: naming each parameter that is not acceptable; ``prefix`` says where they stood.
+    """
+    try:
+        if isinstance(values, (str, bytes)):
+            return model.model_validate_json(values)
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise refuse(model, error, prefix) from None
+
+
+class AttemptAnswer(BaseModel):
+    """One candidate and what the gate said of it."""
+
+    method: str
+    strength: float
+    seed: int
+    conf: float = Field(description="The worst malformed score in the region afterwards.")
+    seam: float = Field(description="Colour step across the mask's edge; about 1 is unchanged.")
+    verdict: Verdict
+
+
+class RegionAnswer(BaseModel):
+    """What became of one region."""
+
+    class_name: str
+    xyxy: tuple[int, int, int, int] = Field(description="Half-open, in pixels of the picture.")
+    conf_before: float
+    conf_after: float = Field(description="Of the pixels in the answer.")
+    accepted: bool
+    reason: str
+    mask_url: str | None = Field(description="Where the picture may differ; 0 = untouched.")
+    attempts: list[AttemptAnswer]
+
+    @classmethod
+    def of(cls, outcome: RegionOutcome, mask_url: str | None) -> RegionAnswer:
+        """The answer that tells of this outcome."""
+        return cls(
+            class_name=outcome.region.class_name,
+            xyxy=outcome.region.xyxy,
+            conf_before=outcome.region.conf,
+            conf_after=outcome.conf_after,
+            accepted=outcome.accepted,
+            reason=outcome.reason,
+            mask_url=mask_url,
+            attempts=[
+                AttemptAnswer(
+                    method=attempt.method,
+                    strength=attempt.strength,
+                    seed=attempt.seed,
+                    conf=attempt.conf,
+                    seam=attempt.seam,
+                    verdict=attempt.verdict,
+                )
+                for attempt in outcome.attempts
+            ],
+        )
+
+
+class ImageAnswer(BaseModel):
+    """One finished picture."""
+
+    url: str
+    sha256: str
+    original_url: str | None = Field(description="The picture before any repair.")
+    width: int
+    height: int
+    seed: int
+    outcome: Outcome
+    regions: list[RegionAnswer]
+
+
+class Answer(BaseModel):
+    """What /generate and /repair answer."""
+
+    id: str
+    images: list[ImageAnswer]
+    models: dict[str, str]
+    timings_s: dict[str, float]
+
+
+class DetectionAnswer(BaseModel):
+    """One thing that the detector saw."""
+
+    class_name: str
+    xyxy: tuple[float, float, float, float] = Field(description="Half-open, in pixels of the picture.")
+    conf: float
+
+
+class DetectAnswer(BaseModel):
+    """What /detect answers."""
+
+    id: str
+    width: int
+    height: int
+    detections: list[DetectionAnswer]
+    timings_s: dict[str, float]
+
+
+class ModelsAnswer(BaseModel):
+    """The models in use and what they can tell apart."""
+
+    models: list[dict[str, Any]]
+    class_names: list[str]
+
+
+class HealthAnswer(BaseModel):
+    """That the service is there."""
+
+    status: str
+
+
+class ProblemAnswer(BaseModel):
+    """What went wrong, after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="A stable name, in snake_case.")
+    instance: str
+    id: str = Field(description="The request's id, as the log names it.")
+    allowed: Any = Field(None, description="What would have been accepted.")
+    errors: list[dict[str, Any]] | None = Field(None, description="Every refused parameter.")

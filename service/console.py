@@ -1,0 +1,91 @@
+"""What the command line shows: facts on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from service.api.schemas import Answer, DetectionAnswer
+from service.errors import AnatomendError
+from service.report import Progress as ProgressCallback
+
+
+def print_error(error: AnatomendError) -> None:
+    """One line: what is wrong, and what would have been right."""
+    allowed = "" if error.allowed is None else f" (allowed: {_told(error.allowed)})"
+    line = f"anatomend: {error.detail}{allowed}"
+    Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(" ".join(line.split()))
+
+
+def print_json(facts: BaseModel | Mapping[str, Any]) -> None:
+    """The same JSON as the service answers."""
+    plain = facts.model_dump(mode="json") if isinstance(facts, BaseModel) else dict(facts)
+    Console(soft_wrap=True, markup=False, highlight=False).print(json.dumps(plain, indent=2))
+
+
+def print_answer(facts: Answer) -> None:
+    """A line for each picture and each region."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for image in facts.images:
+        console.print(f"{image.url}: {image.outcome.value}, {image.width}×{image.height}, seed {image.seed}")
+        for region in image.regions:
+            console.print(
+                f"  {region.class_name} at {', '.join(map(str, region.xyxy))}: "
+                f"{region.conf_before:.2f} to {region.conf_after:.2f}, {region.reason}"
+            )
+
+
+def print_detections(seen: Sequence[DetectionAnswer]) -> None:
+    """A table of what was seen."""
+    table = Table("class", "score", "x1", "y1", "x2", "y2")
+    for one in seen:
+        table.add_row(one.class_name, f"{one.conf:.2f}", *(f"{side:.0f}" for side in one.xyxy))
+    Console().print(table)
+
+
+def print_models(cards: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each fact of each model."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for card in cards:
+        console.print(card.get("role", "model"))
+        for name, value in card.items():
+            if name != "role":
+                console.print(f"  {name}: {_told(value)}")
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressCallback]:
+    """A callback that draws a bar for each phase, where standard error is a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total)
+            bar.update(tasks[phase], completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner for what has no measure."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

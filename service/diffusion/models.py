@@ -1,0 +1,176 @@
+"""Finds and loads a diffusers pipeline: bundled, a folder, a single file or a hub id."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from service.diffusion.sampler import DiffusionModel, SamplingDefaults
+from service.errors import ModelUnavailable
+from service.settings import BUNDLED
+
+GENERATOR_FOLDER = "generator"
+DEFAULTS_FILE = "anatomend.json"
+SINGLE_FILE_SUFFIXES = (".safetensors", ".ckpt")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Fewer steps than the library's own defaults: with today's samplers the rest is not seen.
+FAMILY_STEPS = {"StableDiffusionPipeline": 30, "StableDiffusionXLPipeline": 30}
+HASHED_WHOLE_BYTES = 32 * 2**20
+HASHED_END_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from: a folder or file (``path``), or a hub id (``path`` is None)."""
+
+    name: str
+    path: Path | None
+
+
+def resolve_source(model: str, models_dir: Path) -> Source:
+    """What the setting ``model`` points to.
+
+    Raises:
+        ModelUnavailable: if it is no folder with a pipeline, no file and no hub id; says what was tried.
+    """
+    if model == BUNDLED:
+        return Source(BUNDLED, _pipeline_folder(models_dir / GENERATOR_FOLDER))
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return Source(model, _pipeline_folder(path))
+    if path.is_file():
+        if path.suffix not in SINGLE_FILE_SUFFIXES:
+            raise ModelUnavailable(f"{model} is no checkpoint", allowed=list(SINGLE_FILE_SUFFIXES))
+        return Source(model, path)
+    if path.suffix not in SINGLE_FILE_SUFFIXES and HUB_ID.fullmatch(model):
+        return Source(model, None)
+    raise ModelUnavailable(
+        f"no model {model!r}: tried it as a folder and as a file, and it is no hub id (owner/name)",
+        allowed=[BUNDLED, "a diffusers folder", "a .safetensors or .ckpt file", "owner/name on the hub"],
+    )
+
+
+def load_diffusion(model: str, models_dir: Path, device: str) -> DiffusionModel:
+    """Loads the pipelines for a setting (see ``service.settings.Settings.model``).
+
+    Half precision on an accelerator, float32 on the CPU; no safety checker.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` (already resolved, not ``auto``).
+
+    Raises:
+        ModelUnavailable: if it cannot be found or loaded, or is of a family that cannot inpaint.
+    """
+    source = resolve_source(model, models_dir)
+    from diffusers import AutoPipelineForInpainting
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        text_to_image = _load_pipeline(source, device)
+        inpainting = AutoPipelineForInpainting.from_pipe(text_to_image)
+    except Exception as error:  # the library raises whatever its parts raise
+        tried = source.path or f"the hub's {source.name}, and its cache"
+        raise ModelUnavailable(f"model {source.name!r} cannot be loaded, tried {tried}: {error}") from error
+    for pipeline in (text_to_image, inpainting):
+        pipeline.set_progress_bar_config(disable=True)
+    return DiffusionModel(
+        text_to_image=text_to_image,
+        inpainting=inpainting,
+        model_id=_model_id(source),
+        source=source.name,
+        defaults=_defaults(text_to_image, source),
+    )
+
+
+def _pipeline_folder(path: Path) -> Path:
+    if not (path / "model_index.json").is_file():
+        raise ModelUnavailable(f"no diffusers pipeline in {path}: model_index.json is missing")
+    return path
+
+
+def _load_pipeline(source: Source, device: str) -> Any:
+    from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+
+    if source.path is not None and source.path.is_file():
+        pipeline = _from_single_file(source.path, torch.float32 if device == "cpu" else torch.float16)
+    else:
+        place = str(source.path or source.name)
+        config = DiffusionPipeline.load_config(place)
+        # Transformers were trained in bfloat16 and overflow in float16; UNets are the other way about.
+        half = torch.bfloat16 if "transformer" in config else torch.float16
+        unchecked = {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = AutoPipelineForText2Image.from_pretrained(
+            place,
+            dtype=torch.float32 if device == "cpu" else half,
+            **(unchecked if "safety_checker" in config else {}),
+        )
+    return pipeline.to(device)
+
+
+def _from_single_file(path: Path, dtype: torch.dtype) -> Any:
+    import diffusers
+    from diffusers.loaders.single_file_utils import infer_diffusers_model_type, load_single_file_checkpoint
+
+    kind = infer_diffusers_model_type(load_single_file_checkpoint(str(path)))
+    family = {"xl_": "StableDiffusionXLPipeline", "sd3": "StableDiffusion3Pipeline", "flux": "FluxPipeline"}
+    name = next((cls for start, cls in family.items() if kind.startswith(start)), "StableDiffusionPipeline")
+    return getattr(diffusers, name).from_single_file(str(path), dtype=dtype)
+
+
+def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
+    """From the model folder's own file, else by family, else what the library takes."""
+    library = inspect.signature(pipeline.__call__).parameters
+    steps = FAMILY_STEPS.get(type(pipeline).__name__, library["num_inference_steps"].default)
+    side = native_side_px(pipeline)
+    values: dict[str, Any] = {
+        "num_inference_steps": steps,
+        "guidance_scale": library["guidance_scale"].default,
+        "width": side,
+        "height": side,
+    }
+    stored = source.path / DEFAULTS_FILE if source.path is not None and source.path.is_dir() else None
+    if stored is not None and stored.is_file():
+        try:
+            values |= json.loads(stored.read_text("utf-8"))
+            return SamplingDefaults(**values)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelUnavailable(f"{stored} cannot be read: {error}") from error
+    return SamplingDefaults(**values)
+
+
+def native_side_px(pipeline: Any) -> int:
+    """Side in pixels of the square picture that the model was trained on."""
+    backbone = getattr(pipeline, "unet", None) or pipeline.transformer
+    cells = backbone.config.get("sample_size") or pipeline.default_sample_size
+    return int((cells if isinstance(cells, int) else min(cells)) * pipeline.vae_scale_factor)
+
+
+def _model_id(source: Source) -> str:
+    """Name and hash. Of a file too large to be read at every start, the two ends are hashed."""
+    if source.path is None:
+        return source.name
+    digest = hashlib.sha256()
+    files = [source.path] if source.path.is_file() else sorted(source.path.rglob("*"))
+    for path in (p for p in files if p.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(source.path.parent)} {size}\n".encode())
+        with path.open("rb") as stream:
+            if size <= HASHED_WHOLE_BYTES:
+                digest.update(stream.read())
+            else:
+                digest.update(stream.read(HASHED_END_BYTES))
+                stream.seek(-HASHED_END_BYTES, os.SEEK_END)
+                digest.update(stream.read())
+    return f"{source.path.resolve().name}@{digest.hexdigest()[:12]}"

@@ -1,0 +1,173 @@
+"""One loaded diffusion model: prompt to picture, and masked redrawing on the same weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from detectors.detections import Image, Mask
+
+MAX_TRAIN_STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingDefaults:
+    """What is used where a request says nothing; sizes in pixels."""
+
+    num_inference_steps: int
+    guidance_scale: float
+    width: int
+    height: int
+
+
+class DiffusionModel:
+    """Two pipelines that share their weights. Not safe to call from several threads at once.
+
+    Noise comes from CPU generators, one per picture, so that a picture depends neither on the device
+    nor on what else is in the batch (up to the last bit of the arithmetic of batched kernels).
+    """
+
+    def __init__(
+        self,
+        *,
+        text_to_image: Any,
+        inpainting: Any,
+        model_id: str,
+        source: str,
+        defaults: SamplingDefaults,
+    ) -> None:
+        self._text_to_image = text_to_image
+        self._inpainting = inpainting
+        self.model_id = model_id
+        self.source = source
+        self.defaults = defaults
+
+    @property
+    def family(self) -> str:
+        """The pipeline's class name."""
+        return type(self._text_to_image).__name__
+
+    @property
+    def cell_px(self) -> int:
+        """Side in pixels of one latent cell."""
+        return int(self._inpainting.vae_scale_factor)
+
+    @property
+    def native_px(self) -> int:
+        """Side of the square at which the model redraws: its default size's shorter side, whole cells."""
+        return min(self.defaults.width, self.defaults.height) // self.cell_px * self.cell_px
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str,
+        seed: int,
+        width: int,
+        height: int,
+        num_inference_steps: int,
+        guidance_scale: float,
+        on_step: Callable[[int], None] | None = None,
+    ) -> Image:
+        """One picture from noise.
+
+        Args:
+            width: in pixels, as the height a multiple of 8.
+            on_step: told how many steps are done, after each.
+
+        Returns:
+            uint8 RGB (height, width, 3).
+        """
+        if self._needs_mask:
+            blank = np.full((height, width, 3), 127, np.uint8)
+            everywhere = np.ones((height, width), np.float32)
+            arguments = self._masked(blank, everywhere, 1.0, num_inference_steps, count=1)
+        else:
+            arguments = {"num_inference_steps": num_inference_steps}
+        pipeline = self._inpainting if self._needs_mask else self._text_to_image
+        arguments |= {"width": width, "height": height, "guidance_scale": guidance_scale}
+        if on_step is not None:
+            arguments["callback_on_step_end"] = _step_counter(on_step)
+        return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: Mask,
+        *,
+        prompt: str,
+        negative_prompt: str,
+        strength: float,
+        seeds: Sequence[int],
+    ) -> list[Image]:
+        """Redraws where the mask is 1, one candidate per seed, all in one batch.
+
+        Args:
+            image: uint8 RGB (H, W, 3), sides multiples of ``cell_px``.
+            mask: float32 (H, W); from 0.5 on a pixel is repainted.
+            strength: in (0, 1], the share of the noise schedule that is run; at least one step is.
+
+        Returns:
+            uint8 RGB (H, W, 3) each. Pixels outside the mask went through the autoencoder
+            and are *not* those of ``image``.
+        """
+        height, width = mask.shape
+        arguments = self._masked(image, mask, strength, self.defaults.num_inference_steps, len(seeds))
+        arguments |= {"width": width, "height": height, "guidance_scale": self.defaults.guidance_scale}
+        return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
+
+    @property
+    def _needs_mask(self) -> bool:
+        """Whether the UNet was made for inpainting only and takes mask and picture as extra channels."""
+        unet = getattr(self._text_to_image, "unet", None)
+        return unet is not None and unet.config.in_channels != self._text_to_image.vae.config.latent_channels
+
+    def _masked(
+        self, image: Image, mask: Mask, strength: float, num_inference_steps: int, count: int
+    ) -> dict[str, Any]:
+        # The pipeline runs int(steps * strength) steps and refuses to run none.
+        steps = max(num_inference_steps, min(MAX_TRAIN_STEPS, int(np.ceil(1 / strength))))
+        # As many copies as candidates: each is then encoded with its own generator, whereas a single
+        # one would be encoded with the first, and that candidate would come out unlike the others.
+        return {
+            "image": [PIL.Image.fromarray(image)] * count,
+            "mask_image": PIL.Image.fromarray((mask >= 0.5).astype(np.uint8) * 255),
+            "strength": max(strength, 1.001 / steps),
+            "num_inference_steps": steps,
+        }
+
+    def _run(
+        self,
+        pipeline: Any,
+        prompt: str,
+        negative_prompt: str,
+        seeds: Sequence[int],
+        arguments: dict[str, Any],
+    ) -> list[Image]:
+        known = inspect.signature(pipeline.__call__).parameters
+        if negative_prompt and "negative_prompt" in known:
+            arguments["negative_prompt"] = negative_prompt
+        pictures = pipeline(
+            prompt=prompt,
+            num_images_per_prompt=len(seeds),
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="np",
+            **arguments,
+        ).images
+        return [np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8) for picture in pictures]
+
+
+def _step_counter(
+    on_step: Callable[[int], None],
+) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
+    def after_step(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_step(step + 1)
+        return tensors
+
+    return after_step

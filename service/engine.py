@@ -1,0 +1,296 @@
+"""The composition root: loads the models once; one request in, one report out."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from detectors.detections import Detections, Image
+from detectors.protocols import Critic, Detector, is_malformed
+from service.diffusion.models import load_diffusion
+from service.diffusion.sampler import DiffusionModel
+from service.loading import choose_device, load_critic, load_detector
+from service.repair.ladder import Ladder, Repaired
+from service.repair.plan import MASK_CLASS, plan_from_mask, plan_repair
+from service.repair.redraw import Inpainter, Wording
+from service.repair.verify import Gate
+from service.report import (
+    GenerateRequest,
+    ModelCard,
+    Outcome,
+    Progress,
+    Region,
+    RegionOutcome,
+    RepairParams,
+    RepairPlan,
+    RepairReport,
+    RepairRequest,
+    no_progress,
+)
+from service.settings import Settings
+from service.validation import check_conf, check_generate, check_image, check_repair
+
+DRY_RUN_REASON = "looked only: no repair was asked for"
+SEED_BITS = 32
+
+
+class Engine:
+    """Three loaded models and what is done with them.
+
+    Calls are deterministic: the same request and seed give the same bytes on the same machine. The models
+    keep state while they run, so one call at a time; whoever serves several callers queues them.
+    """
+
+    def __init__(
+        self,
+        generator: DiffusionModel,
+        detector: Detector,
+        critic: Critic | None = None,
+        *,
+        inpainter: Inpainter | None = None,
+        max_side_px: int = 2048,
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
+        """Puts loaded parts together.
+
+        Args:
+            generator: makes pictures, and redraws unless ``inpainter`` does.
+            detector: finds defects, and looks again afterwards.
+            critic: the gate's second opinion.
+            inpainter: redraws in the generator's place.
+            max_side_px: largest width or height to generate.
+            sources: where each role was loaded from, for ``models``.
+        """
+        self._generator = generator
+        self._inpainter = inpainter or generator
+        self._detector = detector
+        self._critic = critic
+        self._max_side_px = max_side_px
+        self._sources = sources or {}
+
+    @classmethod
+    def load(cls, settings: Settings) -> Engine:
+        """Loads all models that the settings name. Sets the process's torch threads if asked to.
+
+        Raises:
+            ModelUnavailable: naming what was tried.
+        """
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        device = choose_device(settings.device)
+        return cls(
+            load_diffusion(settings.model, settings.models_dir, device),
+            load_detector(settings, device),
+            load_critic(settings, device),
+            max_side_px=settings.max_side_px,
+            sources={"generator": settings.model, "detector": settings.detector, "critic": settings.critic},
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The detector's classes, by ``class_id``."""
+        return self._detector.class_names
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """Height and width in pixels of a picture for which no size is asked."""
+        return self._generator.defaults.height, self._generator.defaults.width
+
+    def models(self) -> list[ModelCard]:
+        """The loaded models: generator, detector and, if there is one, critic."""
+        generator, detector, critic = self._generator, self._detector, self._critic
+        sampling = dataclasses.asdict(generator.defaults)
+        scores: dict[str, object] = {"conf": dict(detector.default_conf)}
+        cards = [
+            self._card("generator", generator, generator.family, self.default_size, sampling),
+            self._card("detector", detector, type(detector).__name__, None, scores),
+        ]
+        if critic is not None:
+            threshold: dict[str, object] = {"threshold": critic.threshold}
+            cards.append(self._card("critic", critic, type(critic).__name__, None, threshold))
+        return cards
+
+    def detect(self, image: Image, conf: float | None = None) -> Detections:
+        """What is found in a picture, well-formed and malformed.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            conf: least score in (0, 1) for every class; each class's own default if None.
+
+        Raises:
+            InvalidRequest: if the picture or the score cannot be used.
+        """
+        check_image(image)
+        if conf is not None:
+            check_conf(conf)
+        return self._found(
+            image, {name: conf or self._detector.default_conf[name] for name in self.class_names}
+        )
+
+    def generate(self, request: GenerateRequest, progress: Progress = no_progress) -> list[RepairReport]:
+        """Pictures from a prompt, each looked through and repaired.
+
+        Picture ``i`` is what a request for one picture with ``seed + i`` gives. Without ``repair`` the
+        picture is looked through only, so that the report says what is wrong with it.
+
+        Raises:
+            InvalidRequest: with a code and what is allowed.
+        """
+        check_generate(request, self.class_names, self._max_side_px)
+        first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
+        wording = Wording(request.prompt, request.negative_prompt)
+        reports = []
+        for i in range(request.num_images):
+            timings: dict[str, float] = {}
+            with _timed(timings, "generate"):
+                image = self._draw(request, first_seed + i, i, progress)
+            look = self._look(image, request.repair or RepairParams(), timings, progress)
+            dry_run = request.repair is None
+            reports.append(self._report(look, wording, first_seed + i, dry_run, timings, progress))
+        return reports
+
+    def repair(self, request: RepairRequest, progress: Progress = no_progress) -> RepairReport:
+        """One picture of any size, looked through and repaired.
+
+        Raises:
+            InvalidRequest: with a code and what is allowed.
+        """
+        check_repair(request, self.class_names)
+        seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
+        wording = Wording(request.prompt, request.negative_prompt)
+        timings: dict[str, float] = {}
+        if request.mask is None:
+            look = self._look(request.image, request.params, timings, progress)
+        else:
+            plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
+            look = _Look(request.image, plan, self._thresholds(request.params), frozenset())
+        return self._report(look, wording, seed, request.dry_run, timings, progress)
+
+    def _draw(self, request: GenerateRequest, seed: int, index: int, progress: Progress) -> Image:
+        defaults = self._generator.defaults
+        steps = request.num_inference_steps or defaults.num_inference_steps
+        total = request.num_images * steps
+        guidance = defaults.guidance_scale if request.guidance_scale is None else request.guidance_scale
+        progress("generate", index * steps, total)
+        image = self._generator.generate(
+            request.prompt,
+            negative_prompt=request.negative_prompt,
+            seed=seed,
+            width=request.width or defaults.width,
+            height=request.height or defaults.height,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            on_step=lambda done: progress("generate", index * steps + min(done, steps), total),
+        )
+        progress("generate", (index + 1) * steps, total)
+        return image
+
+    def _look(
+        self, image: Image, params: RepairParams, timings: dict[str, float], progress: Progress
+    ) -> _Look:
+        thresholds = self._thresholds(params)
+        progress("detect", 0, 1)
+        with _timed(timings, "detect"):
+            found = self._found(image, thresholds)
+        progress("detect", 1, 1)
+        native_px = self._inpainter.native_px
+        plan = plan_repair(found, self.class_names, image.shape[:2], params, native_px)
+        return _Look(image, plan, thresholds, frozenset(self.class_names[i] for i in found.class_id))
+
+    def _report(
+        self,
+        look: _Look,
+        wording: Wording,
+        seed: int,
+        dry_run: bool,
+        timings: dict[str, float],
+        progress: Progress,
+    ) -> RepairReport:
+        gate = Gate(self._detector, self._critic, look.thresholds)
+        if dry_run:
+            repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
+        else:
+            with _timed(timings, "repair"):
+                ladder = Ladder(self._inpainter, gate, wording, look.seen)
+                repaired = ladder.repair(look.image, look.plan, seed, progress)
+        return RepairReport(
+            image=repaired.image,
+            original=look.image,
+            seed=seed,
+            outcome=outcome_of(repaired.outcomes, gate),
+            regions=repaired.outcomes,
+            models={card.role: card.id for card in self.models()},
+            timings_s=timings,
+        )
+
+    def _found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
+        seen = self._detector.detect([image], min(thresholds.values()))[0]
+        least = np.array([thresholds[self.class_names[i]] for i in seen.class_id])
+        return seen[seen.conf >= least]
+
+    def _thresholds(self, params: RepairParams) -> Mapping[str, float]:
+        """The defaults by class name, with the request's own for all defects."""
+        default = self._detector.default_conf
+        asked = params.conf
+        return {
+            name: asked if asked is not None and is_malformed(name) else default[name]
+            for name in self.class_names
+        }
+
+    def _card(
+        self,
+        role: str,
+        model: DiffusionModel | Detector | Critic,
+        family: str,
+        size_hw: tuple[int, int] | None,
+        defaults: Mapping[str, object],
+    ) -> ModelCard:
+        return ModelCard(role, model.model_id, self._sources.get(role, ""), family, size_hw, defaults)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """A picture after the first look: what to repair in it, and by which measure."""
+
+    image: Image
+    plan: RepairPlan
+    thresholds: Mapping[str, float]
+    seen: frozenset[str]
+
+
+def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
+    """What became of the picture as a whole.
+
+    A region is settled if it was repaired or if nothing is wrong there; a well-formed part that ``every``
+    had redrawn and that was kept as it was is nothing left undone.
+    """
+    accepted = [outcome for outcome in outcomes if outcome.accepted]
+    undone = [outcome for outcome in outcomes if not outcome.accepted and _needs_repair(outcome, gate)]
+    if accepted:
+        return Outcome.PARTLY if undone else Outcome.REPAIRED
+    return Outcome.UNREPAIRED if undone else Outcome.CLEAN
+
+
+def _needs_repair(outcome: RegionOutcome, gate: Gate) -> bool:
+    name = outcome.region.class_name
+    return name == MASK_CLASS or (is_malformed(name) and outcome.conf_after >= gate.limit(name))
+
+
+def _left_alone(region: Region) -> RegionOutcome:
+    return RegionOutcome(region, (), accepted=False, reason=DRY_RUN_REASON, conf_after=region.conf)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], phase: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[phase] = timings.get(phase, 0.0) + time.perf_counter() - start

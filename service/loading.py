@@ -1,0 +1,61 @@
+"""Where to run, and which detector and critic to load, by the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from detectors.critic import CropCritic
+from detectors.protocols import ModelLoadError
+from detectors.yolo import YoloDetector
+from service.errors import InvalidSettings, ModelUnavailable
+from service.settings import BUNDLED, Settings
+
+NO_CRITIC = "none"
+
+
+def choose_device(device: str) -> str:
+    """The device to run on; ``auto`` takes an accelerator if there is one.
+
+    Raises:
+        InvalidSettings: if torch knows no such device.
+    """
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidSettings(f"ANATOMEND_DEVICE: {device!r} cannot be used: {error}") from error
+    return device
+
+
+def load_detector(settings: Settings, device: str) -> YoloDetector:
+    """Loads the detector that the settings name.
+
+    Raises:
+        ModelUnavailable: naming the file that was tried.
+    """
+    bundled = settings.models_dir / "detector" / "detector.pt"
+    path = bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
+    try:
+        return YoloDetector.load(path, device)
+    except ModelLoadError as error:
+        raise ModelUnavailable(f"the detector {settings.detector!r} cannot be loaded: {error}") from error
+
+
+def load_critic(settings: Settings, device: str) -> CropCritic | None:
+    """Loads the critic that the settings name; None if they say ``none``.
+
+    Raises:
+        ModelUnavailable: naming the folder that was tried.
+    """
+    if settings.critic == NO_CRITIC:
+        return None
+    bundled = settings.models_dir / "critic"
+    folder = bundled if settings.critic == BUNDLED else Path(settings.critic).expanduser()
+    try:
+        return CropCritic.load(folder, device)
+    except ModelLoadError as error:
+        raise ModelUnavailable(f"the critic {settings.critic!r} cannot be loaded: {error}") from error

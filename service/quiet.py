@@ -1,0 +1,45 @@
+"""Keeps the libraries from phoning home, and from installing or unpickling what nobody asked for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from service.settings import BUNDLED, Settings
+
+_DEFAULTS = {
+    # ultralytics: no DNS probe at import, and with it no analytics, crash reports or update check
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    # a .pt file is a pickle: load tensors and known classes only
+    "ULTRALYTICS_SAFE_LOAD": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "DO_NOT_TRACK": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
+
+
+def quiet(settings: Settings) -> None:
+    """Sets this process's environment; call it before a model library is imported, since they read it then.
+
+    What the operator has set stays. With a model that lies on this machine the hub is switched off as well.
+    A single file is the exception: the library may have to ask the hub for that family's configuration.
+    """
+    defaults = dict(_DEFAULTS)
+    # A directory of its own, away from the user's own ultralytics settings, which may say otherwise.
+    defaults["YOLO_CONFIG_DIR"] = str(_cache_dir())
+    if settings.model == BUNDLED or Path(settings.model).expanduser().is_dir():
+        defaults["HF_HUB_OFFLINE"] = "1"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _cache_dir() -> Path:
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in some containers
+        base = Path(tempfile.gettempdir())
+    return base / "anatomend"

@@ -1,0 +1,1 @@
+"""Plan, redraw, blend, verify: the closed loop on pixels."""

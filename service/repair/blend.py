@@ -1,0 +1,91 @@
+"""Puts a redrawn patch into the picture: matched in tone, soft at the edge, and nothing else changed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from detectors import masks
+from detectors.detections import Box, Image, Mask
+
+MOST_SHIFT = 8.0
+"""Most that one channel is shifted, of 255. More is not the model's tone but another picture."""
+RING_SHARE = 1 / 32
+SMOOTH_STEP = 1.0
+"""A colour step per pixel, of 255, that nobody sees; keeps the ratio calm on flat ground."""
+
+
+def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
+    """Shifts a patch's colours by what the model changed where it should have changed nothing.
+
+    The ring just outside of what was repainted shows the same thing in both; its mean difference is the
+    autoencoder's own tint.
+
+    Args:
+        patch: uint8 RGB (H, W, 3), redrawn.
+        original: the same part of the picture before.
+        repainted: float32 (H, W), above 0 where the model was free to draw.
+
+    Returns:
+        The patch, each channel shifted by at most ``MOST_SHIFT``.
+    """
+    width = max(2, round(max(repainted.shape) * RING_SHARE))
+    ring = (masks.grow(repainted, width) > 0) & (repainted <= 0)
+    if not ring.any():
+        return patch
+    difference = original[ring].mean(axis=0, dtype=np.float64) - patch[ring].mean(axis=0, dtype=np.float64)
+    shift = np.clip(difference, -MOST_SHIFT, MOST_SHIFT).astype(np.float32)
+    return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
+
+
+def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
+    """A copy of the image with the patch under the mask. Where the mask is 0 nothing changes by a bit.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        patch: uint8 RGB, covers ``box``.
+        box: where the patch lies; all of the mask above 0 lies in it.
+        mask: float32 (H, W), the composite mask.
+    """
+    x1, y1, x2, y2 = box
+    weight = mask[y1:y2, x1:x2, None]
+    under = image[y1:y2, x1:x2]
+    mixed = np.rint(under + weight * (patch.astype(np.float32) - under)).astype(np.uint8)
+    result = image.copy()
+    result[y1:y2, x1:x2] = np.where(weight > 0, mixed, under)
+    return result
+
+
+def seam(before: Image, after: Image, mask: Mask) -> float:
+    """Colour step across the mask's edge relative to the one that was there before; about 1 is unchanged.
+
+    Both pictures are smoothed, because a step spread over a soft edge is still a step; then only the change
+    straight across the edge counts, weighted by how steep the mask is.
+
+    Args:
+        before: uint8 RGB (H, W, 3).
+        after: the same part after compositing.
+        mask: float32 (H, W), the composite mask.
+    """
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.5)
+    across_y, across_x = _gradient(soft)
+    steepness = np.hypot(across_y, across_x)
+    if steepness.max() < 1e-6:
+        return 1.0
+    towards = np.stack([across_y, across_x]) / np.maximum(steepness, 1e-6)
+    steps = [_step(picture, towards, steepness) for picture in (before, after)]
+    return float((steps[1] + SMOOTH_STEP) / (steps[0] + SMOOTH_STEP))
+
+
+def _step(picture: Image, towards: np.ndarray, weight: np.ndarray) -> float:
+    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.5)
+    along_y, along_x = _gradient(smooth)
+    across = np.abs(along_y * towards[0][..., None] + along_x * towards[1][..., None]).mean(axis=2)
+    return float((across * weight).sum() / weight.sum())
+
+
+def _gradient(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Change per pixel downwards and to the right."""
+    down = cv2.Sobel(pixels, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+    right = cv2.Sobel(pixels, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+    return down, right

@@ -1,0 +1,180 @@
+"""The closed loop: redraw, look again, accept or keep; rung by rung, region by region."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from detectors.detections import Box, Image
+from detectors.protocols import part_of
+from service.repair import blend
+from service.repair.redraw import Inpainter, Wording, method_for, redraw, window_of, wording_for
+from service.repair.verify import Gate, Judgement, Reading
+from service.repair.window import Window
+from service.report import Attempt, Progress, Region, RegionOutcome, RepairPlan, Verdict, no_progress
+
+SEED_RANGE = 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repaired:
+    """What came of a plan. ``image`` is the very array that was given if nothing was accepted."""
+
+    image: Image
+    outcomes: tuple[RegionOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    image: Image
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """Climbs the strengths for each region of a plan and takes the best candidate that passes the gate.
+
+    Attributes:
+        inpainter: what redraws.
+        gate: what accepts or rejects.
+        wording: prompt and negative prompt of the picture.
+        seen: class names that were found in the picture; words for where there is no prompt.
+    """
+
+    inpainter: Inpainter
+    gate: Gate
+    wording: Wording = field(default_factory=Wording)
+    seen: Collection[str] = ()
+
+    def repair(self, image: Image, plan: RepairPlan, seed: int, progress: Progress = no_progress) -> Repaired:
+        """Repairs one region after the other, strongest defect first.
+
+        Args:
+            image: uint8 RGB (H, W, 3); never written to.
+            plan: the regions and how to repair them.
+            seed: the candidates' seeds follow from it, the region's place in the plan and the rung.
+            progress: told ``repair`` and the number of rungs done.
+        """
+        current, outcomes = image, list[RegionOutcome]()
+        rungs = len(plan.params.strengths)
+        for index in range(len(plan.regions)):
+            progress("repair", index * rungs, len(plan.regions) * rungs)
+            climb = _Climb(self, plan, index, seed, current, touched=current is not image)
+            current, outcome = climb.run(progress)
+            outcomes.append(outcome)
+        progress("repair", len(plan.regions) * rungs, len(plan.regions) * rungs)
+        return Repaired(current, tuple(self._final(current, plan, outcomes)))
+
+    def _final(self, image: Image, plan: RepairPlan, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
+        """The outcomes with the scores of the finished picture: a later repair may have reached into one."""
+        if sum(outcome.accepted for outcome in outcomes) == 0 or len(outcomes) == 1:
+            return outcomes
+        final = []
+        for index, outcome in enumerate(outcomes):
+            near = window_of(outcome.region, image.shape[:2], self.inpainter.native_px).box
+            reading = self.gate.read([image], outcome.region, near, rivals_of(plan, index))[0]
+            final.append(replace(outcome, conf_after=reading.conf))
+        return final
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Climb:
+    """One region's way up the ladder."""
+
+    ladder: Ladder
+    plan: RepairPlan
+    index: int
+    seed: int
+    image: Image
+    touched: bool
+
+    @property
+    def region(self) -> Region:
+        return self.plan.regions[self.index]
+
+    def run(self, progress: Progress) -> tuple[Image, RegionOutcome]:
+        """The picture after this region's turn (the same array if nothing was accepted), and how it went."""
+        region, gate, strengths = self.region, self.ladder.gate, self.plan.params.strengths
+        window = window_of(region, self.image.shape[:2], self.ladder.inpainter.native_px)
+        rivals = rivals_of(self.plan, self.index)
+        before = gate.read([self.image], region, window.box, rivals)[0]
+        if self.touched and region.class_name.startswith("malformed_") and gate.is_sound(region, before):
+            reason = "well-formed since another region was repaired"
+            return self.image, RegionOutcome(region, (), False, reason, before.conf)
+        attempts = list[Attempt]()
+        for rung, strength in enumerate(strengths):
+            candidates = self._rung(window, rung, strength, before, rivals)
+            attempts += [candidate.attempt for candidate in candidates]
+            passed = [c for c in candidates if c.attempt.verdict is Verdict.ACCEPTED]
+            if passed:
+                best = min(passed, key=lambda c: _badness(c.attempt))
+                reason = f"well-formed after {best.attempt.method} at strength {strength:g}"
+                outcome = RegionOutcome(region, tuple(attempts), True, reason, best.attempt.conf)
+                return best.image, outcome
+            progress(
+                "repair", self.index * len(strengths) + rung + 1, len(self.plan.regions) * len(strengths)
+            )
+        return self.image, RegionOutcome(region, tuple(attempts), False, _why_kept(attempts), before.conf)
+
+    def _rung(
+        self, window: Window, rung: int, strength: float, before: Reading, rivals: Sequence[Box]
+    ) -> list[_Candidate]:
+        region, ladder = self.region, self.ladder
+        seeds = attempt_seeds(self.seed, self.index, rung, self.plan.params.seeds_per_attempt)
+        wording = wording_for(region, ladder.wording, ladder.seen)
+        drawn = redraw(ladder.inpainter, self.image, region, window, wording, strength=strength, seeds=seeds)
+        x1, y1, x2, y2 = window.box
+        under = self.image[y1:y2, x1:x2]
+        toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
+        pictures = [blend.composite(self.image, p, window.box, region.composite_mask) for p in toned]
+        readings = ladder.gate.read(pictures, region, window.box, rivals)
+        candidates = []
+        for picture, seed, reading in zip(pictures, seeds, readings, strict=True):
+            step = blend.seam(under, picture[y1:y2, x1:x2], region.composite_mask[y1:y2, x1:x2])
+            judgement = ladder.gate.judge(region, before, reading, step, rivals)
+            attempt = _attempt(method_for(region, strength), strength, seed, judgement)
+            candidates.append(_Candidate(picture, attempt))
+        return candidates
+
+
+def rivals_of(plan: RepairPlan, index: int) -> list[Box]:
+    """The boxes of the plan's other regions of the same part."""
+    part = part_of(plan.regions[index].class_name)
+    return [r.xyxy for i, r in enumerate(plan.regions) if i != index and part_of(r.class_name) == part]
+
+
+def attempt_seeds(seed: int, region: int, rung: int, count: int) -> list[int]:
+    """Seeds of one rung's candidates; the first ones stay the same when more are asked for.
+
+    They are not the picture's own seed plus something: a full redraw with the very noise that the picture
+    was made from would only make it again.
+    """
+    rng = np.random.default_rng([seed, region, rung])
+    return [int(value) for value in rng.integers(SEED_RANGE, size=count)]
+
+
+def _attempt(method: str, strength: float, seed: int, judgement: Judgement) -> Attempt:
+    return Attempt(
+        method=method,
+        strength=strength,
+        seed=seed,
+        conf=judgement.conf,
+        critic=judgement.critic,
+        seam=judgement.seam,
+        verdict=judgement.verdict,
+    )
+
+
+def _badness(attempt: Attempt) -> tuple[float, float, int]:
+    """What the best of those that pass has least of: both opinions first, then the seam."""
+    critic = attempt.conf if attempt.critic is None else attempt.critic
+    return attempt.conf + critic, attempt.seam, attempt.seed
+
+
+def _why_kept(attempts: Sequence[Attempt]) -> str:
+    counts = Counter(attempt.verdict.value for attempt in attempts)
+    tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return f"original kept: no attempt passed ({tally})"

@@ -1,0 +1,217 @@
+"""What is asked and what is answered: the frozen records that flow through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from detectors.detections import Box, Image, Mask
+
+__all__ = [
+    "Attempt",
+    "Box",
+    "GenerateRequest",
+    "ModelCard",
+    "Outcome",
+    "Policy",
+    "Progress",
+    "Region",
+    "RegionOutcome",
+    "RepairParams",
+    "RepairPlan",
+    "RepairReport",
+    "RepairRequest",
+    "Verdict",
+    "no_progress",
+]
+
+
+class Policy(StrEnum):
+    """Which parts are redrawn."""
+
+    MALFORMED = "malformed"
+    EVERY = "every"
+
+
+class Outcome(StrEnum):
+    """What became of one picture."""
+
+    CLEAN = "clean"
+    REPAIRED = "repaired"
+    PARTLY = "partly"
+    UNREPAIRED = "unrepaired"
+
+
+class Verdict(StrEnum):
+    """What the gate said about one attempt."""
+
+    ACCEPTED = "accepted"
+    STILL_MALFORMED = "still_malformed"
+    PART_LOST = "part_lost"
+    NEW_DEFECT = "new_defect"
+    CRITIC_DISAGREES = "critic_disagrees"
+    VISIBLE_SEAM = "visible_seam"
+    NOT_BETTER = "not_better"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairParams:
+    """How to repair. ``None`` means the default stored with the model in use.
+
+    Attributes:
+        conf: least detector score of a defect, in (0, 1).
+        classes: class names to repair; all malformed ones when empty.
+        max_regions: at most so many regions, strongest first.
+        strengths: the ladder, each in (0, 1], tried in order.
+        seeds_per_attempt: candidates redrawn in one batch on each rung.
+        grow: how far the box is grown on each side, as a share of its diagonal.
+        feather_px: width of the soft edge of the composite mask, in image pixels.
+        policy: redraw what is malformed, or every part that is found.
+    """
+
+    conf: float | None = None
+    classes: tuple[str, ...] = ()
+    max_regions: int = 8
+    strengths: tuple[float, ...] = (0.4, 0.55, 0.75, 1.0)
+    seeds_per_attempt: int = 4
+    grow: float = 0.1
+    feather_px: int = 6
+    policy: Policy = Policy.MALFORMED
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One wish for pictures. ``None`` sizes and steps mean the model's own defaults."""
+
+    prompt: str
+    negative_prompt: str = ""
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    num_images: int = 1
+    repair: RepairParams | None = field(default_factory=RepairParams)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairRequest:
+    """One picture to look through.
+
+    Attributes:
+        image: uint8 RGB (H, W, 3).
+        mask: float32 (H, W) in [0, 1], 1 = repaint; boxes are then not sought.
+        dry_run: plan only, change nothing.
+    """
+
+    image: Image
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int | None = None
+    params: RepairParams = field(default_factory=RepairParams)
+    mask: Mask | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """One place to redraw: where, why, and its two masks (full-image size)."""
+
+    xyxy: Box
+    class_name: str
+    conf: float
+    denoise_mask: Mask
+    composite_mask: Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairPlan:
+    """What will be redrawn, strongest defect first."""
+
+    regions: tuple[Region, ...]
+    params: RepairParams
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One candidate and what the gate said of it.
+
+    Attributes:
+        conf: the worst malformed score the gate saw in the region afterwards, in [0, 1].
+        critic: the critic's probability of malformed, in [0, 1]; None without a critic.
+        seam: colour step across the mask's edge relative to the one before; about 1 is unchanged.
+    """
+
+    method: str
+    strength: float
+    seed: int
+    conf: float
+    critic: float | None
+    seam: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionOutcome:
+    """What became of one region. ``conf_after`` is that of the pixels in the answer."""
+
+    region: Region
+    attempts: tuple[Attempt, ...]
+    accepted: bool
+    reason: str
+    conf_after: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairReport:
+    """One finished picture with every decision that led to it.
+
+    Attributes:
+        image: the answer, uint8 RGB; the very same array as ``original`` if nothing was accepted.
+        original: what came in or was first generated.
+        seed: what it was made from.
+        timings_s: seconds by phase (``generate``, ``detect``, ``repair``).
+    """
+
+    image: Image
+    original: Image
+    seed: int
+    outcome: Outcome
+    regions: tuple[RegionOutcome, ...]
+    models: Mapping[str, str]
+    timings_s: Mapping[str, float]
+
+
+class Progress(Protocol):
+    """Told how far the work is; called from the thread that does the work."""
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """``phase`` is ``generate``, ``detect`` or ``repair``; ``done`` runs to ``total``."""
+        ...
+
+
+def no_progress(phase: str, done: int, total: int) -> None:
+    """The callback of those who do not want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One loaded model, in the words of ``GET /models``.
+
+    Attributes:
+        role: ``generator``, ``detector`` or ``critic``.
+        id: name and hash, as written in every report.
+        source: where it was loaded from: ``bundled``, a path or a hub id.
+        family: the pipeline or network class.
+        native_size_hw: height and width in pixels that the model works at; None if it takes any.
+        defaults: what is used where a request says nothing.
+    """
+
+    role: str
+    id: str
+    source: str
+    family: str
+    native_size_hw: tuple[int, int] | None
+    defaults: Mapping[str, object]

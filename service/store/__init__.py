@@ -1,0 +1,1 @@
+"""Keeps pictures and masks by the hash of their bytes."""

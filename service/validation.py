@@ -1,0 +1,147 @@
+"""What a request may ask for. Every refusal has a stable code and says what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from service.errors import InvalidRequest
+from service.report import GenerateRequest, RepairParams, RepairRequest
+
+MAX_PROMPT_CHARS = 2000
+MAX_SEED = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
+SIZE_STEP_PX = 8
+MAX_IMAGES, MAX_STEPS, MAX_GUIDANCE = 8, 200, 50.0
+MAX_REGIONS, MAX_STRENGTHS, MAX_SEEDS_PER_ATTEMPT, MAX_FEATHER_PX = 64, 8, 16, 64
+
+
+def check_generate(request: GenerateRequest, class_names: Collection[str], max_side_px: int) -> None:
+    """Checks a wish for pictures.
+
+    Raises:
+        InvalidRequest: with a code for the first thing that is wrong.
+    """
+    if not request.prompt.strip():
+        raise InvalidRequest(
+            "the prompt is empty", code="empty_prompt", allowed=f"1 to {MAX_PROMPT_CHARS} characters"
+        )
+    _check_words(request.prompt, request.negative_prompt)
+    _check_seed(request.seed)
+    for name, side in (("width", request.width), ("height", request.height)):
+        if side is not None:
+            _check_side(name, side, max_side_px)
+    _check_range("num_images", request.num_images, 1, MAX_IMAGES)
+    if request.num_inference_steps is not None:
+        _check_range("num_inference_steps", request.num_inference_steps, 1, MAX_STEPS)
+    if request.guidance_scale is not None:
+        _check_range("guidance_scale", request.guidance_scale, 0, MAX_GUIDANCE)
+    if request.repair is not None:
+        check_params(request.repair, class_names)
+
+
+def check_repair(request: RepairRequest, class_names: Collection[str]) -> None:
+    """Checks a picture to repair, with its mask and parameters.
+
+    Raises:
+        InvalidRequest: with a code for the first thing that is wrong.
+    """
+    check_image(request.image)
+    _check_words(request.prompt, request.negative_prompt)
+    _check_seed(request.seed)
+    check_params(request.params, class_names)
+    size_hw, mask = request.image.shape[:2], request.mask
+    if mask is None:
+        return
+    if mask.shape != size_hw:
+        raise InvalidRequest(
+            f"the mask is {mask.shape[::-1]} pixels and the image {size_hw[::-1]} (width, height)",
+            code="mask_size_mismatch",
+            allowed={"width": size_hw[1], "height": size_hw[0]},
+        )
+    if not (mask.dtype == np.float32 and np.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
+        raise InvalidRequest("the mask is not float32 in [0, 1]", code="bad_mask", allowed=[0.0, 1.0])
+
+
+def check_image(image: np.ndarray) -> None:
+    """Checks that an array is a picture.
+
+    Raises:
+        InvalidRequest: code ``bad_image``.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InvalidRequest(
+            f"no picture: {image.dtype} {image.shape}", code="bad_image", allowed="uint8 RGB (H, W, 3)"
+        )
+
+
+def check_conf(conf: float) -> None:
+    """Checks a score threshold.
+
+    Raises:
+        InvalidRequest: code ``conf_out_of_range``.
+    """
+    if not 0 < conf < 1:
+        raise InvalidRequest(
+            f"conf is {conf}", code="conf_out_of_range", allowed="between 0 and 1, both excluded"
+        )
+
+
+def check_params(params: RepairParams, class_names: Collection[str]) -> None:
+    """Checks how to repair.
+
+    Raises:
+        InvalidRequest: with a code for the first thing that is wrong.
+    """
+    if params.conf is not None:
+        check_conf(params.conf)
+    for name in params.classes:
+        if name not in class_names:
+            raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
+    _check_range("max_regions", params.max_regions, 1, MAX_REGIONS)
+    _check_range("seeds_per_attempt", params.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+    _check_range("grow", params.grow, 0, 1)
+    _check_range("feather_px", params.feather_px, 0, MAX_FEATHER_PX)
+    if not 1 <= len(params.strengths) <= MAX_STRENGTHS:
+        raise InvalidRequest(
+            f"{len(params.strengths)} strengths",
+            code="strengths_out_of_range",
+            allowed=f"1 to {MAX_STRENGTHS} of them",
+        )
+    for strength in params.strengths:
+        if not 0 < strength <= 1:
+            raise InvalidRequest(
+                f"a strength is {strength}", code="strength_out_of_range", allowed="above 0, at most 1"
+            )
+
+
+def _check_words(prompt: str, negative_prompt: str) -> None:
+    for name, words in (("prompt", prompt), ("negative_prompt", negative_prompt)):
+        if len(words) > MAX_PROMPT_CHARS:
+            raise InvalidRequest(
+                f"the {name} has {len(words)} characters",
+                code=f"{name}_too_long",
+                allowed=f"at most {MAX_PROMPT_CHARS} characters",
+            )
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None:
+        _check_range("seed", seed, 0, MAX_SEED)
+
+
+def _check_side(name: str, side: int, max_side_px: int) -> None:
+    if side % SIZE_STEP_PX:
+        raise InvalidRequest(
+            f"{name} is {side}", code="size_not_multiple_of_8", allowed=f"a multiple of {SIZE_STEP_PX}"
+        )
+    if side > max_side_px:
+        raise InvalidRequest(f"{name} is {side}", code="size_too_large", allowed=f"at most {max_side_px}")
+    if side < SIZE_STEP_PX:
+        raise InvalidRequest(f"{name} is {side}", code="size_too_small", allowed=f"at least {SIZE_STEP_PX}")
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # written so that NaN is refused too
+        raise InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed=[least, most])

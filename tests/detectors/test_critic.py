@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from detectors.critic import CriticConfig, CriticNet, CropCritic, critic_crop, to_input
+from detectors.protocols import ModelLoadError
+
+
+@pytest.fixture(scope="module")
+def critic_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("critic")
+    torch.manual_seed(1)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in CriticNet().state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"input_px": 96, "context": 1.25, "threshold": 0.6}))
+    return folder
+
+
+def test_half_precision_weights_run_in_float32(critic_dir):
+    critic = CropCritic.load(critic_dir)
+    assert critic.threshold == 0.6
+    assert critic.model_id.startswith(f"{critic_dir.name}@")
+    assert {p.dtype for p in critic._net.parameters()} == {torch.float32}
+    image = np.random.default_rng(0).integers(0, 255, (300, 200, 3), np.uint8)
+    crops = [critic.crop(image, (10, 10, 60, 90)), critic.crop(image, (100, 100, 180, 280))]
+    together = critic.malformed(crops)
+    alone = [critic.malformed([crop])[0] for crop in crops]
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert together[0] != together[1]
+    assert all(0 <= p <= 1 for p in together)
+    assert critic.malformed([]) == []
+
+
+def test_what_is_missing_is_named(critic_dir, tmp_path):
+    with pytest.raises(ModelLoadError, match=str(tmp_path)):
+        CropCritic.load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelLoadError, match=str(tmp_path)):
+        CropCritic.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"no_such_setting": 1}')
+    with pytest.raises(ModelLoadError, match="no_such_setting"):
+        CropCritic.load(tmp_path)
+
+
+@given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    box=st.tuples(st.floats(-30, 80), st.floats(-30, 80), st.floats(0, 90), st.floats(0, 90)),
+    input_px=st.integers(1, 40),
+    context=st.floats(0.5, 3),
+)
+def test_any_box_on_any_picture_gives_a_square(size, box, input_px, context):
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    xyxy = (box[0], box[1], box[0] + box[2], box[1] + box[3])
+    crop = critic_crop(image, xyxy, input_px, context)
+    assert crop.shape == (input_px, input_px, 3)
+    assert crop.dtype == np.uint8
+    assert image.min() <= crop.min() <= crop.max() <= image.max()
+
+
+def test_the_square_is_centred_and_the_edge_is_repeated():
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:, :50] = 200
+    crop = critic_crop(image, (30, 40, 70, 60), input_px=50, context=1.25)
+    assert np.array_equal(crop, image[25:75, 25:75])
+    beyond = critic_crop(image, (-20, -20, 20, 20), input_px=40, context=1.0)
+    assert (beyond == 200).all()
+
+
+def test_the_network_sees_minus_one_to_one():
+    crops = [np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)]
+    tensor = to_input(crops)
+    assert tensor.shape == (2, 3, 4, 4)
+    assert (tensor[0] == -1).all()
+    assert (tensor[1] == 1).all()
+
+
+def test_the_defaults_are_those_of_the_bundled_critic():
+    assert CriticConfig() == CriticConfig(input_px=96, context=1.25, threshold=0.5)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detectors.protocols import ModelLoadError
+from detectors.yolo import YoloDetector, read_defaults
+
+IMGSZ = 64
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    """A detector of random weights that finds something in everything."""
+    from detectors.yolo import _import_yolo
+
+    folder = tmp_path_factory.mktemp("detector")
+    torch.manual_seed(0)
+    model = _import_yolo()("yolo26n.yaml", verbose=False)
+    model.model.names = dict(enumerate(["hand", "malformed_hand"] + [f"other{i}" for i in range(78)]))
+    for heads in (model.model.model[-1].cv3, model.model.model[-1].one2one_cv3):
+        for head in heads:  # untrained, it is sure that nothing is there
+            torch.nn.init.normal_(head[-1].bias, mean=-3.0)
+    model.save(str(folder / "detector.pt"))
+    stored = {"imgsz": IMGSZ, "conf": {"hand": 0.3, "malformed_hand": 0.4}, "iou": 0.6}
+    (folder / "defaults.json").write_text(json.dumps(stored))
+    return folder / "detector.pt"
+
+
+@pytest.fixture(scope="module")
+def detector(model_file) -> YoloDetector:
+    return YoloDetector.load(model_file)
+
+
+def noise(*size_hw: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), np.uint8)
+
+
+def test_names_thresholds_and_id_come_from_the_files(detector, model_file):
+    assert detector.class_names[:2] == ("hand", "malformed_hand")
+    assert detector.default_conf["malformed_hand"] == 0.4
+    assert detector.default_conf["other3"] == 0.35
+    assert detector.imgsz == IMGSZ
+    name, digest = detector.model_id.split("@")
+    assert name == "detector.pt"
+    assert len(digest) == 12
+
+
+def test_a_model_of_its_own_gets_general_defaults(model_file, tmp_path):
+    shutil.copy(model_file, tmp_path / "custom.pt")
+    assert read_defaults(tmp_path).imgsz == 640
+    assert YoloDetector.load(tmp_path / "custom.pt").default_conf["hand"] == 0.35
+
+
+def test_boxes_do_not_depend_on_the_batch(detector):
+    images = [noise(64, 64), noise(100, 37, seed=1), noise(20, 300, seed=2), noise(64, 64, seed=3)]
+    together = detector.detect(images, 0.001)
+    assert sum(map(len, together)) > 0
+    for image, found in zip(images, together, strict=True):
+        (alone,) = detector.detect([image], 0.001)
+        assert np.allclose(found.conf, alone.conf, atol=1e-4)
+        assert np.allclose(found.xyxy, alone.xyxy, atol=0.1)
+        height, width = image.shape[:2]
+        assert (found.xyxy >= 0).all()
+        assert (found.xyxy <= [width, height, width, height]).all()
+        assert (np.diff(found.conf) <= 0).all()
+
+
+def test_the_same_picture_gives_the_same_boxes(detector):
+    first, second = (detector.detect([noise(80, 80)], 0.001)[0] for _ in range(2))
+    assert np.array_equal(first.xyxy, second.xyxy)
+    assert np.array_equal(first.conf, second.conf)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 500), (500, 1), (3, 2), (700, 900)])
+def test_any_size_is_taken(detector, size_hw):
+    assert len(detector.detect([noise(*size_hw)], 0.99)) == 1
+
+
+def test_more_pictures_than_one_batch_and_none(detector):
+    assert len(detector.detect([noise(16, 16, seed=i) for i in range(18)], 0.5)) == 18
+    assert detector.detect([], 0.5) == []
+
+
+class _Seen:
+    """Stands for ultralytics: keeps what it was shown, and finds one box in the middle of it."""
+
+    names = {0: "hand"}
+
+    def __init__(self):
+        self.images = []
+
+    def predict(self, images, **_):
+        self.images += images
+        return [self._result(image) for image in images]
+
+    def _result(self, image):
+        height, width = image.shape[:2]
+
+        class Boxes:
+            xyxy = torch.tensor([[width / 4, height / 4, width / 2, height / 2]])
+            conf = torch.tensor([0.5])
+            cls = torch.tensor([0.0])
+
+        class Result:
+            boxes = Boxes
+            orig_shape = (height, width)
+
+        return Result
+
+
+def test_colours_are_turned_and_boxes_scaled_back():
+    from detectors.yolo import YoloDefaults
+
+    seen = _Seen()
+    detector = YoloDetector(seen, "seen@1", YoloDefaults(imgsz=64))
+    image = np.zeros((400, 200, 3), np.uint8)
+    image[..., 0] = 255
+    (found,) = detector.detect([image], 0.1)
+    assert seen.images[0].shape == (64, 32, 3)
+    assert (seen.images[0] == [0, 0, 255]).all(), "ultralytics takes arrays as BGR"
+    assert found.xyxy.tolist() == [[50, 100, 100, 200]]
+
+
+def test_what_cannot_be_loaded_is_named(tmp_path, model_file):
+    with pytest.raises(ModelLoadError, match=r"nothing\.pt"):
+        YoloDetector.load(tmp_path / "nothing.pt")
+    (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelLoadError, match=r"broken\.pt"):
+        YoloDetector.load(tmp_path / "broken.pt")
+    shutil.copy(model_file, tmp_path / "fine.pt")
+    (tmp_path / "defaults.json").write_text('{"no_such_setting": 1}')
+    with pytest.raises(ModelLoadError, match="no_such_setting"):
+        YoloDetector.load(tmp_path / "fine.pt")
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (marker,)
+
+    torch.save({"model": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ModelLoadError):
+        YoloDetector.load(tmp_path / "evil.pt")
+    assert not marker.exists()
+
+
+def test_loading_leaves_torch_s_threads_alone(model_file):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        YoloDetector.load(model_file).detect([noise(8, 8)], 0.5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+PROMPT = {"prompt": "a hand", "negative_prompt": ""}
+SAMPLING = {"width": 32, "height": 32, "num_inference_steps": 4, "guidance_scale": 2.0}
+
+
+@pytest.fixture(scope="module")
+def image(tiny_model):
+    return tiny_model.generate(seed=1, **PROMPT, **SAMPLING)
+
+
+@pytest.fixture(scope="module")
+def mask():
+    mask = np.zeros((32, 32), np.float32)
+    mask[8:24, 8:24] = 1
+    return mask
+
+
+def test_one_seed_one_picture(tiny_model, image):
+    assert image.shape == (32, 32, 3)
+    assert image.dtype == np.uint8
+    assert image.std() > 5
+    assert np.array_equal(tiny_model.generate(seed=1, **PROMPT, **SAMPLING), image)
+    assert not np.array_equal(tiny_model.generate(seed=2, **PROMPT, **SAMPLING), image)
+
+
+def test_prompts_and_sizes_are_obeyed(tiny_model, image):
+    other = tiny_model.generate(seed=1, prompt="a horse", negative_prompt="", **SAMPLING)
+    without = tiny_model.generate(seed=1, prompt="a hand", negative_prompt="grey", **SAMPLING)
+    assert not np.array_equal(other, image)
+    assert not np.array_equal(without, image)
+    wide = tiny_model.generate(seed=1, **PROMPT, **(SAMPLING | {"width": 48, "height": 24}))
+    assert wide.shape == (24, 48, 3)
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+def test_a_candidate_does_not_depend_on_its_neighbours(tiny_model, image, mask, strength):
+    together = tiny_model.inpaint(image, mask, strength=strength, seeds=[5, 6, 7], **PROMPT)
+    assert len(together) == 3
+    for seed, candidate in zip([5, 6, 7], together, strict=True):
+        (alone,) = tiny_model.inpaint(image, mask, strength=strength, seeds=[seed], **PROMPT)
+        assert np.abs(alone.astype(int) - candidate).max() <= 1, "more than the last bit of a batched kernel"
+    assert not np.array_equal(together[0], together[1])
+
+
+@pytest.mark.parametrize("strength", [1e-6, 0.01, 0.25, 0.3])
+def test_any_strength_runs_at_least_one_step(tiny_model, image, mask, strength):
+    (candidate,) = tiny_model.inpaint(image, mask, strength=strength, seeds=[1], **PROMPT)
+    assert candidate.shape == image.shape
+
+
+def test_more_strength_changes_more(tiny_model, image, mask):
+    reference = tiny_model.inpaint(image, mask, strength=1e-6, seeds=[1], **PROMPT)[0].astype(int)
+    changes = [
+        np.abs(tiny_model.inpaint(image, mask, strength=s, seeds=[1], **PROMPT)[0] - reference).mean()
+        for s in (0.3, 1.0)
+    ]
+    assert 0 < changes[0] < changes[1]
+
+
+def test_the_pipeline_alone_changes_pixels_outside_the_mask(tiny_model, image, mask):
+    """The reason why the composite is ours: the tiny autoencoder (``.latents``, no distribution) is lossy."""
+    (candidate,) = tiny_model.inpaint(image, mask, strength=0.5, seeds=[1], **PROMPT)
+    assert (candidate[mask == 0] != image[mask == 0]).any()
+
+
+def test_steps_are_told(tiny_model):
+    told = []
+    tiny_model.generate(seed=1, on_step=told.append, **PROMPT, **SAMPLING)
+    assert told == [1, 2, 3, 4]

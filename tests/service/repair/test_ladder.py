@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.protocols import CLASS_NAMES
+from service.repair.ladder import Ladder, attempt_seeds
+from service.repair.plan import plan_repair
+from service.repair.redraw import Wording
+from service.repair.verify import Gate
+from service.report import RepairParams, Verdict
+from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
+
+BAD = ("malformed_hand", (30, 30, 60, 60))
+
+
+def climb(image, script, *, seed=0, critic=None, progress=lambda *_: None, params=None):
+    detector, inpainter = ColourDetector(), PaintInpainter(script)
+    params = params or RepairParams(seeds_per_attempt=3)
+    found = detector.detect([image], 0.3)[0]
+    plan = plan_repair(found, CLASS_NAMES, image.shape[:2], params, inpainter.native_px)
+    ladder = Ladder(inpainter, Gate(detector, critic, THRESHOLDS), Wording("a hand"))
+    return ladder.repair(image, plan, seed, progress), inpainter
+
+
+def test_it_stops_at_the_first_rung_with_one_that_passes():
+    def script(seed, strength):
+        return paint_part("hand" if strength > 0.5 else "malformed_hand")
+
+    result, inpainter = climb(picture(BAD), script)
+    assert [strength for strength, _, _ in inpainter.calls] == [0.4, 0.55]
+    (outcome,) = result.outcomes
+    assert outcome.accepted
+    assert "0.55" in outcome.reason
+
+
+def test_the_best_of_those_that_pass_is_taken():
+    seeds = attempt_seeds(0, 0, 0, 3)
+    shares = dict(zip(seeds, (0.5, 0.8, 0.65), strict=True))
+
+    def least_malformed_is_largest(crop):
+        return 0.4 - crop.shape[0] / 200
+
+    result, _ = climb(
+        picture(BAD),
+        lambda seed, strength: paint_part("hand", shares[seed]),
+        critic=ColourCritic(least_malformed_is_largest),
+    )
+    (outcome,) = result.outcomes
+    assert [a.verdict for a in outcome.attempts] == [Verdict.ACCEPTED] * 3
+    found = ColourDetector().detect([result.image], 0.3)[0]
+    best = min(outcome.attempts, key=lambda a: a.critic)
+    assert best.seed == seeds[1]
+    assert found.xyxy[0][3] - found.xyxy[0][1] >= 30
+
+
+def test_the_original_stays_if_nothing_passes():
+    image = picture(BAD)
+    result, inpainter = climb(image, lambda *_: paint_part("malformed_hand"))
+    assert result.image is image
+    assert len(inpainter.calls) == 4
+    assert result.outcomes[0].reason == "original kept: no attempt passed (12 still_malformed)"
+
+
+def test_one_repair_does_not_undo_another():
+    image = picture(BAD, ("malformed_hand", (66, 66, 90, 90)))
+    result, _ = climb(image, lambda *_: paint_part("hand"))
+    assert [o.accepted for o in result.outcomes] == [True, True]
+    found = ColourDetector().detect([result.image], 0.3)[0]
+    assert [CLASS_NAMES[i] for i in found.class_id] == ["hand", "hand"]
+    assert all(o.conf_after < 0.1 for o in result.outcomes)
+
+
+def test_what_another_repair_mended_is_left_alone():
+    """The first region's mask reaches over the second defect, and the redraw takes it away."""
+    image = picture(("malformed_hand", (30, 30, 60, 60)), ("malformed_hand", (61, 40, 66, 50)))
+    result, _ = climb(image, lambda *_: paint_part("hand", share=0.6), params=RepairParams(grow=0.3))
+    assert [o.accepted for o in result.outcomes] == [True, False]
+    assert result.outcomes[1].attempts == ()
+    assert "another region" in result.outcomes[1].reason
+    assert result.outcomes[1].conf_after < 0.3
+
+
+def test_seeds_are_their_own_and_repeat():
+    seeds = attempt_seeds(5, 0, 0, 16)
+    assert seeds == attempt_seeds(5, 0, 0, 16)
+    assert attempt_seeds(5, 0, 0, 4) == seeds[:4]
+    others = [attempt_seeds(*key, 16) for key in [(6, 0, 0), (5, 1, 0), (5, 0, 1)]]
+    assert len({*seeds, *(s for other in others for s in other)}) == 64
+    assert 5 not in seeds
+
+
+def test_progress_never_goes_back_and_ends_at_the_end():
+    told = []
+    image = picture(BAD, ("malformed_hand", (66, 66, 90, 90)))
+    climb(image, lambda *_: paint_part("hand"), progress=lambda *step: told.append(step))
+    done = [step[1] for step in told]
+    assert done == sorted(done)
+    assert told[-1] == ("repair", 8, 8)
+
+
+def test_the_given_picture_is_never_written_to():
+    image = picture(BAD)
+    before = image.copy()
+    image.flags.writeable = False
+    result, _ = climb(image, lambda *_: paint_part("hand"))
+    assert result.outcomes[0].accepted
+    assert np.array_equal(image, before)

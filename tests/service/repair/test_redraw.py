@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors import masks
+from service.repair.redraw import Wording, fill, method_for, redraw, window_of, wording_for
+from service.report import Region
+from tests.fakes import PaintInpainter, picture
+
+
+def region(name: str = "malformed_hand", box=(30, 30, 60, 60), size_hw=(96, 96), margin: int = 5) -> Region:
+    x1, y1, x2, y2 = box
+    loose = masks.box_mask((x1 - margin, y1 - margin, x2 + margin, y2 + margin), size_hw)
+    return Region(box, name, 0.9, loose, masks.feather(loose, margin))
+
+
+def test_each_seed_gives_a_patch_the_size_of_the_window():
+    image, place = picture(size_hw=(96, 80)), region(size_hw=(96, 80))
+    window = window_of(place, (96, 80), 64)
+    inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed))
+    drawn = redraw(inpainter, image, place, window, Wording("a hand"), strength=0.5, seeds=[10, 200])
+    x1, y1, x2, y2 = window.box
+    assert [patch.shape for patch in drawn.patches] == [(y2 - y1, x2 - x1, 3)] * 2
+    middle = [int(patch[45 - y1, 45 - x1, 0]) for patch in drawn.patches]
+    assert middle == [10, 200]
+    assert inpainter.calls == [(0.5, (10, 200), "a hand")]
+    assert (drawn.repainted[(place.denoise_mask > 0)[y1:y2, x1:x2]] > 0).all()
+
+
+def test_what_is_repainted_is_whole_latent_cells():
+    masks_seen = []
+
+    class Watching(PaintInpainter):
+        def inpaint(self, image, mask, **rest):
+            masks_seen.append(mask)
+            return super().inpaint(image, mask, **rest)
+
+    place = region(box=(31, 33, 50, 57))
+    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
+    redraw(inpainter, picture(), place, window_of(place, (96, 96), 96), Wording(), strength=1, seeds=[1])
+    (mask,) = masks_seen
+    assert np.array_equal(mask, masks.snap_to_cells(mask, 8))
+    assert 0 < mask.mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "method"),
+    [
+        ("malformed_limb", 0.55, "redraw"),
+        ("malformed_limb", 0.75, "redraw_from_fill"),
+        ("malformed_limb", 1.0, "redraw_from_fill"),
+        ("malformed_hand", 1.0, "redraw"),
+        ("limb", 1.0, "redraw"),
+    ],
+)
+def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, strength, method):
+    starts = []
+
+    class Watching(PaintInpainter):
+        def inpaint(self, image, mask, **rest):
+            starts.append(image)
+            return super().inpaint(image, mask, **rest)
+
+    place = region(name)
+    image = picture(("malformed_limb", (30, 30, 60, 60)))
+    window = window_of(place, (96, 96), 96)
+    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
+    redraw(inpainter, image, place, window, Wording(), strength=strength, seeds=[1])
+    assert method_for(place, strength) == method
+    still_there = (starts[0] == (230, 20, 230)).all(axis=2).any()
+    assert still_there == (method == "redraw")
+
+
+def test_the_fill_continues_the_surroundings_and_leaves_them_alone():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :32], image[:, 32:] = 40, 200
+    mask = np.zeros((64, 64), np.float32)
+    mask[16:48, 16:48] = 1
+    image[16:48, 16:48] = (255, 0, 0)
+    filled = fill(image, mask)
+    assert np.array_equal(filled[mask == 0], image[mask == 0])
+    assert abs(int(filled[32, 17, 0]) - 40) < 40
+    assert abs(int(filled[32, 46, 0]) - 200) < 40
+    assert (np.abs(np.diff(filled[32, 18:46, 0].astype(int))) < 30).all(), "the fill has an edge"
+
+
+def test_a_fill_of_everything_is_plain():
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    filled = fill(image, np.ones((32, 32), np.float32))
+    assert filled.std(axis=(0, 1)).max() < 1
+
+
+def test_the_prompt_is_the_user_s_or_says_what_was_seen():
+    assert wording_for(region(), Wording("a queen", "blue"), ["horse"]) == Wording("a queen", "blue")
+    assert wording_for(region(), Wording("", "blue"), ["horse"]) == Wording("a hand", "blue")
+    limb = region("malformed_limb")
+    assert wording_for(limb, Wording(), ["horse", "limb"]).prompt == "a horse"
+    assert wording_for(limb, Wording(), ["horse", "person"]).prompt == "a person riding a horse"
+    assert wording_for(limb, Wording(), []).prompt == "a person"
+    assert wording_for(region("mask"), Wording(), []).prompt == ""

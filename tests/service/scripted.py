@@ -1,0 +1,124 @@
+"""An engine that does as it is told, and pictures to feed it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from detectors.detections import Detections, Image
+from detectors.protocols import CLASS_NAMES
+from service.report import (
+    Attempt,
+    GenerateRequest,
+    ModelCard,
+    Outcome,
+    Progress,
+    Region,
+    RegionOutcome,
+    RepairReport,
+    RepairRequest,
+    Verdict,
+    no_progress,
+)
+
+MODELS = {"generator": "scripted@1", "detector": "scripted@2"}
+
+
+@dataclass
+class ScriptedEngine:
+    """Repaints the upper left quarter of what it gets, as long as ``outcome`` says that it repairs.
+
+    ``gate`` holds a call back until it is set; ``failures`` are raised, one per call, before anything works.
+    """
+
+    outcome: Outcome = Outcome.CLEAN
+    gate: threading.Event | None = None
+    entered: threading.Event = field(default_factory=threading.Event)
+    failures: list[Exception] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
+    attempts: int = 1
+    running: int = 0
+    most_running: int = 0
+
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+    def models(self) -> Sequence[ModelCard]:
+        return [ModelCard(role, name, "scripted", "none", None, {}) for role, name in MODELS.items()]
+
+    def generate(self, request: GenerateRequest, progress: Progress = no_progress) -> list[RepairReport]:
+        self._enter(request)
+        progress("generate", 1, 1)
+        first = request.seed if request.seed is not None else 7
+        size_hw = request.height or 64, request.width or 64
+        return [
+            self._report(noise(size_hw, first + i), first + i, self.outcome)
+            for i in range(request.num_images)
+        ]
+
+    def repair(self, request: RepairRequest, progress: Progress = no_progress) -> RepairReport:
+        self._enter(request)
+        progress("repair", 1, 1)
+        return self._report(request.image, request.seed if request.seed is not None else 7, self.outcome)
+
+    def detect(self, image: Image, conf: float | None = None) -> Detections:
+        self._enter(conf)
+        height, width = image.shape[:2]
+        found = Detections.of([[0, 0, width, height], [0, 0, width / 2, height / 2]], [0.5, 0.9], [0, 1])
+        return found[found.conf >= (conf or 0.0)]
+
+    def _enter(self, request: Any) -> None:
+        self.requests.append(request)
+        if self.failures:
+            raise self.failures.pop()
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        self.entered.set()
+        try:
+            if self.gate is not None:
+                assert self.gate.wait(20)
+        finally:
+            self.running -= 1
+
+    def _report(self, original: Image, seed: int, outcome: Outcome) -> RepairReport:
+        accepted = outcome in {Outcome.REPAIRED, Outcome.PARTLY}
+        image = original
+        if accepted:
+            image = original.copy()
+            image[: image.shape[0] // 2, : image.shape[1] // 2] ^= 255
+        regions = () if outcome is Outcome.CLEAN else (self._region(original, seed, accepted),)
+        return RepairReport(image, original, seed, outcome, regions, MODELS, {"detect": 0.25, "repair": 1.5})
+
+    def _region(self, image: Image, seed: int, accepted: bool) -> RegionOutcome:
+        height, width = image.shape[:2]
+        mask = np.zeros((height, width), np.float32)
+        mask[: height // 2, : width // 2] = 0.001  # rounds to 0 in 8 bits, and yet is painted
+        region = Region((0, 0, width // 2, height // 2), "malformed_hand", 0.9, mask, mask)
+        verdict = Verdict.ACCEPTED if accepted else Verdict.STILL_MALFORMED
+        attempt = Attempt("redraw", 0.4, seed, 0.1 if accepted else 0.8, None, 1.0, verdict)
+        reason = "accepted" if accepted else "no attempt passed"
+        return RegionOutcome(region, (attempt,) * self.attempts, accepted, reason, 0.1 if accepted else 0.9)
+
+
+def noise(size_hw: tuple[int, int], seed: int = 0, channels: int = 3) -> np.ndarray:
+    """uint8 (H, W, channels), different in every pixel."""
+    return np.random.default_rng(seed).integers(0, 256, (*size_hw, channels), dtype=np.uint8)
+
+
+def encoded(picture: np.ndarray | Pillow.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The bytes of a picture file."""
+    buffer = BytesIO()
+    if isinstance(picture, np.ndarray):
+        picture = Pillow.fromarray(picture)
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """The pixels of a picture file, in whatever mode it has."""
+    return np.asarray(Pillow.open(BytesIO(content)))

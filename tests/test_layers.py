@@ -1,0 +1,136 @@
+"""The imports run one way: what is below knows nothing of what is above."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("detectors", "service", "training", "bench")
+
+FORBIDDEN = {
+    "detectors": ("service", "training", "bench"),
+    "service": ("training", "bench"),
+    "training": ("bench",),
+    "service.repair": ("service.api", "service.cli", "service.engine"),
+    "service.diffusion": (
+        "service.api",
+        "service.cli",
+        "service.engine",
+        "service.console",
+        "service.repair",
+    ),
+    "service.store": ("service.api", "service.cli", "service.engine", "service.repair", "service.diffusion"),
+    "service.engine": ("service.api", "service.cli", "service.console", "service.store", "service.sheet"),
+    "service.sheet": ("service.api", "service.cli", "service.engine"),
+    "service.api": ("service.diffusion", "service.repair", "service.cli", "service.console", "service.sheet"),
+    "service.report": ("service.",),
+    "service.errors": ("service.", "detectors"),
+}
+"""Package or module by what it must not import; a trailing dot means everything inside."""
+
+ULTRALYTICS_IN = "detectors.yolo"
+PYDANTIC_IN = ("service.api", "service.settings", "service.console")
+
+
+def _modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+def _imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {path}"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _within(name: str, package: str) -> bool:
+    return name.startswith(package) if package.endswith(".") else f"{name}.".startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_no_package_knows_what_is_above_it(package: str):
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in _modules().items()
+        if _within(module, package)
+        for name in _imports(path)
+        for forbidden in FORBIDDEN[package]
+        if _within(name, forbidden)
+    ]
+    assert not wrong
+
+
+def test_one_file_imports_ultralytics():
+    users = {
+        module
+        for module, path in _modules().items()
+        if not _within(module, "training")  # which trains the detector with it
+        if any(_within(name, "ultralytics") for name in _imports(path))
+    }
+    assert users <= {ULTRALYTICS_IN}
+
+
+def test_pydantic_stays_at_the_edge():
+    wrong = [
+        module
+        for module, path in _modules().items()
+        if any(_within(name, "pydantic") for name in _imports(path))
+        if not any(_within(module, allowed) for allowed in PYDANTIC_IN)
+    ]
+    assert not wrong
+
+
+def test_no_circle():
+    modules = _modules()
+    imports = {
+        module: {name for name in _imports(path, top_level_only=True) if name in modules and name != module}
+        for module, path in modules.items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, f"circle: {' -> '.join((*above, module))}"
+        if module not in done:
+            for name in sorted(imports[module]):
+                visit(name, (*above, module))
+            done.add(module)
+
+    for module in modules:
+        visit(module, ())
+
+
+TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".txt", ".cfg", ""}
+OF_ONE_MACHINE = tuple(f"/{folder}/" for folder in ("work", "root", "Users"))
+SKIPPED = {".git", ".gitignore", ".venv", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+SKIPPED |= {"data", "runs", "work"}  # ignored by git
+
+
+def _texts() -> Iterator[Path]:
+    for path in ROOT.iterdir():
+        inside = path.rglob("*") if path.is_dir() else [path]
+        if path.name not in SKIPPED:
+            yield from (file for file in inside if file.is_file() and file.suffix in TEXT)
+
+
+def test_no_path_of_one_machine():
+    wrong = [
+        f"{path.relative_to(ROOT)}: {folder}"
+        for path in _texts()
+        if "__pycache__" not in path.parts
+        for folder in OF_ONE_MACHINE
+        if folder in path.read_text(encoding="utf-8", errors="ignore")
+    ]
+    assert not wrong

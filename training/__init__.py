@@ -1,0 +1,1 @@
+"""Offline: makes the data and trains the bundled models. Nothing imports this package."""

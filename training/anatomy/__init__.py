@@ -1,0 +1,1 @@
+"""The rendered world: hands, people, horses and riders with exact truth."""

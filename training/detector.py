@@ -1,0 +1,159 @@
+"""Trains the bundled detector from COCO weights: first the set, then the training.
+
+``python -m training.detector prepare --data DIR/train --autoencoder DIR --generator DIR --photos DIR/train --out DIR``
+``python -m training.detector train --set DIR --start yolo26n.pt --out models/detector --minutes 30``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from detectors.protocols import CLASS_NAMES
+from training.anatomy.world import read_shard, shards
+from training.textures import RENOISE_STRENGTHS, renoise, round_trip, spoil
+
+BATCH = 25
+TEXTURE_ODDS = {"render": 0.6, "autoencoder": 0.2, "generator": 0.2}
+DEFAULTS = {
+    "imgsz": 256,
+    "iou": 0.6,
+    "conf": {"malformed_hand": 0.4, "malformed_limb": 0.4, "hand": 0.3, "limb": 0.3, "person": 0.4, "horse": 0.4},
+}
+
+
+def label_line(part: dict[str, Any], size_px: int) -> str:
+    """One line of a YOLO label file: class, then centre and size as shares of the picture."""
+    x1, y1, x2, y2 = (v / size_px for v in part["xyxy"])
+    name = CLASS_NAMES.index(part["class_name"])
+    return f"{name} {(x1 + x2) / 2:.5f} {(y1 + y2) / 2:.5f} {x2 - x1:.5f} {y2 - y1:.5f}\n"
+
+
+class Textures:
+    """Applies one of the textures to a batch of renders."""
+
+    def __init__(self, autoencoder: Path, generator: Path | None) -> None:
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._autoencoder = AutoencoderTiny.from_pretrained(autoencoder).float().to(self._device)
+        self._pipeline: StableDiffusionPipeline | None = None
+        if generator is not None:
+            pipeline = StableDiffusionPipeline.from_pretrained(generator, torch_dtype=torch.float32)
+            pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+            self._pipeline = pipeline.to(self._device)
+
+    def apply(
+        self, pictures: NDArray[np.uint8], lines: list[dict[str, Any]], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """The batch in one texture chosen by ``rng``."""
+        kind = str(rng.choice(list(TEXTURE_ODDS), p=list(TEXTURE_ODDS.values())))
+        if kind == "render":
+            return pictures
+        if kind == "autoencoder" or self._pipeline is None:
+            return round_trip(self._autoencoder, pictures, self._device)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        strength = float(rng.uniform(*RENOISE_STRENGTHS))
+        return renoise(self._pipeline, pictures, [line["caption"] for line in lines], strength, generator)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Writes pictures and labels in ultralytics' layout; finished shards are kept."""
+    textures = Textures(args.autoencoder, args.generator)
+    images, labels = args.out / "images" / args.split, args.out / "labels" / args.split
+    for folder in (images, labels):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = list(shards(args.data))[: args.limit]
+    for number, path in enumerate(tqdm(paths, unit="shards")):
+        done = labels / f".{path.stem}.done"
+        if done.exists():
+            continue
+        rng = np.random.default_rng([args.seed, number])
+        pictures, lines = read_shard(path)
+        for start in range(0, len(lines), BATCH):
+            rows = slice(start, start + BATCH)
+            textured = textures.apply(pictures[rows], lines[rows], rng)
+            for picture, line in zip(textured, lines[rows], strict=True):
+                name = f"{path.stem}-{line['seed']}"
+                size = picture.shape[0]
+                cv2.imwrite(str(images / f"{name}.jpg"), spoil(picture, rng)[..., ::-1],
+                            [cv2.IMWRITE_JPEG_QUALITY, 95])
+                (labels / f"{name}.txt").write_text("".join(label_line(part, size) for part in line["parts"]))
+        done.touch()
+    if args.photos is not None:
+        _add_photos(args.photos, images, labels)
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASS_NAMES))
+    (args.out / "set.yaml").write_text(
+        f"path: {args.out.resolve()}\ntrain: images/train\nval: images/select\nnames:\n{names}"
+    )
+
+
+def _add_photos(photos: Path, images: Path, labels: Path) -> None:
+    """Puts the photographs of a split, made by ``training.anatomy.photos``, beside the renders."""
+    for picture in sorted((photos / "images").iterdir()):
+        shutil.copyfile(picture, images / f"photo-{picture.name}")
+        shutil.copyfile(photos / "labels" / f"{picture.stem}.txt", labels / f"photo-{picture.stem}.txt")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Fine-tunes within a time budget and writes ``detector.pt`` and ``defaults.json``."""
+    for name, value in (("YOLO_AUTOINSTALL", "false"), ("WANDB_DISABLED", "true")):
+        os.environ.setdefault(name, value)
+    from ultralytics import YOLO
+
+    model = YOLO(str(args.start))
+    model.train(
+        data=str(args.set / "set.yaml"), imgsz=DEFAULTS["imgsz"], time=args.minutes / 60, epochs=args.epochs,
+        batch=32, workers=args.workers, cache="ram" if args.cache else False, amp=False, freeze=args.freeze,
+        optimizer="AdamW", lr0=args.rate, lrf=0.02, warmup_epochs=0.1, cos_lr=True, weight_decay=5e-4,
+        mosaic=0.0, degrees=12.0, translate=0.08, scale=0.2, fliplr=0.5, hsv_h=0.02, hsv_s=0.4, hsv_v=0.3,
+        erasing=0.0, auto_augment=None, val=False, plots=False, seed=args.seed, deterministic=False,
+        project=str(args.out.resolve()), name="run", exist_ok=True, verbose=True, device=args.device,
+    )  # fmt: skip
+    args.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(args.out / "run" / "weights" / "last.pt", args.out / "detector.pt")
+    (args.out / "defaults.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    first = commands.add_parser("prepare")
+    first.add_argument("--data", type=Path, required=True)
+    first.add_argument("--split", choices=("train", "select"), default="train")
+    first.add_argument("--autoencoder", type=Path, required=True)
+    first.add_argument("--generator", type=Path)
+    first.add_argument("--photos", type=Path, help="one split of training.anatomy.photos' output")
+    first.add_argument("--out", type=Path, required=True)
+    first.add_argument("--limit", type=int, help="shards at most")
+    first.add_argument("--seed", type=int, default=0)
+    first.set_defaults(run=prepare)
+    second = commands.add_parser("train")
+    second.add_argument("--set", type=Path, required=True)
+    second.add_argument("--start", type=Path, required=True, help="weights to start from")
+    second.add_argument("--out", type=Path, required=True)
+    second.add_argument("--minutes", type=float, default=30)
+    second.add_argument("--epochs", type=int, default=100, help="at most; the minutes usually end it first")
+    second.add_argument("--rate", type=float, default=1.5e-3)
+    second.add_argument("--freeze", type=int, default=0, help="first layers kept as they are, for speed")
+    second.add_argument("--workers", type=int, default=1)
+    second.add_argument("--cache", action="store_true")
+    second.add_argument("--device", default="0" if torch.cuda.is_available() else "cpu")
+    second.add_argument("--seed", type=int, default=0)
+    second.set_defaults(run=train)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Trains the bundled generator: a small latent diffusion model in the ordinary diffusers folder layout.
+
+``python -m training.generator --data DIR/train --autoencoder DIR --work DIR --out models/generator --minutes 60``
+
+Only scenes without a defect are used. Latents are made once and kept in ``--work``, beside the checkpoint from which
+a run that was cut short goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from training.anatomy.captions import caption
+from training.anatomy.world import read_shard, shards
+from training.autoencoder import to_model
+from training.schedule import AveragedWeights, Budget, set_learning_rate
+from training.vocabulary import build_tokenizer
+
+UNCONDITIONED = 0.12
+"""Share of samples trained with an empty caption, for classifier-free guidance."""
+DEFAULTS = {"num_inference_steps": 20, "guidance_scale": 3.0, "width": 256, "height": 256}
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "clip_sample": False,
+}
+"""Zero terminal signal (Lin et al. 2024, arXiv 2305.08891), so that plain dark and bright pictures can be made."""
+SNR_CAP = 5.0
+"""Min-SNR loss weight (Hang et al. 2023, arXiv 2303.09556)."""
+
+
+def build_unet() -> UNet2DConditionModel:
+    """The untrained denoiser: attention only where the picture is 8×8 and 4×4 cells, for the CPU's sake."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 128, 192, 256),
+        layers_per_block=1,
+        cross_attention_dim=192,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The untrained text encoder: the captions are simple, so is this."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Scaled latents float16 (N, 4, 32, 32), and what captions are made from."""
+
+    latents: torch.Tensor
+    truth: list[dict[str, Any]]
+
+
+@torch.no_grad()
+def load_samples(data: Path, autoencoder: AutoencoderTiny, kept: Path, device: str) -> Samples:
+    """The latents of all well-formed scenes, made once per shard and kept as ``.npy``."""
+    kept.mkdir(parents=True, exist_ok=True)
+    latents: list[NDArray[np.float16]] = []
+    truth: list[dict[str, Any]] = []
+    for path in tqdm(list(shards(data)), desc="latents", unit="shards"):
+        made, facts = kept / f"{path.stem}.npy", kept / f"{path.stem}.json"
+        if not facts.exists():
+            pictures, lines = read_shard(path)
+            rows = [i for i, line in enumerate(lines) if not any(part["defect"] for part in line["parts"])]
+            encoded = [
+                autoencoder.encode(to_model(pictures[rows[at : at + 32]], device)).latents.half().cpu().numpy()
+                for at in range(0, len(rows), 32)
+            ]
+            np.save(made, np.concatenate(encoded))
+            facts.write_text(json.dumps([{k: lines[i][k] for k in ("kind", "words")} for i in rows]))
+        latents.append(np.load(made))
+        truth += json.loads(facts.read_text())
+    scaled = torch.from_numpy(np.concatenate(latents)) * autoencoder.config.scaling_factor
+    return Samples(scaled, truth)
+
+
+class Trainer:
+    """One training run: the modules, their averages, and one step."""
+
+    def __init__(self, samples: Samples, tokenizer: CLIPTokenizer, device: str, seed: int) -> None:
+        self.samples, self.tokenizer, self.device = samples, tokenizer, device
+        self.unet = build_unet().to(device, memory_format=torch.channels_last)
+        self.text_encoder = build_text_encoder(tokenizer).to(device)
+        self.averages = [AveragedWeights(module, 0.9995) for module in (self.unet, self.text_encoder)]
+        parameters = [*self.unet.parameters(), *self.text_encoder.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, betas=(0.9, 0.99))
+        self.parameters = parameters
+        self.noise = DDPMScheduler(**SCHEDULE)
+        self.rng = np.random.default_rng(seed)
+        self.seen = 0
+
+    def batch(self, size: int) -> tuple[torch.Tensor, list[str]]:
+        """Random latents with fresh captions, some of them empty."""
+        rows = self.rng.integers(len(self.samples.truth), size=size)
+        texts = [
+            "" if self.rng.random() < UNCONDITIONED
+            else caption(self.samples.truth[row]["kind"], self.samples.truth[row]["words"], self.rng)
+            for row in rows
+        ]
+        return self.samples.latents[rows].float().to(self.device), texts
+
+    def step(self, size: int, bf16: bool) -> float:
+        """One optimizer step on ``size`` samples; returns the loss."""
+        latents, texts = self.batch(size)
+        tokens = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        noise = torch.randn_like(latents)
+        timesteps = torch.randint(0, 1000, (size,), device=self.device)
+        noisy = self.noise.add_noise(latents, noise, timesteps).contiguous(memory_format=torch.channels_last)
+        wanted = self.noise.get_velocity(latents, noise, timesteps)
+        alphas = self.noise.alphas_cumprod.to(self.device)[timesteps]
+        snr = alphas / (1 - alphas)
+        # For v-prediction the loss already carries a factor of SNR + 1.
+        weight = torch.clamp(snr, max=SNR_CAP) / (snr + 1)
+        weight = torch.maximum(weight, torch.full_like(weight, 0.1))
+        with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+            text = self.text_encoder(tokens.to(self.device))[0]
+            made = self.unet(noisy, timesteps, text).sample
+        loss = (weight * F.mse_loss(made.float(), wanted, reduction="none").mean(dim=(1, 2, 3))).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        for average, module in zip(self.averages, (self.unet, self.text_encoder), strict=True):
+            average.update(module)
+        self.seen += size
+        return float(loss.detach())
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint to go on from, whole or not at all."""
+        state = {
+            "unet": self.unet.state_dict(),
+            "text_encoder": self.text_encoder.state_dict(),
+            "averages": [average.module.state_dict() for average in self.averages],
+            "optimizer": self.optimizer.state_dict(),
+            "seen": self.seen,
+        }
+        torch.save(state, path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+
+    def load(self, path: Path) -> None:
+        """Goes on from a checkpoint."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.unet.load_state_dict(state["unet"])
+        self.text_encoder.load_state_dict(state["text_encoder"])
+        for average, weights in zip(self.averages, state["averages"], strict=True):
+            average.module.load_state_dict(weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.seen = state["seen"]
+
+
+def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
+    """Writes the averaged weights as a folder that ``StableDiffusionPipeline.from_pretrained`` loads."""
+    unet, text_encoder = (average.module for average in trainer.averages)
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder.half(),
+        text_encoder=text_encoder.half(),
+        tokenizer=trainer.tokenizer,
+        unet=unet.half(),
+        scheduler=DDIMScheduler(**SCHEDULE, timestep_spacing="trailing", set_alpha_to_one=True),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(out, max_shard_size="15MB")
+    (out / "anatomend.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--autoencoder", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--bf16", action="store_true", help="autocast; worth it on a GPU or with avx512_bf16")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(args.seed)
+    autoencoder = AutoencoderTiny.from_pretrained(args.autoencoder).float().to(device)
+    samples = load_samples(args.data, autoencoder, args.work / "latents", device)
+    trainer = Trainer(samples, build_tokenizer(), device, args.seed)
+    checkpoint = args.work / "generator.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    budget, losses = Budget(args.minutes), []
+    while budget.progress < 1:
+        set_learning_rate(trainer.optimizer, budget.learning_rate(args.rate))
+        losses.append(trainer.step(args.batch, args.bf16))
+        if len(losses) == 200 or budget.progress >= 1:
+            print(f"{budget.progress:5.1%} seen {trainer.seen} loss {np.mean(losses):.4f}", flush=True)
+            trainer.save(checkpoint)
+            losses = []
+    export(trainer, autoencoder, args.out)
+
+
+if __name__ == "__main__":
+    main()
