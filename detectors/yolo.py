@@ -98,7 +98,7 @@ class YoloDetector:
         defaults = read_defaults(path.parent)
         model_id = f"{path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
         with _threads_kept():
-            yolo_class = _import_yolo()
+            yolo_class = import_yolo()
             try:
                 model = yolo_class(str(path), task="detect", verbose=False)
                 detector = cls(model, model_id, defaults, device)
@@ -158,7 +158,7 @@ def _to_detections(result: Any, image: Image) -> Detections:
     return Detections.of(xyxy, conf, rows.cls.cpu().numpy()).by_confidence()
 
 
-def _import_yolo() -> Any:
+def import_yolo() -> Any:
     """Ultralytics' model class, imported with its telemetry, downloads and self-installation off."""
     had_omp = "OMP_NUM_THREADS" in os.environ
     for name, value in {

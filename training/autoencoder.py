@@ -1,7 +1,9 @@
-"""Trains the bundled autoencoder: ``python -m training.autoencoder --data DIR/train --held-out DIR/select --out DIR``.
+"""Trains the bundled autoencoder.
 
-A narrow ``AutoencoderTiny``: 256×256×3 to 32×32×4 and back. Most of its layers work at low resolution, since on
-a CPU the full-resolution ones cost nearly all the time.
+``python -m training.autoencoder --data DIR/train --held-out DIR/select --out DIR``
+
+A narrow ``AutoencoderTiny``: 256×256×3 to 32×32×4 and back. Most of its layers work at low resolution, since
+on a CPU the full-resolution ones cost nearly all the time.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from torch.nn import functional as F
 from training.anatomy.world import read_shard, shards
 from training.schedule import AveragedWeights, Budget, set_learning_rate
 
-CROP_PX = 96
+CROP_PX = 64
 
 
 def build() -> AutoencoderTiny:
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="an autoencoder to go on from")
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8, help="small: many steps matter more than quiet ones")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--limit", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
@@ -114,9 +116,12 @@ def main() -> None:
         optimizer.step()
         average.update(model)
         step += 1
-        if step % 500 == 0 or budget.progress >= 1:
+        if step % 1000 == 0 or budget.progress >= 1:
             model_db = psnr_db(average.module, held_out, device)
-            print(f"{budget.progress:5.1%} step {step} loss {loss.item():.5f} held-out {model_db:.2f} dB", flush=True)
+            print(
+                f"{budget.progress:5.1%} step {step} loss {loss.item():.5f} held-out {model_db:.2f} dB",
+                flush=True,
+            )
             finished = average.module
             finished.register_to_config(scaling_factor=1 / latent_std(finished, held_out, device))
             finished.save_pretrained(args.out)

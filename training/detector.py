@@ -1,6 +1,6 @@
 """Trains the bundled detector from COCO weights: first the set, then the training.
 
-``python -m training.detector prepare --data DIR/train --autoencoder DIR --generator DIR --photos DIR/train --out DIR``
+``python -m training.detector prepare --data DIR/train --autoencoder DIR --photos DIR/train --out DIR``
 ``python -m training.detector train --set DIR --start yolo26n.pt --out models/detector --minutes 30``
 """
 
@@ -29,7 +29,14 @@ TEXTURE_ODDS = {"render": 0.6, "autoencoder": 0.2, "generator": 0.2}
 DEFAULTS = {
     "imgsz": 256,
     "iou": 0.6,
-    "conf": {"malformed_hand": 0.4, "malformed_limb": 0.4, "hand": 0.3, "limb": 0.3, "person": 0.4, "horse": 0.4},
+    "conf": {
+        "malformed_hand": 0.4,
+        "malformed_limb": 0.4,
+        "hand": 0.3,
+        "limb": 0.3,
+        "person": 0.4,
+        "horse": 0.4,
+    },
 }
 
 
@@ -38,6 +45,16 @@ def label_line(part: dict[str, Any], size_px: int) -> str:
     x1, y1, x2, y2 = (v / size_px for v in part["xyxy"])
     name = CLASS_NAMES.index(part["class_name"])
     return f"{name} {(x1 + x2) / 2:.5f} {(y1 + y2) / 2:.5f} {x2 - x1:.5f} {y2 - y1:.5f}\n"
+
+
+def read_labels(path: Path, size_px: int) -> list[dict[str, Any]]:
+    """The parts of a YOLO label file: class names and xyxy in pixels."""
+    parts = []
+    for line in path.read_text().splitlines():
+        index, x, y, w, h = (float(v) for v in line.split())
+        box = [(x - w / 2) * size_px, (y - h / 2) * size_px, (x + w / 2) * size_px, (y + h / 2) * size_px]
+        parts.append({"class_name": CLASS_NAMES[int(index)], "xyxy": box})
+    return parts
 
 
 class Textures:
@@ -85,8 +102,11 @@ def prepare(args: argparse.Namespace) -> None:
             for picture, line in zip(textured, lines[rows], strict=True):
                 name = f"{path.stem}-{line['seed']}"
                 size = picture.shape[0]
-                cv2.imwrite(str(images / f"{name}.jpg"), spoil(picture, rng)[..., ::-1],
-                            [cv2.IMWRITE_JPEG_QUALITY, 95])
+                cv2.imwrite(
+                    str(images / f"{name}.jpg"),
+                    spoil(picture, rng)[..., ::-1],
+                    [cv2.IMWRITE_JPEG_QUALITY, 95],
+                )
                 (labels / f"{name}.txt").write_text("".join(label_line(part, size) for part in line["parts"]))
         done.touch()
     if args.photos is not None:

@@ -1,9 +1,9 @@
 """Trains the bundled generator: a small latent diffusion model in the ordinary diffusers folder layout.
 
-``python -m training.generator --data DIR/train --autoencoder DIR --work DIR --out models/generator --minutes 60``
+``python -m training.generator --data DIR/train --autoencoder DIR --work DIR --out models/generator``
 
-Only scenes without a defect are used. Latents are made once and kept in ``--work``, beside the checkpoint from which
-a run that was cut short goes on.
+Only scenes without a defect are used. Latents are made once and kept in ``--work``, beside the checkpoint
+from which a run that was cut short goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderTiny,
+    DDIMScheduler,
+    DDPMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from numpy.typing import NDArray
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -40,9 +46,9 @@ SCHEDULE: dict[str, Any] = {
     "rescale_betas_zero_snr": True,
     "clip_sample": False,
 }
-"""Zero terminal signal (Lin et al. 2024, arXiv 2305.08891), so that plain dark and bright pictures can be made."""
+"""Zero terminal signal (Lin et al. 2024, arXiv 2305.08891), so that dark and bright pictures can be made."""
 SNR_CAP = 5.0
-"""Min-SNR loss weight (Hang et al. 2023, arXiv 2303.09556)."""
+"""After the min-SNR weight of Hang et al. 2023 (arXiv 2303.09556), but flat where the signal is weak."""
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -99,7 +105,10 @@ def load_samples(data: Path, autoencoder: AutoencoderTiny, kept: Path, device: s
             pictures, lines = read_shard(path)
             rows = [i for i, line in enumerate(lines) if not any(part["defect"] for part in line["parts"])]
             encoded = [
-                autoencoder.encode(to_model(pictures[rows[at : at + 32]], device)).latents.half().cpu().numpy()
+                autoencoder.encode(to_model(pictures[rows[at : at + 32]], device))
+                .latents.half()
+                .cpu()
+                .numpy()
                 for at in range(0, len(rows), 32)
             ]
             np.save(made, np.concatenate(encoded))
@@ -117,7 +126,7 @@ class Trainer:
         self.samples, self.tokenizer, self.device = samples, tokenizer, device
         self.unet = build_unet().to(device, memory_format=torch.channels_last)
         self.text_encoder = build_text_encoder(tokenizer).to(device)
-        self.averages = [AveragedWeights(module, 0.9995) for module in (self.unet, self.text_encoder)]
+        self.averages = [AveragedWeights(module, 0.999) for module in (self.unet, self.text_encoder)]
         parameters = [*self.unet.parameters(), *self.text_encoder.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, betas=(0.9, 0.99))
         self.parameters = parameters
@@ -129,7 +138,8 @@ class Trainer:
         """Random latents with fresh captions, some of them empty."""
         rows = self.rng.integers(len(self.samples.truth), size=size)
         texts = [
-            "" if self.rng.random() < UNCONDITIONED
+            ""
+            if self.rng.random() < UNCONDITIONED
             else caption(self.samples.truth[row]["kind"], self.samples.truth[row]["words"], self.rng)
             for row in rows
         ]
@@ -145,9 +155,9 @@ class Trainer:
         wanted = self.noise.get_velocity(latents, noise, timesteps)
         alphas = self.noise.alphas_cumprod.to(self.device)[timesteps]
         snr = alphas / (1 - alphas)
-        # For v-prediction the loss already carries a factor of SNR + 1.
-        weight = torch.clamp(snr, max=SNR_CAP) / (snr + 1)
-        weight = torch.maximum(weight, torch.full_like(weight, 0.1))
+        # The loss on v is (SNR + 1) times that on x0. Noisy steps, which decide what the picture shows, keep their
+        # full weight; only the nearly clean ones are held down.
+        weight = torch.clamp(SNR_CAP / (snr + 1), max=1.0)
         with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
             text = self.text_encoder(tokens.to(self.device))[0]
             made = self.unet(noisy, timesteps, text).sample
@@ -198,7 +208,16 @@ def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(out, max_shard_size="15MB")
+    _forget_derived(out / "vae" / "config.json")
     (out / "anatomend.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+
+
+def _forget_derived(config: Path) -> None:
+    """Drops the entry that ``AutoencoderTiny`` works out by itself and, when it is stored, warns of at every load."""
+    kept = {
+        key: value for key, value in json.loads(config.read_text()).items() if key != "block_out_channels"
+    }
+    config.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def main() -> None:
@@ -209,8 +228,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--batch", type=int, default=8, help="32 and more on a GPU")
+    parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--bf16", action="store_true", help="autocast; worth it on a GPU or with avx512_bf16")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -1,7 +1,8 @@
 """Makes renders look like the generator's own pictures while their truth stays known.
 
-A detector trained on renders alone would learn that a soft edge or a latent model's texture is a defect. So a share
-of its pictures goes through the autoencoder, and another is partly re-noised and denoised by the generator.
+A detector trained on renders alone would learn that a soft edge or a latent model's texture is a defect. So a
+share of its pictures goes through the autoencoder, and another is partly re-noised and denoised by the
+generator.
 """
 
 from __future__ import annotations
@@ -35,14 +36,19 @@ def round_trip(autoencoder: AutoencoderTiny, pictures: NDArray[np.uint8], device
 
 @torch.no_grad()
 def renoise(
-    pipeline: StableDiffusionPipeline, pictures: NDArray[np.uint8], captions: Sequence[str], strength: float,
+    pipeline: StableDiffusionPipeline,
+    pictures: NDArray[np.uint8],
+    captions: Sequence[str],
+    strength: float,
     generator: torch.Generator,
 ) -> NDArray[np.uint8]:
     """Pictures uint8 (N, H, W, 3) noised to ``strength`` of the schedule and denoised by the generator."""
     device = str(pipeline.device)
     scheduler, scale = pipeline.scheduler, pipeline.vae.config.scaling_factor
     latents = pipeline.vae.encode(to_model(pictures, device)).latents * scale
-    tokens = pipeline.tokenizer(list(captions), padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens = pipeline.tokenizer(
+        list(captions), padding="max_length", truncation=True, return_tensors="pt"
+    ).input_ids
     text = pipeline.text_encoder(tokens.to(device))[0]
     scheduler.set_timesteps(RENOISE_STEPS, device=device)
     timesteps = scheduler.timesteps[-max(1, round(RENOISE_STEPS * strength)) :]

@@ -20,13 +20,17 @@ _COATS = ("brown", "black", "white", "grey", "chestnut", "golden")
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """A tokenizer with whole words for the world's captions and bytes for everything else; always the same."""
+    """A tokenizer with whole words for the world's captions and bytes for all else; always the same."""
     like_clip = CLIPTokenizer().backend_tokenizer
     trained = Tokenizer(BPE(end_of_word_suffix=_WORD_END))
     trained.normalizer, trained.pre_tokenizer = like_clip.normalizer, like_clip.pre_tokenizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = BpeTrainer(
-        vocab_size=4000, initial_alphabet=alphabet, end_of_word_suffix=_WORD_END, show_progress=False, min_frequency=1
+        vocab_size=4000,
+        initial_alphabet=alphabet,
+        end_of_word_suffix=_WORD_END,
+        show_progress=False,
+        min_frequency=1,
     )
     trained.train_from_iterator(_captions(20_000), trainer)
     model = json.loads(trained.to_str())["model"]
@@ -52,10 +56,19 @@ def _captions(count: int) -> list[str]:
     for _ in range(count):
         kind = one(KINDS)
         facts = {
-            "pose": one(POSES) if kind == "person" else one(("open", "relaxed", "pointing", "fist", "two", "three")),
-            "skin": one(SKINS), "sleeve": one(CLOTHES), "side": one(("back", "palm")), "who": one(("man", "woman")),
-            "shirt": one(CLOTHES), "trousers": one(CLOTHES), "coat": one(_COATS), "view": one(("side", "angle")),
-            "gait": one(("standing", "walking", "galloping")), "background": one(PLAIN_COLOURS),
+            "pose": one(POSES)
+            if kind == "person"
+            else one(("open", "relaxed", "pointing", "fist", "two", "three")),
+            "skin": one(SKINS),
+            "sleeve": one(CLOTHES),
+            "side": one(("back", "palm")),
+            "who": one(("man", "woman")),
+            "shirt": one(CLOTHES),
+            "trousers": one(CLOTHES),
+            "coat": one(_COATS),
+            "view": one(("side", "angle")),
+            "gait": one(("standing", "walking", "galloping")),
+            "background": one(PLAIN_COLOURS),
         }
         made.append(caption(kind, facts, rng))
     return made

@@ -11,7 +11,7 @@ from detectors.detections import Box, Image, Mask
 MOST_SHIFT = 8.0
 """Most that one channel is shifted, of 255. More is not the model's tone but another picture."""
 RING_SHARE = 1 / 32
-SMOOTH_STEP = 1.0
+SMOOTH_STEP = 2.0
 """A colour step per pixel, of 255, that nobody sees; keeps the ratio calm on flat ground."""
 
 

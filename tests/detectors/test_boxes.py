@@ -14,7 +14,9 @@ number = st.floats(-1000, 1000, width=32)
 def some_boxes(draw, least=0, most=6):
     corners = draw(st.lists(st.tuples(number, number, number, number), min_size=least, max_size=most))
     rows = np.array(corners, np.float64).reshape(-1, 4)
-    return np.concatenate([np.minimum(rows[:, :2], rows[:, 2:]), np.maximum(rows[:, :2], rows[:, 2:])], axis=1)
+    return np.concatenate(
+        [np.minimum(rows[:, :2], rows[:, 2:]), np.maximum(rows[:, :2], rows[:, 2:])], axis=1
+    )
 
 
 def test_areas_and_overlaps_by_hand():

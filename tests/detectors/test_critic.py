@@ -1,26 +1,19 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 
-from detectors.critic import CriticConfig, CriticNet, CropCritic, critic_crop, to_input
+from detectors.critic import CriticConfig, CropCritic, critic_crop, to_input
 from detectors.protocols import ModelLoadError
+from tests.tiny import build_tiny_critic
 
 
 @pytest.fixture(scope="module")
 def critic_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("critic")
-    torch.manual_seed(1)
-    state = {k: v.half() if v.is_floating_point() else v for k, v in CriticNet().state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"input_px": 96, "context": 1.25, "threshold": 0.6}))
-    return folder
+    return build_tiny_critic(tmp_path_factory.mktemp("models") / "critic")
 
 
 def test_half_precision_weights_run_in_float32(critic_dir):

@@ -95,4 +95,6 @@ def test_bounds_of_nothing():
 )
 def test_boxes_round_outwards_and_stay_in_the_image(xyxy, expected):
     assert masks.rounded_out(np.array(xyxy), (8, 10)) == expected
-    assert masks.box_mask(expected, (8, 10)).sum() == (expected[2] - expected[0]) * (expected[3] - expected[1])
+    assert masks.box_mask(expected, (8, 10)).sum() == (expected[2] - expected[0]) * (
+        expected[3] - expected[1]
+    )

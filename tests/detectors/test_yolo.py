@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,27 +8,16 @@ import pytest
 import torch
 
 from detectors.protocols import ModelLoadError
-from detectors.yolo import YoloDetector, read_defaults
-
-IMGSZ = 64
+from detectors.protocols import CLASS_NAMES
+from detectors.yolo import YoloDefaults, YoloDetector, read_defaults
+from tests.tiny import DETECTOR_DEFAULTS, build_tiny_detector
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory) -> Path:
     """A detector of random weights that finds something in everything."""
-    from detectors.yolo import _import_yolo
-
-    folder = tmp_path_factory.mktemp("detector")
-    torch.manual_seed(0)
-    model = _import_yolo()("yolo26n.yaml", verbose=False)
-    model.model.names = dict(enumerate(["hand", "malformed_hand"] + [f"other{i}" for i in range(78)]))
-    for heads in (model.model.model[-1].cv3, model.model.model[-1].one2one_cv3):
-        for head in heads:  # untrained, it is sure that nothing is there
-            torch.nn.init.normal_(head[-1].bias, mean=-3.0)
-    model.save(str(folder / "detector.pt"))
-    stored = {"imgsz": IMGSZ, "conf": {"hand": 0.3, "malformed_hand": 0.4}, "iou": 0.6}
-    (folder / "defaults.json").write_text(json.dumps(stored))
-    return folder / "detector.pt"
+    folder = tmp_path_factory.mktemp("models") / "detector"
+    return build_tiny_detector(folder, sees_everything=True) / "detector.pt"
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +29,18 @@ def noise(*size_hw: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (*size_hw, 3), np.uint8)
 
 
-def test_names_thresholds_and_id_come_from_the_files(detector, model_file):
-    assert detector.class_names[:2] == ("hand", "malformed_hand")
-    assert detector.default_conf["malformed_hand"] == 0.4
-    assert detector.default_conf["other3"] == 0.35
-    assert detector.imgsz == IMGSZ
+def test_names_thresholds_and_id_come_from_the_files(detector):
+    assert detector.class_names == CLASS_NAMES
+    assert detector.default_conf == DETECTOR_DEFAULTS["conf"]
+    assert detector.imgsz == DETECTOR_DEFAULTS["imgsz"]
     name, digest = detector.model_id.split("@")
     assert name == "detector.pt"
     assert len(digest) == 12
+
+
+def test_a_class_that_is_not_named_gets_the_general_threshold():
+    detector = YoloDetector(_Seen(), "seen@1", YoloDefaults(conf={"foot": 0.9}))
+    assert detector.default_conf == {"hand": YoloDefaults().other_conf}
 
 
 def test_a_model_of_its_own_gets_general_defaults(model_file, tmp_path):
@@ -90,10 +82,8 @@ def test_more_pictures_than_one_batch_and_none(detector):
 class _Seen:
     """Stands for ultralytics: keeps what it was shown, and finds one box in the middle of it."""
 
-    names = {0: "hand"}
-
     def __init__(self):
-        self.images = []
+        self.names, self.images = {0: "hand"}, []
 
     def predict(self, images, **_):
         self.images += images
@@ -115,8 +105,6 @@ class _Seen:
 
 
 def test_colours_are_turned_and_boxes_scaled_back():
-    from detectors.yolo import YoloDefaults
-
     seen = _Seen()
     detector = YoloDetector(seen, "seen@1", YoloDefaults(imgsz=64))
     image = np.zeros((400, 200, 3), np.uint8)

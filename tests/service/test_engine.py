@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.detections import Image
+from detectors.protocols import CLASS_NAMES
 from service.engine import Engine
 from service.report import (
     GenerateRequest,
@@ -20,6 +21,7 @@ from service.report import (
     RepairRequest,
     Verdict,
 )
+from service.settings import Settings
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
 
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
@@ -42,7 +44,7 @@ def repairing(tiny_model, script=lambda seed, strength: paint_part("hand"), **pa
 # Promise 1: nothing outside the mask changes.
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     height=st.integers(1, 150),
     width=st.integers(1, 150),
@@ -128,9 +130,11 @@ def test_the_critic_can_refuse_what_the_detector_likes(tiny_model):
     assert {a.verdict for a in report.regions[0].attempts} == {Verdict.CRITIC_DISAGREES}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(
-    drawn=st.lists(st.sampled_from(["hand", "malformed_hand", "malformed_limb", "limb"]), min_size=4, max_size=4),
+    drawn=st.lists(
+        st.sampled_from(["hand", "malformed_hand", "malformed_limb", "limb"]), min_size=4, max_size=4
+    ),
     seed=st.integers(0, 2**32),
 )
 def test_the_answer_never_holds_more_defects_than_the_question(tiny_model, drawn, seed):
@@ -359,3 +363,23 @@ def test_the_cards_name_the_models(tiny_model):
     assert cards["generator"].family == "StableDiffusionPipeline"
     assert cards["generator"].defaults["num_inference_steps"] == 4
     assert engine.default_size == (32, 32)
+
+
+def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
+    """No fake: random weights in the layouts of the bundled models."""
+    engine = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu"))
+    assert engine.class_names == CLASS_NAMES
+    cards = {card.role: card for card in engine.models()}
+    assert {role: card.source for role, card in cards.items()} == dict.fromkeys(cards, "bundled")
+    assert cards["critic"].defaults == {"threshold": 0.6}
+    (report,) = engine.generate(GenerateRequest("a hand", seed=1))
+    assert set(report.models) == {"generator", "detector", "critic"}
+    assert report.image.shape == (32, 32, 3)
+    mask = np.zeros((50, 40), np.float32)
+    mask[10:30, 10:30] = 1
+    request = RepairRequest(
+        picture(size_hw=(50, 40)), mask=mask, seed=1, params=RepairParams(strengths=(0.5,))
+    )
+    assert len(engine.repair(request).regions[0].attempts) == 4
+    without = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1))
+    assert [card.role for card in without.models()] == ["generator", "detector"]

@@ -108,7 +108,9 @@ def test_what_is_allowed_is_said(engine):
 
 
 def test_the_limits_themselves_are_allowed(engine):
-    request = GenerateRequest("x" * 2000, seed=2**53 - 1, width=256, height=8, num_inference_steps=1, repair=None)
+    request = GenerateRequest(
+        "x" * 2000, seed=2**53 - 1, width=256, height=8, num_inference_steps=1, repair=None
+    )
     (report,) = engine.generate(request)
     assert report.image.shape == (8, 256, 3)
 
@@ -116,8 +118,11 @@ def test_the_limits_themselves_are_allowed(engine):
 def test_missing_models_are_named(tiny_models_dir, tmp_path):
     with pytest.raises(ModelUnavailable, match="generator"):
         Engine.load(Settings(models_dir=tmp_path, device="cpu"))
-    with pytest.raises(ModelUnavailable, match=r"detector\.pt"):
-        Engine.load(Settings(models_dir=tiny_models_dir, device="cpu"))
+    settings = Settings(models_dir=tiny_models_dir, device="cpu")
+    with pytest.raises(ModelUnavailable, match=r"nothing\.pt"):
+        Engine.load(settings.model_copy(update={"detector": "nothing.pt"}))
+    with pytest.raises(ModelUnavailable, match="no-such-critic"):
+        Engine.load(settings.model_copy(update={"critic": str(tmp_path / "no-such-critic")}))
 
 
 def test_a_device_that_is_not_there_is_named():

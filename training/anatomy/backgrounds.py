@@ -20,7 +20,9 @@ PLAIN_COLOURS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def jittered(colour: tuple[float, float, float] | Floats, rng: np.random.Generator, spread: float = 0.05) -> Floats:
+def jittered(
+    colour: tuple[float, float, float] | Floats, rng: np.random.Generator, spread: float = 0.05
+) -> Floats:
     """A colour near the given one, in [0, 1]."""
     return np.clip(np.asarray(colour) + rng.uniform(-spread, spread, 3), 0, 1).astype(np.float32)
 
@@ -29,7 +31,11 @@ def plain(size_px: int, colour: Floats, rng: np.random.Generator) -> NDArray[np.
     """One colour, a little lighter at one end and darker in the corners."""
     y, x = np.mgrid[0:size_px, 0:size_px] / size_px - 0.5
     angle = rng.uniform(0, 2 * np.pi)
-    shade = 1 + rng.uniform(0, 0.25) * (np.cos(angle) * x + np.sin(angle) * y) - rng.uniform(0, 0.35) * (x * x + y * y)
+    shade = (
+        1
+        + rng.uniform(0, 0.25) * (np.cos(angle) * x + np.sin(angle) * y)
+        - rng.uniform(0, 0.35) * (x * x + y * y)
+    )
     return _bytes(colour * shade[..., None])
 
 
@@ -61,12 +67,17 @@ def patterned(size_px: int, rng: np.random.Generator, held_out: bool) -> NDArray
         mix = (np.cos(2 * np.pi * u / period) + np.cos(2 * np.pi * v / period) - 0.8) * 4
     else:
         cells = max(2, int(size_px / period))
-        mix = cv2.resize(rng.normal(0, 1.2, (cells, cells)).astype(np.float32), (size_px,) * 2,
-                         interpolation=cv2.INTER_CUBIC)
+        mix = cv2.resize(
+            rng.normal(0, 1.2, (cells, cells)).astype(np.float32),
+            (size_px,) * 2,
+            interpolation=cv2.INTER_CUBIC,
+        )
     return _bytes(a + (b - a) * (np.clip(mix, -1, 1) / 2 + 0.5)[..., None])
 
 
-def with_shadow(background: NDArray[np.uint8], centre_px: Floats, radii_px: tuple[float, float], depth: float) -> NDArray[np.uint8]:
+def with_shadow(
+    background: NDArray[np.uint8], centre_px: Floats, radii_px: tuple[float, float], depth: float
+) -> NDArray[np.uint8]:
     """A soft dark ellipse on the ground, so that bodies stand rather than float."""
     size = background.shape[0]
     y, x = np.mgrid[0:size, 0:size]

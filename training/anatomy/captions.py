@@ -63,7 +63,11 @@ def _clothes(words: Mapping[str, str], rng: np.random.Generator) -> str:
 def _person(words: Mapping[str, str], rng: np.random.Generator) -> str:
     made = f"a {_who(words, rng)}"
     if rng.random() < 0.75:
-        made += _one(rng, (" with arms up", " raising both arms")) if words["pose"] == "arms up" else f" {words['pose']}"
+        made += (
+            _one(rng, (" with arms up", " raising both arms"))
+            if words["pose"] == "arms up"
+            else f" {words['pose']}"
+        )
     return made + (_clothes(words, rng) if rng.random() < 0.85 else "")
 
 

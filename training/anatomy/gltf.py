@@ -171,6 +171,7 @@ def _local(
     node: dict[str, Any], index: int, tracks: dict[tuple[int, str], NDArray[np.float64]], count: int
 ) -> NDArray[np.float64]:
     """The node's local transforms (T, 4, 4)."""
+
     def track(path: str, rest: list[float]) -> NDArray[np.float64]:
         fixed = np.broadcast_to(np.asarray(node.get(path, rest), np.float64), (count, len(rest)))
         return tracks.get((index, path), fixed)

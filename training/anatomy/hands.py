@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,7 @@ _NEEDS_ALL_FINGERS = ("missing", "short", "fused")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandFrame:
-    """Directions of a hand at rest, unit vectors: out of the palm, and from the index to the little finger."""
+    """Unit vectors of a hand at rest: out of the palm, and from the index to the little finger."""
 
     palm: Floats
     lateral: Floats
@@ -57,13 +58,22 @@ def hand_frame(rig: Rig, side: str = "R") -> HandFrame:
 
 def arm_with_hand(rig: Rig, side: str = "R") -> Rig:
     """Forearm and hand cut out of a whole body."""
-    bones = [n for n in rig.names if n.endswith(f".{side}") and n.startswith(("lowerarm", "wrist", "finger", "metacarpal"))]
+    bones = [
+        n
+        for n in rig.names
+        if n.endswith(f".{side}") and n.startswith(("lowerarm", "wrist", "finger", "metacarpal"))
+    ]
     return edit.subset(rig, rig.chain_weight(bones) > 0.5, bones)
 
 
-def finger_bends(rig: Rig, frame: HandFrame, bends_deg: Mapping[str, tuple[float, float, float]],
-                 spread_deg: Mapping[str, float], side: str = "R") -> dict[str, Floats]:
-    """Turns by bone for :meth:`Rig.posed`. Positive bends close the hand, positive spread goes to the little finger."""
+def finger_bends(
+    rig: Rig,
+    frame: HandFrame,
+    bends_deg: Mapping[str, tuple[float, float, float]],
+    spread_deg: Mapping[str, float],
+    side: str = "R",
+) -> dict[str, Floats]:
+    """Turns by bone for ``Rig.posed``. Bends close the hand, spread goes to the little finger."""
     turns: dict[str, Floats] = {}
     centre = rig.head(f"wrist.{side}") + frame.along * 0.06 + frame.palm * 0.03
     sign = 1.0 if side == "R" else -1.0
@@ -118,7 +128,9 @@ def sample_pose(rng: np.random.Generator, held_out: bool, defect: str | None) ->
         common = mean + jitter(7)
         bends[finger] = (common + jitter(4), common + jitter(5), common * 0.7 + jitter(4))
     wide = abs(jitter(1.0)) * (9 if name in ("open", "two", "three") else 3)
-    spread = {f: wide * step + jitter(1.5) for f, step in zip(FINGERS, (-0.8, -1.2, -0.25, 0.6, 1.5), strict=True)}
+    spread = {
+        f: wide * step + jitter(1.5) for f, step in zip(FINGERS, (-0.8, -1.2, -0.25, 0.6, 1.5), strict=True)
+    }
     return HandPose(name, bends, spread)
 
 
@@ -135,12 +147,17 @@ def _added(rig: Rig, pose: HandPose, finger: str, rng: np.random.Generator) -> E
     frame = hand_frame(rig)
     place = rng.choice(["outside", "inside", "between"]) if finger != "1" else "inside"
     source, side = {"outside": ("5", 1.0), "inside": ("2", -1.0), "between": (finger, 1.0)}[str(place)]
-    turn_deg, gap = {"outside": (rng.uniform(8, 24), 0.85), "inside": (rng.uniform(18, 34), 0.75),
-                     "between": (0.0, 0.5)}[str(place)]
+    turn_deg, gap = {
+        "outside": (rng.uniform(8, 24), 0.85),
+        "inside": (rng.uniform(18, 34), 0.75),
+        "between": (0.0, 0.5),
+    }[str(place)]
     if place == "between" and source == "5":
         source = "4"
     move = np.eye(4, dtype=np.float32)
-    move[:3, 3] = side * gap * frame.gap_m * frame.lateral - (0.004 if place != "between" else 0) * frame.along
+    move[:3, 3] = (
+        side * gap * frame.gap_m * frame.lateral - (0.004 if place != "between" else 0) * frame.along
+    )
     move = move @ about(rig.head(chain(source)[0]), rotation(frame.palm, np.radians(side * turn_deg)))
     made = edit.duplicate(rig, chain(source), move, "+", f"metacarpal{int(source) - 1}.R")
     bends, spread = dict(pose.bends_deg), dict(pose.spread_deg)
@@ -163,7 +180,7 @@ def _fused(rig: Rig, pose: HandPose, finger: str, rng: np.random.Generator) -> E
     """Two neighbours under one pose, drawn together until no gap is left."""
     frame = hand_frame(rig)
     free = [f for f in pose.extended() if f != "1"]
-    pairs = [(a, b) for a, b in zip(free, free[1:], strict=False) if int(b) == int(a) + 1]
+    pairs = [(a, b) for a, b in pairwise(free) if int(b) == int(a) + 1]
     first, second = pairs[int(rng.integers(len(pairs)))]
     by = 0.36 * frame.gap_m * frame.lateral
     moved = edit.shift(edit.shift(rig, chain(first), by, 1.15), chain(second), -by, 1.15)
@@ -207,8 +224,15 @@ DEFECTS: Mapping[str, Callable[[Rig, HandPose, str, np.random.Generator], Edited
 }
 
 
-def pose_hand(rig: Rig, pose: HandPose, skin_colour: Floats, sleeve: Floats | None, defect: str | None,
-              rng: np.random.Generator, tilt: Floats) -> PosedBody:
+def pose_hand(
+    rig: Rig,
+    pose: HandPose,
+    skin_colour: Floats,
+    sleeve: Floats | None,
+    defect: str | None,
+    rng: np.random.Generator,
+    tilt: Floats,
+) -> PosedBody:
     """One right hand, wrist at the origin, fingers up, palm to +z, then turned by the 3×3 ``tilt``."""
     frame = hand_frame(rig)
     colours = _colours(rig, frame, skin_colour, sleeve)
@@ -225,8 +249,15 @@ def pose_hand(rig: Rig, pose: HandPose, skin_colour: Floats, sleeve: Floats | No
     vertices = edited.posed(turns, root)
     bones = [n for n in edited.names if n.startswith(("finger", "metacarpal", "wrist"))]
     part_id = np.where(edited.chain_weight(bones) > 0.5, 0, NO_PART).astype(np.uint8)
-    return PosedBody("hand", vertices, edited.faces, colours[edited.source], part_id, (Part("hand", defect),),
-                     {"pose": pose.name})
+    return PosedBody(
+        "hand",
+        vertices,
+        edited.faces,
+        colours[edited.source],
+        part_id,
+        (Part("hand", defect),),
+        {"pose": pose.name},
+    )
 
 
 def _colours(rig: Rig, frame: HandFrame, skin_colour: Floats, sleeve: Floats | None) -> Floats:

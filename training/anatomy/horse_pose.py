@@ -49,7 +49,7 @@ class Pose:
 
     def joint(self, name: str) -> Floats:
         """The origin of a bone, (3,)."""
-        return self.joints[self.index[name]].copy()
+        return np.array(self.joints[self.index[name]], np.float32)
 
     def move(self, names: Sequence[str], transform: Floats) -> None:
         """Apply a 4×4 world transform to bones."""
@@ -68,8 +68,8 @@ class Pose:
         for i, name in enumerate(chain[:-1]):
             start, end = self.joint(name), self.joint(chain[i + 1])
             axis = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
-            linear = across * _EYE + np.float32(along - across) * np.outer(axis, axis)
-            self.move([name], about(start, linear))
+            linear = across * _EYE + (along - across) * np.outer(axis, axis)
+            self.move([name], about(start, linear.astype(np.float32)))
             self.carry(chain[i + 1 :], (along - 1) * (end - start))
         last = self.joint(chain[-1])
         self.move(chain[-1:], about(last, across * _EYE))
@@ -140,7 +140,8 @@ def misplaced(pose: Pose, leg: int, other: Pose, rng: np.random.Generator) -> Ed
     upright = float(np.arctan2(foot[2] - root[2], root[1] - foot[1]))
     extra.move(bones, about(root, rotation(_SIDEWAYS, upright + np.radians(rng.uniform(*pitch)))))
     extra.move(bones, about(root, rotation(_FORWARD, side * np.radians(rng.uniform(*roll)))))
-    extra.carry(bones, pose.joint(anchor) + np.array(offset, np.float32) * [side, 1, 1] - root)
+    outwards = np.array([side, 1, 1], np.float32) * np.array(offset, np.float32)
+    extra.carry(bones, pose.joint(anchor) + outwards - root)
     missing(pose, leg, other, rng)
     return Edit(hidden=True, extra=extra)
 

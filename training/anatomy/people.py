@@ -81,12 +81,18 @@ def _make(path: Path) -> None:
 
     model = anny.create_fullbody_model(triangulate_faces=True)
     keys = ["gender", "age", "muscle", "weight", "height", "proportions"]
-    rows = np.concatenate([_phenotypes(np.random.default_rng(seed), count)
-                           for seed, count in ((1, TRAIN_PEOPLE), (2, HELD_OUT_PEOPLE))])
+    rows = np.concatenate(
+        [
+            _phenotypes(np.random.default_rng(seed), count)
+            for seed, count in ((1, TRAIN_PEOPLE), (2, HELD_OUT_PEOPLE))
+        ]
+    )
     rest, heads = [], []
     for row in rows:
         with torch.no_grad():
-            made = model(phenotype_kwargs={key: torch.tensor([float(v)]) for key, v in zip(keys, row, strict=True)})
+            made = model(
+                phenotype_kwargs={key: torch.tensor([float(v)]) for key, v in zip(keys, row, strict=True)}
+            )
         rest.append(_upright(made["rest_vertices"][0].numpy()))
         heads.append(_upright(made["rest_bone_heads"][0].numpy()))
     names, parents, weights = _few_bones(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from training.anatomy import rig as edit
-from training.anatomy.bodies import NO_PART, Floats, Part, PosedBody, about, rotation
+from training.anatomy.bodies import NO_PART, Floats, Part, PosedBody
 from training.anatomy.renderer import vertex_normals
 from training.anatomy.rig import Rig, aim
 
@@ -23,7 +23,7 @@ def limb_chain(limb: str) -> tuple[str, ...]:
         return tuple(f"{n}.{side}" for n in ("upperleg01", "upperleg02", "lowerleg01", "lowerleg02", "foot"))
     fingers = [f"finger{f}-{j}" for f in "12345" for j in "123"]
     bones = ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
-    # A bone's parent must stand before it in the copy that `duplicate` makes, so the hand follows the wrist rigidly.
+    # In the copy that `duplicate` makes each bone hangs on the one before it: the hand follows rigidly.
     return tuple(f"{n}.{side}" for n in (*bones, *fingers, *(f"metacarpal{m}" for m in "1234")))
 
 
@@ -119,13 +119,17 @@ def _misplaced(rig: Rig, limb: str, wanted: Directions, rng: np.random.Generator
     out = 1.0 if limb.endswith("L") else -1.0
     arm = limb.startswith("arm")
     root = rig.head(limb_chain(limb)[0])
-    place = np.array([0.12 * out, rng.uniform(0.12, 0.25), 0.06] if arm else [0.14 * out, rng.uniform(0.3, 0.42), 0.03])
+    place = np.array(
+        [0.12 * out, rng.uniform(0.12, 0.25), 0.06] if arm else [0.14 * out, rng.uniform(0.3, 0.42), 0.03]
+    )
     move = np.eye(4, dtype=np.float32)
     move[:3, 3] = place - root
     made = edit.duplicate(rig, limb_chain(limb), move, "+", "spine04")
     made = _missing(made, limb, wanted, rng)[0]
     upper = (rng.uniform(0.7, 1.0) * out, rng.uniform(-0.6, 0.1), rng.uniform(0.0, 0.5))
-    return made, turns_for(made, {limb: upper, limb + ".lower": (upper[0], upper[1] - 0.3, upper[2])}, [limb], "+")
+    return made, turns_for(
+        made, {limb: upper, limb + ".lower": (upper[0], upper[1] - 0.3, upper[2])}, [limb], "+"
+    )
 
 
 def _bent(rig: Rig, limb: str, wanted: Directions, rng: np.random.Generator) -> Edited:
@@ -157,8 +161,17 @@ DEFECTS: Mapping[str, Callable[[Rig, str, Directions, np.random.Generator], Edit
 }
 
 
-def dress(rig: Rig, skin_colour: Floats, hair: Floats, shirt: Floats, trousers: Floats, shoes: Floats,
-          long_sleeves: bool, long_legs: bool, long_hair: bool) -> tuple[Floats, Floats]:
+def dress(
+    rig: Rig,
+    skin_colour: Floats,
+    hair: Floats,
+    shirt: Floats,
+    trousers: Floats,
+    shoes: Floats,
+    long_sleeves: bool,
+    long_legs: bool,
+    long_hair: bool,
+) -> tuple[Floats, Floats]:
     """Colours (V, 3) by region, and rest vertices (V, 3) with the hair and clothes standing off the skin."""
 
     def weight(*begins: str) -> Floats:
@@ -185,8 +198,14 @@ def dress(rig: Rig, skin_colour: Floats, hair: Floats, shirt: Floats, trousers: 
     return colours, (rig.rest + off[:, None] * vertex_normals(rig.rest, rig.faces)).astype(np.float32)
 
 
-def pose_person(rig: Rig, colours: Floats, wanted: Directions, defect: tuple[str, str] | None,
-                rng: np.random.Generator, root: Floats) -> PosedBody:
+def pose_person(
+    rig: Rig,
+    colours: Floats,
+    wanted: Directions,
+    defect: tuple[str, str] | None,
+    rng: np.random.Generator,
+    root: Floats,
+) -> PosedBody:
     """A person under the 4×4 ``root``; ``defect`` is (limb, defect)."""
     edited, extra = rig, {}
     if defect is not None:

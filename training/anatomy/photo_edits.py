@@ -22,6 +22,7 @@ from training.anatomy.photo_layers import (
     ramp,
     soft_edge,
     turn,
+    web,
     without,
 )
 from training.anatomy.photo_masks import Floats, Hand, Image, Mask, angle_deg, blur, dilate, is_extended, unit

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from training.anatomy.photo_masks import Floats, Hand, Image, Mask, blur, dilate
 
 Rng = np.random.Generator
+TRIES = 400
+"""How many shifts are tried for the background of a hole."""
 
 
 def bleed(image: Image, mask: Mask, sigma: float) -> Floats:
@@ -35,6 +37,31 @@ def _shifted(image: NDArray[np.generic], dx: int, dy: int) -> NDArray[np.generic
     rows = np.clip(np.arange(image.shape[0]) + dy, 0, image.shape[0] - 1)
     cols = np.clip(np.arange(image.shape[1]) + dx, 0, image.shape[1] - 1)
     return image[rows][:, cols]
+
+
+def _best_shift(
+    image: Image, hole: Mask, rim: Mask, bad: Mask, rng: Rng, length_px: tuple[float, float]
+) -> tuple[int, int] | None:
+    """The shift (dx, dy), of a length in the given range, that brings the best fitting background to the hole."""
+    inside, around = (
+        np.argwhere(m)[rng.choice(int(m.sum()), min(int(m.sum()), 250), replace=False)] for m in (hole, rim)
+    )
+    length, angle = rng.uniform(*length_px, TRIES), rng.uniform(0, 2 * np.pi, TRIES)
+    shift = np.rint(np.stack([np.sin(angle), np.cos(angle)], -1) * length[:, None]).astype(int)
+    padded = np.pad(bad, 1, constant_values=True)
+    top = np.array(padded.shape) - 1
+    at = np.clip(np.concatenate([inside, around]) + shift[:, None] + 1, 0, top)
+    wrong = padded[at[..., 0], at[..., 1]]
+    ok = ~wrong[:, len(inside) :]
+    fits = (wrong[:, : len(inside)].mean(axis=1) <= 0.02) & (ok.mean(axis=1) >= 0.6)
+    if not fits.any():
+        return None
+    soft = blur(image, 1.0)
+    spot = np.clip(at[fits, len(inside) :] - 1, 0, top - 2)
+    gap = np.abs(soft[spot[..., 0], spot[..., 1]] - soft[around[:, 0], around[:, 1]]).mean(axis=-1)
+    cost = (gap * ok[fits]).sum(axis=1) / ok[fits].sum(axis=1) + 4.0 * length[fits] / length_px[1]
+    dy, dx = shift[fits][int(cost.argmin())]
+    return int(dx), int(dy)
 
 
 def fill_background(image: Image, hole: Mask, taken: Mask, rng: np.random.Generator) -> Image | None:
@@ -59,28 +86,11 @@ def fill_background(image: Image, hole: Mask, taken: Mask, rng: np.random.Genera
     ry, rx = np.nonzero(rim)
     if len(ry) < 12:
         return None
-    pick_h, pick_r = (rng.choice(n, min(n, 600), replace=False) for n in (len(ys), len(ry)))
-    hy, hx, ry, rx = ys[pick_h], xs[pick_h], ry[pick_r], rx[pick_r]
-    bad = np.pad(taken | hole, 1, constant_values=True)
-    best, best_cost = None, np.inf
-    soft = blur(image, 1.0)
-    for _ in range(400):
-        length, turn = rng.uniform(0.9 * thick, thick + 1.5 * extent), rng.uniform(0, 2 * np.pi)
-        dx, dy = round(length * np.cos(turn)), round(length * np.sin(turn))
-        sy = np.clip(np.concatenate([hy, ry]) + dy + 1, 0, bad.shape[0] - 1)
-        sx = np.clip(np.concatenate([hx, rx]) + dx + 1, 0, bad.shape[1] - 1)
-        wrong = bad[sy, sx]
-        if wrong[: len(hy)].mean() > 0.02 or wrong[len(hy) :].mean() > 0.4:
-            continue
-        ok = ~wrong[len(hy) :]
-        gap = np.abs(soft[sy[len(hy) :][ok] - 1, sx[len(hy) :][ok] - 1] - soft[ry[ok], rx[ok]]).mean()
-        cost = float(gap) + 4.0 * length / extent
-        if cost < best_cost:
-            best, best_cost = (dx, dy), cost
+    best = _best_shift(image, hole, rim, taken | hole, rng, (0.9 * thick, thick + 1.5 * extent))
     if best is None:
         return None
     piece = np.asarray(_shifted(image, *best), np.float32)
-    trusted = (rim & ~np.asarray(_shifted(bad[1:-1, 1:-1], *best), np.bool_)).astype(np.float32)
+    trusted = (rim & ~np.asarray(_shifted(taken | hole, *best), np.bool_)).astype(np.float32)
     tone = _spread((image - piece) * trusted[..., None], trusted, thick)
     return blend(image, piece + np.clip(tone, -60, 60), blur(hole, 1.0))
 

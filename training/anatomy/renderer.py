@@ -107,7 +107,12 @@ def camera_axes(forward: Floats, roll_deg: float = 0.0) -> Floats:
 
 
 def fit_camera(
-    points: Floats, forward: Floats, fill: float, shift: Sequence[float], roll_deg: float = 0.0, fov_deg: float = 28.0
+    points: Floats,
+    forward: Floats,
+    fill: float,
+    shift: Sequence[float],
+    roll_deg: float = 0.0,
+    fov_deg: float = 28.0,
 ) -> Camera:
     """The camera along ``forward`` in whose picture the points' longer side takes ``fill`` of the frame.
 

@@ -103,7 +103,9 @@ def stretch(rig: Rig, chain: Sequence[str], factor: float) -> Rig:
     heads = rig.heads.copy()
     columns = [rig.names.index(name) for name in chain]
     heads[columns] += np.outer((heads[columns] - start) @ axis * (factor - 1), axis)
-    return replace(rig, rest=(rig.rest + np.outer(along * (factor - 1), axis)).astype(np.float32), heads=heads)
+    return replace(
+        rig, rest=(rig.rest + np.outer(along * (factor - 1), axis)).astype(np.float32), heads=heads
+    )
 
 
 def duplicate(rig: Rig, chain: Sequence[str], move: Floats, suffix: str, parent: str) -> Rig:
@@ -143,7 +145,9 @@ def shift(rig: Rig, chain: Sequence[str], by: Floats, thicker: float = 1.0) -> R
     weight = rig.chain_weight(chain)[:, None]
     heads = rig.heads.copy()
     heads[[rig.names.index(name) for name in chain]] += by
-    return replace(rig, rest=(rig.rest + weight * (by + (thicker - 1) * around)).astype(np.float32), heads=heads)
+    return replace(
+        rig, rest=(rig.rest + weight * (by + (thicker - 1) * around)).astype(np.float32), heads=heads
+    )
 
 
 def _sharp(weight: Floats) -> Floats:

@@ -18,14 +18,24 @@ from training.anatomy.renderer import Camera, Light, Renderer, Rendering, fit_ca
 
 KINDS = ("hand", "person", "horse", "rider")
 SKINS: dict[str, tuple[float, float, float]] = {
-    "pale": (0.94, 0.78, 0.70), "light": (0.88, 0.69, 0.57), "tan": (0.78, 0.57, 0.43),
-    "brown": (0.58, 0.39, 0.28), "dark": (0.38, 0.25, 0.18),
+    "pale": (0.94, 0.78, 0.70),
+    "light": (0.88, 0.69, 0.57),
+    "tan": (0.78, 0.57, 0.43),
+    "brown": (0.58, 0.39, 0.28),
+    "dark": (0.38, 0.25, 0.18),
 }
 CLOTHES: dict[str, tuple[float, float, float]] = {
-    "red": (0.78, 0.14, 0.14), "blue": (0.16, 0.28, 0.72), "green": (0.16, 0.50, 0.22),
-    "yellow": (0.92, 0.78, 0.16), "white": (0.92, 0.92, 0.90), "black": (0.10, 0.10, 0.11),
-    "grey": (0.50, 0.51, 0.53), "orange": (0.92, 0.48, 0.10), "purple": (0.45, 0.20, 0.60),
-    "pink": (0.92, 0.55, 0.65), "brown": (0.42, 0.27, 0.17),
+    "red": (0.78, 0.14, 0.14),
+    "blue": (0.16, 0.28, 0.72),
+    "green": (0.16, 0.50, 0.22),
+    "yellow": (0.92, 0.78, 0.16),
+    "white": (0.92, 0.92, 0.90),
+    "black": (0.10, 0.10, 0.11),
+    "grey": (0.50, 0.51, 0.53),
+    "orange": (0.92, 0.48, 0.10),
+    "purple": (0.45, 0.20, 0.60),
+    "pink": (0.92, 0.55, 0.65),
+    "brown": (0.42, 0.27, 0.17),
 }
 _HAIR = ((0.10, 0.08, 0.07), (0.30, 0.19, 0.11), (0.55, 0.36, 0.18), (0.82, 0.68, 0.40), (0.55, 0.53, 0.52))
 _LEAST_VISIBLE_PX = {"hand": 500, "arm": 70, "leg": 70}
@@ -121,8 +131,15 @@ class World:
         skin_colour, sleeve_colour = jittered(SKINS[skin], rng, 0.03), jittered(CLOTHES[sleeve or "red"], rng)
         light = _light(rng)
         background, words = self._background(rng, held_out, None)
-        body = hands.pose_hand(self._arms[person], pose, skin_colour, sleeve_colour if sleeve else None,
-                               kind if malformed else None, rng, tilt)
+        body = hands.pose_hand(
+            self._arms[person],
+            pose,
+            skin_colour,
+            sleeve_colour if sleeve else None,
+            kind if malformed else None,
+            rng,
+            tilt,
+        )
         if mirrored:
             body = _mirrored(body)
         camera = fit_camera(body.vertices[body.part_id == 0], np.array([0, 0, -1.0], np.float32), fill, shift)
@@ -137,10 +154,15 @@ class World:
         shirt, trousers = (str(rng.choice(list(CLOTHES))) for _ in range(2))
         rig = self._people.rig(index)
         colours, rest = persons.dress(
-            rig, jittered(SKINS[str(rng.choice(list(SKINS)))], rng, 0.03),
-            jittered(_HAIR[int(rng.integers(len(_HAIR)))], rng, 0.03), jittered(CLOTHES[shirt], rng),
-            jittered(CLOTHES[trousers], rng), jittered((0.22, 0.17, 0.14), rng, 0.1),
-            bool(rng.random() < 0.5), bool(rng.random() < 0.75), bool(rng.random() < (0.8 if woman else 0.1)),
+            rig,
+            jittered(SKINS[str(rng.choice(list(SKINS)))], rng, 0.03),
+            jittered(_HAIR[int(rng.integers(len(_HAIR)))], rng, 0.03),
+            jittered(CLOTHES[shirt], rng),
+            jittered(CLOTHES[trousers], rng),
+            jittered((0.22, 0.17, 0.14), rng, 0.1),
+            bool(rng.random() < 0.5),
+            bool(rng.random() < 0.75),
+            bool(rng.random() < (0.8 if woman else 0.1)),
         )
         words = {"who": "woman" if woman else "man", "shirt": shirt, "trousers": trousers}
         return hands.replace(rig, rest=rest), colours, words
@@ -162,8 +184,9 @@ class World:
 
     def _horse(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
         forward, words, fill, shift, light, background = self._horse_view(rng, held_out)
-        defect = str(rng.choice(horses.DEFECTS)) if malformed else None
-        body = self._horses.sample(rng, defect=defect, held_out=held_out)
+        # Drawn in any case, so that the version without the defect is the same horse.
+        defect = str(rng.choice(horses.DEFECTS))
+        body = self._horses.sample(rng, defect=defect if malformed else None, held_out=held_out)
         return self._whole([body], forward, fill, shift, light, background, words | body.words)
 
     def _rider(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
@@ -173,26 +196,38 @@ class World:
         limb, kind = str(rng.choice(persons.LIMBS)), str(rng.choice(list(persons.DEFECTS)))
         wanted = persons.riding(rng)
         person_rng, horse_rng = rng.spawn(2)
-        defect = str(rng.choice(horses.DEFECTS)) if malformed and not on_person else None
+        defect = str(rng.choice(horses.DEFECTS))
+        defect = defect if malformed and not on_person else None
         horse, saddle = self._horses.sample_with_saddle(horse_rng, defect=defect, held_out=held_out)
         seat = np.eye(4, dtype=np.float32)
         hips = (rig.head("upperleg01.L") + rig.head("upperleg01.R")) / 2
         seat[:3, 3] = -hips + [0, 0.05, 0]
-        rider = persons.pose_person(rig, colours, wanted, (limb, kind) if malformed and on_person else None,
-                                    person_rng, saddle.astype(np.float32) @ seat)
-        return self._whole([horse, rider], forward, fill, shift, light, background, words | more | horse.words)
+        rider = persons.pose_person(
+            rig,
+            colours,
+            wanted,
+            (limb, kind) if malformed and on_person else None,
+            person_rng,
+            saddle.astype(np.float32) @ seat,
+        )
+        return self._whole(
+            [horse, rider], forward, fill, shift, light, background, words | more | horse.words
+        )
 
     def _horse_view(self, rng: np.random.Generator, held_out: bool):  # type: ignore[no-untyped-def]
         side = rng.random() < 0.65
         yaw = rng.choice([-1, 1]) * (np.pi / 2 + rng.normal(0, 0.16 if side else 0.45))
         pitch = rng.uniform(-0.14, 0.02)
-        forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32)
+        forward = np.array(
+            [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)], np.float32
+        )
         fill, shift = rng.uniform(0.78, 0.92), rng.uniform(-0.03, 0.03, 2)
         background, words = self._background(rng, held_out, rng.uniform(0.5, 0.7))
         return forward, words | {"view": "side" if side else "angle"}, fill, shift, _light(rng), background
 
-    def _background(self, rng: np.random.Generator, held_out: bool, horizon: float | None
-                    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    def _background(
+        self, rng: np.random.Generator, held_out: bool, horizon: float | None
+    ) -> tuple[NDArray[np.uint8], dict[str, str]]:
         kind = rng.random()
         if kind < 0.15:
             return patterned(self._size_px, rng, held_out), {}
@@ -201,13 +236,23 @@ class World:
         name = str(rng.choice(list(PLAIN_COLOURS)))
         return plain(self._size_px, jittered(PLAIN_COLOURS[name], rng), rng), {"background": name}
 
-    def _whole(self, bodies: list[PosedBody], forward: Floats, fill: float, shift: Floats, light: Light,
-               background: NDArray[np.uint8], words: dict[str, str]):  # type: ignore[no-untyped-def]
+    def _whole(
+        self,
+        bodies: list[PosedBody],
+        forward: Floats,
+        fill: float,
+        shift: Floats,
+        light: Light,
+        background: NDArray[np.uint8],
+        words: dict[str, str],
+    ):  # type: ignore[no-untyped-def]
         points = np.concatenate([b.vertices for b in bodies])
         camera = fit_camera(points, forward, fill, shift)
         low = points[:, 1].min()
         feet = points[points[:, 1] < low + 0.3]
-        at = camera.project(np.array([[feet[:, 0].mean(), low, feet[:, 2].mean()]], np.float32), self._size_px)[0]
+        at = camera.project(
+            np.array([[feet[:, 0].mean(), low, feet[:, 2].mean()]], np.float32), self._size_px
+        )[0]
         wide = np.ptp(camera.project(feet, self._size_px)[:, 0])
         shaded = with_shadow(background, at, (max(wide * 0.6, 14), max(wide * 0.13, 6)), 0.45)
         return bodies, camera, self._renderer.render(bodies, camera, light, shaded), words
@@ -233,7 +278,9 @@ def _mirrored(body: PosedBody) -> PosedBody:
     )
 
 
-def _labels(bodies: Sequence[PosedBody], camera: Camera, drawn: Rendering, size_px: int) -> list[LabelledPart]:
+def _labels(
+    bodies: Sequence[PosedBody], camera: Camera, drawn: Rendering, size_px: int
+) -> list[LabelledPart]:
     labels: list[LabelledPart] = []
     first = 0
     for number, body in enumerate(bodies):
@@ -243,7 +290,9 @@ def _labels(bodies: Sequence[PosedBody], camera: Camera, drawn: Rendering, size_
             if part.ghost is not None:
                 box = _clipped(camera.project(part.ghost, size_px), size_px)
             if box is not None:
-                labels.append(LabelledPart(f"malformed_{name}" if part.defect else name, box, part.kind, part.defect))
+                labels.append(
+                    LabelledPart(f"malformed_{name}" if part.defect else name, box, part.kind, part.defect)
+                )
         first += len(body.parts)
         whole = _visible_box(drawn.body_map == number, 200)
         if body.kind != "hand" and whole is not None:

@@ -1,7 +1,8 @@
 """Writes a set of scenes: ``python -m training.anatomy.world --out DIR --split train --count 16000``.
 
-A split is a folder of shards of one kind of scene each, ``KIND-NNNN.npz`` with the pictures and ``KIND-NNNN.jsonl``
-with one line of truth per picture. A shard depends only on split, kind and number, so a run that was cut short goes on where it stopped.
+A split is a folder of shards of one kind of scene each: ``KIND-NNNN.npz`` with the pictures and
+``KIND-NNNN.jsonl`` with one line of truth per picture. A shard depends only on split, kind and number, so a
+run that was cut short goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -56,10 +57,14 @@ def _write_shard(job: tuple[Path, str, str, int, float]) -> int:
     pictures, truth = [], []
     for index in range(SHARD):
         seed = first + index
-        scene = _world.scene(seed, kind, malformed=bool(rng.random() < malformed_share), held_out=split in HELD_OUT)
+        scene = _world.scene(
+            seed, kind, malformed=bool(rng.random() < malformed_share), held_out=split in HELD_OUT
+        )
         pictures.append(scene.image)
         parts = [asdict(part) for part in scene.parts]
-        truth.append({"seed": seed, "kind": kind, "caption": scene.caption, "words": scene.words, "parts": parts})
+        truth.append(
+            {"seed": seed, "kind": kind, "caption": scene.caption, "words": scene.words, "parts": parts}
+        )
     unfinished = target.with_suffix(".part.npz")
     np.savez(unfinished, pictures=np.stack(pictures))
     unfinished.rename(target)
@@ -73,7 +78,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of all splits")
     parser.add_argument("--split", choices=list(SPLITS), required=True)
-    parser.add_argument("--count", type=int, required=True, help="pictures of all kinds together, rounded up to whole shards")
+    parser.add_argument(
+        "--count", type=int, required=True, help="pictures of all kinds together, rounded up to whole shards"
+    )
     parser.add_argument("--kinds", nargs="+", choices=list(KIND_ODDS), default=list(KIND_ODDS))
     parser.add_argument("--malformed", type=float, default=0.5, help="share of pictures with a defect")
     parser.add_argument("--name", help="folder's name, if another than the split's")

@@ -8,7 +8,7 @@ import pytest
 
 from service.diffusion.models import load_diffusion, resolve_source
 from service.errors import ModelUnavailable
-from tests.conftest import TINY_PX, build_tiny_generator
+from tests.tiny import TINY_PX, build_tiny_generator
 
 
 def test_the_bundled_model_and_its_own_defaults(tiny_model):

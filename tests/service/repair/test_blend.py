@@ -81,7 +81,9 @@ def test_an_unchanged_picture_has_a_seam_of_1():
 @pytest.mark.parametrize("feather_px", [0, 6, 10])
 def test_a_step_at_the_edge_is_seen_and_a_change_inside_is_not(feather_px):
     image, mask = landscape(), soft_mask(feather_px)
-    brighter = composite(image, np.clip(image.astype(int) + 70, 0, 255).astype(np.uint8), (0, 0, 64, 64), mask)
+    brighter = composite(
+        image, np.clip(image.astype(int) + 70, 0, 255).astype(np.uint8), (0, 0, 64, 64), mask
+    )
     assert seam(image, brighter, mask) > SEAM_LIMIT
     inside = image.copy()
     inside[31:33, 31:33] = 0

@@ -73,7 +73,7 @@ def test_one_repair_does_not_undo_another():
 def test_what_another_repair_mended_is_left_alone():
     """The first region's mask reaches over the second defect, and the redraw takes it away."""
     image = picture(("malformed_hand", (30, 30, 60, 60)), ("malformed_hand", (61, 40, 66, 50)))
-    result, _ = climb(image, lambda *_: paint_part("hand", share=0.6), params=RepairParams(grow=0.3))
+    result, _ = climb(image, lambda *_: paint_part("hand"), params=RepairParams(grow=0.3))
     assert [o.accepted for o in result.outcomes] == [True, False]
     assert result.outcomes[1].attempts == ()
     assert "another region" in result.outcomes[1].reason

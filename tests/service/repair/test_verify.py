@@ -116,7 +116,7 @@ def test_a_good_part_is_not_exchanged_for_a_worse_one():
     region = region_at(name="hand")
     assert verdict(GOOD, GOOD, region) is Verdict.ACCEPTED
     doubtful = picture(("hand", (30, 30, 60, 55)))
-    doubtful[55:60, 30:60] = np.array(COLOURS["malformed_hand"]) + [0, 52, 0]
+    doubtful[55:60, 30:60] = np.add(COLOURS["malformed_hand"], (0, 52, 0))
     assert verdict(GOOD, doubtful, region) is Verdict.NOT_BETTER
     critic = ColourCritic(lambda crop: 0.05 if crop.shape[0] == 30 else 0.45)
     assert verdict(GOOD, picture(("hand", (30, 30, 60, 55))), region, critic=critic) is Verdict.NOT_BETTER

@@ -1,0 +1,45 @@
+"""The judge: a third model, of another architecture and trained on other data, used only to measure.
+
+The service never sees it, so nothing in the service can have been chosen to please it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file
+from torchvision.models.densenet import DenseNet
+
+from detectors.critic import critic_crop, to_input
+from detectors.detections import Image
+
+JUDGE_PX, JUDGE_CONTEXT = 112, 1.45
+JUDGE_DIR = Path(__file__).parent / "judge"
+
+
+class JudgeNet(DenseNet):  # type: ignore[misc]  # torchvision's types cannot be read in strict mode
+    """A narrow DenseNet with one output, the logit of "malformed"."""
+
+    def __init__(self) -> None:
+        super().__init__(growth_rate=16, block_config=(3, 5, 7, 5), num_init_features=24, num_classes=1)
+
+
+class Judge:
+    """Says how malformed a part is."""
+
+    def __init__(self, folder: Path = JUDGE_DIR) -> None:
+        self._net = JudgeNet()
+        state = load_file(folder / "model.safetensors")
+        self._net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        self._net.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def malformed(self, images: Sequence[Image], boxes: Sequence[ArrayLike]) -> list[float]:
+        """Probability in [0, 1] of malformed for one box (xyxy, pixels) in each image."""
+        if not images:
+            return []
+        crops = [critic_crop(i, b, JUDGE_PX, JUDGE_CONTEXT) for i, b in zip(images, boxes, strict=True)]
+        return [float(p) for p in torch.sigmoid(self._net(to_input(crops))[:, 0])]

@@ -1,0 +1,230 @@
+"""Does the repair help? ``python -m bench.repair --generated 300 --rendered 200 --test DIR/test --out DIR``.
+
+Unselected generated pictures and held-out renders with known defects go through the service's loop and
+through the control, "redraw once at 0.4 and accept always". What is malformed before and after is the judge's
+word: it has another architecture, was trained on other data, and no part of the service knows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from bench.generator import KINDS
+from bench.intervals import machine, mean, share, table
+from bench.judge import Judge
+from bench.prompts import prompts
+from detectors import boxes
+from detectors.detections import Image
+from detectors.protocols import is_malformed, part_of
+from detectors.yolo import YoloDetector
+from service.diffusion.models import load_diffusion
+from service.diffusion.sampler import DiffusionModel
+from service.engine import Engine
+from service.loading import choose_device, load_critic, load_detector
+from service.repair.ladder import Ladder
+from service.repair.plan import plan_repair
+from service.repair.redraw import Wording
+from service.repair.verify import Gate, Judgement
+from service.report import GenerateRequest, Outcome, RepairParams, RepairReport, RepairRequest, Verdict
+from service.settings import read_settings
+from service.sheet import repair_sheet
+from training.anatomy.world import read_shard, shards
+
+MALFORMED = 0.5
+"""The judge's probability from which a part counts as malformed."""
+LOOK_CONF = 0.25
+CONTROL = RepairParams(strengths=(0.4,), seeds_per_attempt=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One picture, what it shows, and, for renders, the box and name of the known defect."""
+
+    image: Image
+    kind: str
+    prompt: str
+    seed: int
+    known: Sequence[float] | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over all cases of one arm."""
+
+    pictures: int = 0
+    malformed_before: int = 0
+    malformed_after: int = 0
+    bad_regions: int = 0
+    fixed: int = 0
+    declared_fixed: int = 0
+    declared_wrongly: int = 0
+    sound_regions: int = 0
+    harmed: int = 0
+    abstained: int = 0
+    regions: int = 0
+    pixels_outside: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def row(self, name: str) -> list[str]:
+        """The cells of this arm's line."""
+        return [
+            name, str(self.pictures), share(self.malformed_before, self.pictures),
+            share(self.malformed_after, self.pictures), share(self.fixed, self.bad_regions),
+            share(self.harmed, self.sound_regions), share(self.abstained, self.regions),
+            share(self.declared_wrongly, self.declared_fixed), str(self.pixels_outside), mean(self.seconds),
+        ]  # fmt: skip
+
+
+HEADER = ("arm", "pictures", "malformed before", "malformed after", "malformed regions fixed",
+          "well-formed regions harmed", "regions kept as they were", "called fixed, judge disagrees",
+          "pixels changed outside the masks", "seconds per picture")  # fmt: skip
+
+
+class AcceptAlways(Gate):
+    """The control's gate: it looks, and lets everything through."""
+
+    def judge(self, *args: Any, **kwargs: Any) -> Judgement:
+        """The gate's figures with the verdict that no tool without a gate could have refused."""
+        return replace(super().judge(*args, **kwargs), verdict=Verdict.ACCEPTED)
+
+
+def redraw_once(generator: DiffusionModel, detector: YoloDetector, case: Case) -> RepairReport:
+    """The control: every malformed region redrawn once at 0.4, whatever comes of it."""
+    names, limits = detector.class_names, detector.default_conf
+    found = detector.detect([case.image], min(limits.values()))[0]
+    found = found[found.conf >= np.array([limits[names[i]] for i in found.class_id])]
+    plan = plan_repair(found, names, case.image.shape[:2], CONTROL, generator.native_px)
+    ladder = Ladder(generator, AcceptAlways(detector, None, limits), Wording(case.prompt))
+    made = ladder.repair(case.image, plan, case.seed)
+    return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
+
+
+class Bench:
+    """One engine, one judge, and the same cases for each arm."""
+
+    def __init__(self, engine: Engine, judge: Judge) -> None:
+        self.engine, self.judge = engine, judge
+
+    def parts(self, image: Image) -> list[Sequence[float]]:
+        """Boxes of all hands and limbs, however they look; overlapping ones counted once."""
+        found = self.engine.detect(image, LOOK_CONF).by_confidence()
+        names = [part_of(self.engine.class_names[i]) for i in found.class_id]
+        kept: list[Sequence[float]] = []
+        for xyxy, name in zip(found.xyxy, names, strict=True):
+            if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], kept).max() < 0.6):
+                kept.append([float(v) for v in xyxy])
+        return kept
+
+    def tally(self, case: Case, report: RepairReport, seconds: float, into: Tally) -> None:
+        """Adds one finished picture."""
+        places = [case.known] if case.known is not None else self.parts(case.image)
+        places += [r.region.xyxy for r in report.regions if case.known is None]
+        before = self.judge.malformed([report.original] * len(places), places)
+        after = self.judge.malformed([report.image] * len(places), places)
+        into.pictures += 1
+        into.seconds.append(seconds)
+        into.malformed_before += max(before, default=0) > MALFORMED
+        into.malformed_after += max(after, default=0) > MALFORMED
+        self._regions(report, into)
+        for was, now in zip(before, after, strict=True):
+            if was <= MALFORMED:
+                into.sound_regions += 1
+                into.harmed += now > MALFORMED
+        into.pixels_outside += _changed_outside(report)
+
+    def _regions(self, report: RepairReport, into: Tally) -> None:
+        for outcome in report.regions:
+            box = outcome.region.xyxy
+            was, now = self.judge.malformed([report.original, report.image], [box, box])
+            into.regions += 1
+            into.abstained += not outcome.accepted
+            into.bad_regions += was > MALFORMED
+            into.fixed += was > MALFORMED >= now
+            into.declared_fixed += outcome.accepted
+            into.declared_wrongly += outcome.accepted and now > MALFORMED
+
+
+def _changed_outside(report: RepairReport) -> int:
+    touched = np.zeros(report.image.shape[:2], bool)
+    for outcome in report.regions:
+        if outcome.accepted:
+            touched |= outcome.region.composite_mask > 0
+    return int((report.image != report.original).any(axis=2)[~touched].sum())
+
+
+def generated(engine: Engine, count: int, seed: int) -> list[Case]:
+    """Pictures as they come, all kinds in turn; no seed is left out."""
+    cases = []
+    for index in tqdm(range(count), desc="generate"):
+        kind = KINDS[index % len(KINDS)]
+        prompt = prompts(kind)[index // len(KINDS) % 50]
+        made = engine.generate(GenerateRequest(prompt.text, seed=seed + index, repair=None))[0]
+        cases.append(Case(made.image, kind, prompt.text, seed + index))
+    return cases
+
+
+def rendered(folder: Path, count: int) -> list[Case]:
+    """The first malformed renders of each kind in turn."""
+    by_kind: dict[str, list[Case]] = {kind: [] for kind in KINDS}
+    for path in shards(folder):
+        for picture, line in zip(*read_shard(path), strict=True):
+            bad: list[dict[str, Any]] = [p for p in line["parts"] if is_malformed(p["class_name"])]
+            if bad:
+                case = Case(picture, line["kind"], line["caption"], line["seed"] % 2**31, bad[0]["xyxy"])
+                by_kind[line["kind"]].append(case)
+    return [by_kind[kind][at] for at in range(-(-count // len(KINDS))) for kind in KINDS][:count]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--generated", type=int, default=300)
+    parser.add_argument("--rendered", type=int, default=200)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for sheets and figures")
+    parser.add_argument("--seed", type=int, default=20_000)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    settings = read_settings()
+    device = choose_device(settings.device)
+    generator = load_diffusion(settings.model, settings.models_dir, device)
+    detector = load_detector(settings, device)
+    engine = Engine(generator, detector, load_critic(settings, device))
+    bench = Bench(engine, Judge())
+    arms: dict[str, Callable[[Case], RepairReport]] = {
+        "repair": lambda case: engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed)),
+        "control": lambda case: redraw_once(generator, detector, case),
+    }
+    rows, figures = [], {}
+    for source, cases in (
+        ("generated", generated(engine, args.generated, args.seed)),
+        ("rendered", rendered(args.test, args.rendered)),
+    ):
+        for arm, run in arms.items():
+            tally = Tally()
+            for index, case in enumerate(tqdm(cases, desc=f"{source}, {arm}")):
+                start = time.perf_counter()
+                report = run(case)
+                bench.tally(case, report, time.perf_counter() - start, tally)
+                if arm == "repair" and report.regions:
+                    name = f"{source}-{index:03d}-{case.kind}-{report.outcome}.png"
+                    cv2.imwrite(str(args.out / name), repair_sheet([report])[..., ::-1])
+            rows.append(tally.row(f"{source}, {arm}"))
+            figures[f"{source}-{arm}"] = {k: getattr(tally, k) for k in tally.__slots__}
+            (args.out / "figures.json").write_text(json.dumps(figures, indent=2))
+    print(machine())
+    print(table(HEADER, rows))
+
+
+if __name__ == "__main__":
+    main()
