@@ -93,7 +93,7 @@ def build_tiny_generator(folder: Path, in_channels: int = 4) -> Path:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pipeline.save_pretrained(folder)
+        pipeline.to(dtype=torch.float16).save_pretrained(folder)
     defaults = {"num_inference_steps": 4, "guidance_scale": 2.0, "width": TINY_PX, "height": TINY_PX}
     (folder / "anatomend.json").write_text(json.dumps(defaults))
     return folder

@@ -25,7 +25,7 @@ from training.anatomy.world import read_shard, shards
 from training.textures import RENOISE_STRENGTHS, renoise, round_trip, spoil
 
 BATCH = 25
-TEXTURE_ODDS = {"render": 0.6, "autoencoder": 0.2, "generator": 0.2}
+TEXTURE_ODDS = {"render": 0.85, "autoencoder": 0.15, "generator": 0.0}
 DEFAULTS = {
     "imgsz": 256,
     "iou": 0.6,

@@ -23,6 +23,13 @@ SINGLE_FILE_SUFFIXES = (".safetensors", ".ckpt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Fewer steps than the library's own defaults: with today's samplers the rest is not seen.
 FAMILY_STEPS = {"StableDiffusionPipeline": 30, "StableDiffusionXLPipeline": 30}
+# By what the library calls a single file that it recognises; all else is a Stable Diffusion 1 or 2.
+FAMILIES = {
+    "xl_": "StableDiffusionXLPipeline",
+    "playground": "StableDiffusionXLPipeline",
+    "sd3": "StableDiffusion3Pipeline",
+    "flux": "FluxPipeline",
+}
 HASHED_WHOLE_BYTES = 32 * 2**20
 HASHED_END_BYTES = 2**20
 
@@ -124,8 +131,7 @@ def _from_single_file(path: Path, dtype: torch.dtype) -> Any:
     from diffusers.loaders.single_file_utils import infer_diffusers_model_type, load_single_file_checkpoint
 
     kind = infer_diffusers_model_type(load_single_file_checkpoint(str(path)))
-    family = {"xl_": "StableDiffusionXLPipeline", "sd3": "StableDiffusion3Pipeline", "flux": "FluxPipeline"}
-    name = next((cls for start, cls in family.items() if kind.startswith(start)), "StableDiffusionPipeline")
+    name = next((cls for start, cls in FAMILIES.items() if kind.startswith(start)), "StableDiffusionPipeline")
     return getattr(diffusers, name).from_single_file(str(path), dtype=dtype)
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.protocols import ModelLoadError
-from detectors.protocols import CLASS_NAMES
-from detectors.yolo import YoloDefaults, YoloDetector, read_defaults
+from detectors.protocols import CLASS_NAMES, ModelLoadError
+from detectors.yolo import YoloDefaults, YoloDetector, _threads_kept, read_defaults
 from tests.tiny import DETECTOR_DEFAULTS, build_tiny_detector
 
 
@@ -140,11 +139,10 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     assert not marker.exists()
 
 
-def test_loading_leaves_torch_s_threads_alone(model_file):
+def test_torch_s_threads_are_left_as_they_were(model_file):
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        YoloDetector.load(model_file).detect([noise(8, 8)], 0.5)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    with _threads_kept():
+        torch.set_num_threads(before + 1)
+    assert torch.get_num_threads() == before
+    YoloDetector.load(model_file)
+    assert torch.get_num_threads() == before

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.anatomy import landmarks, photo_edits, photos
+from training.anatomy import landmarks, photo_crops, photo_edits, photos
 from training.anatomy.photo_layers import fill_background, turn
 from training.anatomy.photo_masks import FINGERS, dilate, find_hand, is_extended
 
@@ -138,18 +138,18 @@ def test_crop_holds_the_hand_at_the_promised_size_and_cuts_no_other():
     rng = np.random.default_rng(0)
     boxes = np.array([[100, 100, 180, 220], [260, 100, 330, 200]], np.float32)
     for _ in range(50):
-        crop = photos.choose_crop(boxes, 0, (480, 640), rng)
+        crop = photo_crops.choose_crop(boxes, 0, (480, 640), rng)
         assert crop is not None
-        seen = photos.visible_share(boxes, crop)
+        seen = photo_crops.visible_share(boxes, crop)
         assert seen[0] > 0.97
-        assert seen[1] <= 0.02 or seen[1] >= photos.MIN_VISIBLE
+        assert seen[1] <= 0.02 or seen[1] >= photo_crops.MIN_VISIBLE
         assert 0.34 <= 120 / crop[2] <= 0.96
 
 
 def test_crop_of_a_hand_that_fills_a_narrow_picture_is_padded():
     image = np.zeros((100, 300, 3), np.uint8)
     boxes, classes = np.array([[10, 2, 280, 98]], np.float32), np.array([1])
-    picture = photos.take_crop(image, boxes, classes, 0, 64, np.random.default_rng(0))
+    picture = photo_crops.take_crop(image, boxes, classes, 0, 64, np.random.default_rng(0))
     assert picture is not None and picture.image.shape == (64, 64, 3)
     assert picture.image[0].mean() == pytest.approx(114, abs=2)
     assert picture.boxes.shape == (1, 4) and picture.classes.tolist() == [1]
@@ -160,7 +160,7 @@ def test_data_set_is_complete_repeatable_and_resumed(tmp_path):
     hands = write_dataset(tmp_path / "in", points)
     runs = []
     for name in ("a", "b"):
-        counts = photos.make_split(tmp_path / "in", "train", hands, tmp_path / name, 2, 0, 96)
+        counts = photos.make_all(photos.Plan(tmp_path / "in", tmp_path / name, px=96), hands)["train"]
         files = sorted(p for p in (tmp_path / name).rglob("*.*") if p.is_file())
         runs.append({str(p.relative_to(tmp_path / name)): p.read_bytes() for p in files})
     assert runs[0] == runs[1]
@@ -172,14 +172,15 @@ def test_data_set_is_complete_repeatable_and_resumed(tmp_path):
         assert rows[:, 1:].min() > 0 and rows[:, 1:].max() <= 1
     image = next((tmp_path / "a" / "train" / "images").iterdir())
     image.write_bytes(b"kept")
-    assert photos.make_split(tmp_path / "in", "train", hands, tmp_path / "a", 2, 0, 96) == counts
+    again = photos.make_all(photos.Plan(tmp_path / "in", tmp_path / "a", px=96), hands)
+    assert again["train"] == counts
     assert image.read_bytes() == b"kept"
 
 
 def test_hand_without_points_gives_its_original_only(tmp_path):
     hands = write_dataset(tmp_path / "in", None)
-    counts = photos.make_split(tmp_path / "in", "test", hands, tmp_path / "out", 2, 0, 96)
-    assert counts == {"original": 1}
+    counts = photos.make_all(photos.Plan(tmp_path / "in", tmp_path / "out", px=96), hands)
+    assert counts == {split: {"original": 1} for split in photos.SPLITS}
 
 
 def test_landmark_boxes_and_crop(tmp_path):

@@ -39,6 +39,8 @@ def caption(kind: str, words: Mapping[str, str], rng: np.random.Generator) -> st
 
 def _hand(words: Mapping[str, str], rng: np.random.Generator) -> str:
     made = _one(rng, _POSE_WORDS[words["pose"]]) if rng.random() < 0.75 else "a hand"
+    if words["side"] == "back":
+        made = made.replace("palm", "hand")
     if rng.random() < 0.4:
         made = made.replace("hand", f"{words['skin']} hand").replace("fist", f"{words['skin']} fist")
     if "sleeve" in words and rng.random() < 0.6:

@@ -42,7 +42,7 @@ def _shifted(image: NDArray[np.generic], dx: int, dy: int) -> NDArray[np.generic
 def _best_shift(
     image: Image, hole: Mask, rim: Mask, bad: Mask, rng: Rng, length_px: tuple[float, float]
 ) -> tuple[int, int] | None:
-    """The shift (dx, dy), of a length in the given range, that brings the best fitting background to the hole."""
+    """The shift (dx, dy), of a length in the range, that brings the best background to the hole."""
     inside, around = (
         np.argwhere(m)[rng.choice(int(m.sum()), min(int(m.sum()), 250), replace=False)] for m in (hole, rim)
     )
@@ -83,8 +83,7 @@ def fill_background(image: Image, hole: Mask, taken: Mask, rng: np.random.Genera
     extent = max(np.ptp(ys), np.ptp(xs)) + 1
     thick = 2.0 * float(np.asarray(cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)).max()) + 2
     rim = dilate(hole, max(2.0, 0.3 * thick)) & ~hole & ~taken
-    ry, rx = np.nonzero(rim)
-    if len(ry) < 12:
+    if int(rim.sum()) < 12:
         return None
     best = _best_shift(image, hole, rim, taken | hole, rng, (0.9 * thick, thick + 1.5 * extent))
     if best is None:

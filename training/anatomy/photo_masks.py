@@ -56,13 +56,15 @@ def palm_size(points: Floats) -> float:
 
 
 def is_extended(points: Floats, finger: int) -> bool:
-    """True if the finger is straight, seen at its length, and points away from the wrist."""
+    """True if the finger is straight, seen at its length, and points away from wrist and palm."""
     chain = points[list(FINGERS[finger])]
     bones = np.linalg.norm(np.diff(chain, axis=0), axis=1)
     reach = float(np.linalg.norm(chain[-1] - chain[0]))
     long_enough = bones.sum() > (0.5 if finger == 0 else 0.55) * palm_size(points)
     away = float(np.linalg.norm(chain[-1] - points[0])) > 1.15 * float(np.linalg.norm(chain[1] - points[0]))
-    return bool(reach > 0.94 * bones.sum() and long_enough and away and bones.min() > 0.12 * reach)
+    palm = np.ascontiguousarray(points[list(PALM)]).reshape(-1, 1, 2)
+    free = finger > 0 or cv2.pointPolygonTest(palm, (float(chain[3, 0]), float(chain[3, 1])), False) < 0
+    return bool(reach > 0.94 * bones.sum() and long_enough and away and free and bones.min() > 0.12 * reach)
 
 
 def distance_to_bones(points: Floats, bones: list[tuple[int, int]], shape_hw: tuple[int, int]) -> Floats:

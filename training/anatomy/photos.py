@@ -25,16 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from training.anatomy.photo_crops import Box, Picture, take_crop, write_picture
 from training.anatomy.photo_edits import CONTROLS, DEFECTS, Edited
+from training.anatomy.photo_layers import Rng
 from training.anatomy.photo_masks import Hand, Image, blur, dilate, find_hand, is_extended
 
-Rng = np.random.Generator
-Box = NDArray[np.float32]
-
+SPLITS = ("train", "select", "test")
 CLASSES = ("hand", "malformed_hand", "limb", "malformed_limb", "person", "horse")
-FILL = (0.35, 0.95)
-"""The share of the picture's side that the hand's box takes up."""
-MIN_VISIBLE = 0.6
 MIN_SIDE_PX = 16
 """Smaller boxes are slips of the labelling."""
 MARGIN = 0.6
@@ -44,7 +41,6 @@ MIN_CHANGED = {"missing": 0.025, "doubled": 0.02, "bent": 0.03, "fused": 0.022, 
 PLAIN_STEP = 28
 MAX_HARM = 0.012
 """A control may change at most this share of the hand's inside plainly."""
-PNG_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,15 +49,6 @@ class Labelled:
 
     box: Box
     points: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A finished crop: image uint8 RGB (px, px, 3), boxes float32 (N, 4) in its pixels, class ids (N,)."""
-
-    image: Image
-    boxes: Box
-    classes: NDArray[np.int64]
 
 
 def read_landmarks(path: Path) -> dict[str, list[Labelled]]:
@@ -147,75 +134,6 @@ def edit_hand(
     return out, np.clip(moved, 0, limits).astype(np.float32)
 
 
-def choose_crop(boxes: Box, main: int, size_hw: tuple[int, int], rng: Rng) -> tuple[int, int, int] | None:
-    """A square around the main hand that cuts no other badly: x0, y0, side. It may pass the image's edge."""
-    height, width = size_hw
-    box = boxes[main]
-    longer = float(max(box[2] - box[0], box[3] - box[1]))
-    for _ in range(60):
-        side = longer / float(rng.uniform(*FILL))
-        side = int(min(side, max(min(height, width), longer / FILL[1] + 1)))
-        corner: list[int] = []
-        for low, high, limit in ((box[0], box[2], width), (box[1], box[3], height)):
-            if limit <= side:
-                corner.append(-((side - limit) // 2))
-            else:
-                start, stop = max(0.0, float(high) - side), min(float(low), limit - side)
-                corner.append(int(min(start, stop) + rng.random() * max(0.0, stop - start)))
-        seen = visible_share(boxes, (corner[0], corner[1], side))
-        if seen[main] > 0.97 and not ((seen > 0.02) & (seen < MIN_VISIBLE)).any():
-            return corner[0], corner[1], side
-    return None
-
-
-def visible_share(boxes: Box, crop: tuple[int, int, int]) -> NDArray[np.float32]:
-    """The share of each box's area inside the crop, (N,)."""
-    low = np.array([crop[0], crop[1]], np.float32)
-    inner = np.minimum(boxes[:, 2:], low + crop[2]) - np.maximum(boxes[:, :2], low)
-    return np.asarray(
-        np.clip(inner, 0, None).prod(axis=1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6),
-        np.float32,
-    )
-
-
-def take_crop(
-    image: Image, boxes: Box, classes: NDArray[np.int64], main: int, px: int, rng: Rng
-) -> Picture | None:
-    """A square around the main hand with all hands in it labelled; None if every crop cuts another hand."""
-    crop = choose_crop(boxes, main, image.shape[:2], rng)
-    if crop is None:
-        return None
-    x0, y0, side = crop
-    canvas = np.full((side, side, 3), 114, np.uint8)
-    part = image[max(0, y0) : y0 + side, max(0, x0) : x0 + side]
-    top, left = max(0, -y0), max(0, -x0)
-    canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
-    how = cv2.INTER_AREA if side > px else cv2.INTER_CUBIC
-    keep = visible_share(boxes, crop) >= MIN_VISIBLE
-    moved = np.clip((boxes[keep] - np.array([x0, y0, x0, y0], np.float32)) * (px / side), 0, px)
-    return Picture(
-        np.asarray(cv2.resize(canvas, (px, px), interpolation=how), np.uint8),
-        moved.astype(np.float32),
-        classes[keep],
-    )
-
-
-def write_picture(picture: Picture, folder: Path, name: str, rng: Rng) -> None:
-    """Writes ``images/<name>.jpg`` or ``.png`` and the YOLO labels."""
-    bgr = np.ascontiguousarray(picture.image[..., ::-1])
-    if rng.random() < PNG_SHARE:
-        cv2.imwrite(str(folder / "images" / f"{name}.png"), bgr)
-    else:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(88, 98))]
-        cv2.imwrite(str(folder / "images" / f"{name}.jpg"), bgr, quality)
-    px = picture.image.shape[0]
-    rows = []
-    for box, kind in zip(picture.boxes / px, picture.classes, strict=True):
-        centre, extent = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-        rows.append(f"{kind} {centre[0]:.6f} {centre[1]:.6f} {extent[0]:.6f} {extent[1]:.6f}\n")
-    (folder / "labels" / f"{name}.txt").write_text("".join(rows))
-
-
 def pictures_of(
     image: Image, hands: list[Labelled], per_image: int, px: int, rng: Rng
 ) -> Iterator[tuple[str, Picture]]:
@@ -245,30 +163,53 @@ def pictures_of(
         wanted = made
 
 
-def make_split(
-    photos: Path, split: str, hands: dict[str, list[Labelled]], out: Path, per_image: int, seed: int, px: int
-) -> Counter[str]:
-    """Makes the pictures of one split; returns how many there are of each kind."""
-    folder, counts = out / split, Counter[str]()
-    for name in ("images", "labels", "facts"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for relative in tqdm(sorted(h for h in hands if h.startswith(f"{split}/")), desc=split):
-        stem = Path(relative).stem
-        facts_path = folder / "facts" / f"{stem}.json"
-        if not facts_path.exists():
-            bgr = cv2.imread(str(photos / relative))
-            if bgr is None:
-                raise ValueError(f"cannot read {photos / relative}")
-            number = zlib.crc32(relative.encode())
-            cv2.setRNGSeed(number & 0x7FFFFFFF)
-            rng = np.random.default_rng([seed, number])
-            facts: dict[str, str] = {}
-            image = np.ascontiguousarray(bgr[..., ::-1])
-            for index, (kind, picture) in enumerate(pictures_of(image, hands[relative], per_image, px, rng)):
-                facts[f"{stem}_{index}_{kind}"] = kind
-                write_picture(picture, folder, f"{stem}_{index}_{kind}", rng)
-            facts_path.write_text(json.dumps(facts))
-        counts.update(json.loads(facts_path.read_text()).values())
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where photographs come from and pictures go to, and how they are made."""
+
+    photos: Path
+    out: Path
+    per_image: int = 2
+    seed: int = 0
+    px: int = 256
+
+
+def make_photo(plan: Plan, relative: str, hands: list[Labelled]) -> Counter[str]:
+    """Makes the pictures of one photograph, unless they are there: how many there are of each kind."""
+    folder, stem = plan.out / relative.split("/")[0], Path(relative).stem
+    facts_path = folder / "facts" / f"{stem}.json"
+    if not facts_path.exists():
+        bgr = cv2.imread(str(plan.photos / relative))
+        if bgr is None:
+            raise ValueError(f"cannot read {plan.photos / relative}")
+        number = zlib.crc32(relative.encode())
+        cv2.setRNGSeed(number & 0x7FFFFFFF)
+        rng = np.random.default_rng([plan.seed, number])
+        facts: dict[str, str] = {}
+        made = pictures_of(np.ascontiguousarray(bgr[..., ::-1]), hands, plan.per_image, plan.px, rng)
+        for index, (kind, picture) in enumerate(made):
+            facts[f"{stem}_{index}_{kind}"] = kind
+            write_picture(picture, folder, f"{stem}_{index}_{kind}", rng)
+        facts_path.with_suffix(".part").write_text(json.dumps(facts))
+        facts_path.with_suffix(".part").replace(facts_path)
+    return Counter(json.loads(facts_path.read_text()).values())
+
+
+def make_all(plan: Plan, hands: dict[str, list[Labelled]]) -> dict[str, Counter[str]]:
+    """Makes every split, photographs in mixed order, so that what is there halfway is a fair sample.
+
+    Returns:
+        How many pictures there are of each kind, by split.
+    """
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for split in SPLITS:
+        for name in ("images", "labels", "facts"):
+            (plan.out / split / name).mkdir(parents=True, exist_ok=True)
+    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
+    folders = "train: train/images\nval: select/images\ntest: test/images\n"
+    (plan.out / "data.yaml").write_text(f"{folders}names:\n{names}")
+    for relative in tqdm(sorted(hands, key=lambda name: zlib.crc32(name.encode())), unit="photos"):
+        counts[relative.split("/")[0]].update(make_photo(plan, relative, hands[relative]))
     return counts
 
 
@@ -281,13 +222,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    hands = read_landmarks(args.landmarks)
-    for split in ("train", "select", "test"):
-        counts = make_split(args.photos, split, hands, args.out, args.per_image, args.seed, args.px)
+    plan = Plan(args.photos, args.out, args.per_image, args.seed, args.px)
+    for split, counts in make_all(plan, read_landmarks(args.landmarks)).items():
         tqdm.write(f"{split} {json.dumps(dict(sorted(counts.items())))}")
-    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
-    splits = "train: train/images\nval: select/images\ntest: test/images\n"
-    (args.out / "data.yaml").write_text(f"{splits}names:\n{names}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from service.diffusion.models import load_diffusion, resolve_source
 from service.errors import ModelUnavailable
@@ -17,6 +18,7 @@ def test_the_bundled_model_and_its_own_defaults(tiny_model):
     assert tiny_model.model_id.startswith("generator@")
     assert (tiny_model.native_px, tiny_model.cell_px) == (TINY_PX, 8)
     assert tiny_model.defaults.num_inference_steps == 4
+    assert tiny_model._inpainting.unet.dtype == torch.float32, "half precision is for storing, on a CPU"
     assert tiny_model._inpainting.unet is tiny_model._text_to_image.unet, "the weights are not shared"
 
 
