@@ -11,20 +11,12 @@ from pathlib import Path
 import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import load_file
-from torchvision.models.densenet import DenseNet
 
 from detectors.critic import critic_crop, to_input
 from detectors.detections import Image
+from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 
-JUDGE_PX, JUDGE_CONTEXT = 112, 1.45
 JUDGE_DIR = Path(__file__).parent / "judge"
-
-
-class JudgeNet(DenseNet):  # type: ignore[misc]  # torchvision's types cannot be read in strict mode
-    """A narrow DenseNet with one output, the logit of "malformed"."""
-
-    def __init__(self) -> None:
-        super().__init__(growth_rate=16, block_config=(3, 5, 7, 5), num_init_features=24, num_classes=1)
 
 
 class Judge:

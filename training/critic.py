@@ -22,11 +22,11 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from bench.judge import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 from detectors.critic import CriticConfig, CriticNet, critic_crop, to_input
 from detectors.protocols import is_malformed
 from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_labels
+from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 from training.schedule import AveragedWeights, Budget, set_learning_rate
 from training.textures import spoil
 
