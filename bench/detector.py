@@ -27,7 +27,7 @@ from detectors.yolo import YoloDetector
 from service.settings import MODELS_DIR
 from training.anatomy.world import read_shard, shards
 from training.detector import label_line, read_labels
-from training.textures import jpeg, round_trip
+from training.textures import jpeg, read_picture, round_trip
 
 JPEG_QUALITY = 75
 SAME_IOU = 0.5
@@ -54,7 +54,7 @@ def photographs(folder: Path) -> list[Labelled]:
     """All photographs of a split, as ``training.anatomy.photos`` writes them."""
     found = []
     for path in sorted((folder / "images").iterdir()):
-        picture = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1], np.uint8)
+        picture = read_picture(path)
         found.append(Labelled(picture, read_labels(folder / "labels" / f"{path.stem}.txt", picture.shape[0])))
     return found
 

@@ -50,7 +50,7 @@ def colour_at(image: Image, where: str, xyxy: Sequence[float] | None) -> NDArray
             int(x1 + left * (x2 - x1)), max(int(x1 + right * (x2 - x1)), int(x1 + left * (x2 - x1)) + 1)
         )
         patch = lab[rows, columns].reshape(-1, 3)
-    return np.median(patch, axis=0).astype(np.float32)
+    return np.asarray(np.median(patch, axis=0), np.float32)
 
 
 class ColourProbe:
@@ -75,7 +75,7 @@ class ColourProbe:
         seen = colour_at(image, where, xyxy)
         near = np.argsort([float(np.linalg.norm(colour - seen)) for _, colour in examples])[:9]
         words = [examples[i][0] for i in near]
-        return max(set(words), key=words.count)
+        return str(max(set(words), key=words.count))
 
 
 def _boxes(found: Detections, names: Sequence[str]) -> dict[str, Sequence[float]]:

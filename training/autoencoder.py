@@ -122,7 +122,7 @@ def main() -> None:
                 f"{budget.progress:5.1%} step {step} loss {loss.item():.5f} held-out {model_db:.2f} dB",
                 flush=True,
             )
-            finished = average.module
+            finished: AutoencoderTiny = average.module
             finished.register_to_config(scaling_factor=1 / latent_std(finished, held_out, device))
             finished.save_pretrained(args.out)
 

@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_labels
 from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 from training.schedule import AveragedWeights, Budget, set_learning_rate
-from training.textures import spoil
+from training.textures import read_picture, spoil
 
 PARTS = ("hand", "malformed_hand", "limb", "malformed_limb")
 NETS: dict[str, tuple[type[nn.Module], int, float]] = {
@@ -50,7 +49,7 @@ def _jittered(xyxy: list[float], rng: np.random.Generator) -> NDArray[np.float32
 def _photo_parts(folder: Path) -> list[tuple[NDArray[np.uint8], list[dict[str, Any]]]]:
     found = []
     for path in sorted((folder / "images").iterdir()):
-        picture = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1], np.uint8)
+        picture = read_picture(path)
         found.append((picture, read_labels(folder / "labels" / f"{path.stem}.txt", picture.shape[0])))
     return found
 
@@ -130,7 +129,7 @@ def train(args: argparse.Namespace) -> None:
     by_class = [np.flatnonzero(classes == index) for index in range(len(PARTS))]
     by_class = [rows for rows in by_class if len(rows)]
     kind, px, context = NETS[args.net]
-    net = kind().to(device, memory_format=torch.channels_last)
+    net = kind().to(device).to(memory_format=torch.channels_last)
     average = AveragedWeights(net, 0.998)
     optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.05)
     budget, step = Budget(args.minutes), 0
@@ -142,7 +141,7 @@ def train(args: argparse.Namespace) -> None:
         # Smoothed targets keep the probabilities usable as a threshold, and the gradients alive.
         loss = F.binary_cross_entropy_with_logits(logits, wanted * 0.96 + 0.02)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         average.update(net)
         step += 1

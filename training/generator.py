@@ -37,7 +37,7 @@ from training.vocabulary import build_tokenizer
 UNCONDITIONED = 0.12
 """Share of samples trained with an empty caption, for classifier-free guidance."""
 WIDTHS = {"small": (32, 64, 128, 192), "base": (64, 128, 192, 256)}
-"""Channels by level. On two cores without bf16 the small one sees nearly three times as many samples in the same time."""
+"""Channels by level. On a CPU the small one sees nearly three times as many samples in the same time."""
 DEFAULTS = {"num_inference_steps": 20, "guidance_scale": 3.0, "width": 256, "height": 256}
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -54,7 +54,7 @@ SNR_CAP = 5.0
 
 
 def build_unet(size: str) -> UNet2DConditionModel:
-    """The untrained denoiser, one of ``WIDTHS``: attention only where the picture is 8×8 and 4×4 cells, for the CPU's sake."""
+    """The untrained denoiser, one of ``WIDTHS``; attention only at 8×8 and 4×4 cells, for the CPU's sake."""
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=4,
@@ -165,7 +165,7 @@ class Trainer:
             made = self.unet(noisy, timesteps, text).sample
         loss = (weight * F.mse_loss(made.float(), wanted, reduction="none").mean(dim=(1, 2, 3))).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         for average, module in zip(self.averages, (self.unet, self.text_encoder), strict=True):

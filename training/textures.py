@@ -8,6 +8,7 @@ generator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,7 +73,20 @@ def spoil(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return picture
 
 
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture file as uint8 RGB (H, W, 3).
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    bgr = cv2.imread(str(path))
+    if bgr is None:
+        raise ValueError(f"{path} is no picture")
+    return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+
+
 def jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """The picture after a JPEG of that quality, uint8 RGB."""
     _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+    return np.ascontiguousarray(decoded[..., ::-1], np.uint8)

@@ -82,8 +82,8 @@ def with_shadow(
     size = background.shape[0]
     y, x = np.mgrid[0:size, 0:size]
     near = np.exp(-(((x - centre_px[0]) / radii_px[0]) ** 2 + ((y - centre_px[1]) / radii_px[1]) ** 2))
-    return (background * (1 - depth * near[..., None])).astype(np.uint8)
+    return np.asarray(background * (1 - depth * near[..., None]), np.uint8)
 
 
 def _bytes(colours: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(colours, 0, 1) * 255 + 0.5, np.uint8)

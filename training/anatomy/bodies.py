@@ -57,7 +57,7 @@ def skin(rest: Floats, weights: Floats, bones: Floats) -> Floats:
     """Linear blend skinning: (V, 3) by (V, B) weights and (B, 4, 4) rest-to-world transforms."""
     blended = np.tensordot(weights, bones, axes=1)
     moved = np.einsum("vij,vj->vi", blended[:, :3, :3], rest) + blended[:, :3, 3]
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)
 
 
 def rotation(axis: Sequence[float] | Floats, angle_rad: float) -> Floats:
@@ -65,7 +65,7 @@ def rotation(axis: Sequence[float] | Floats, angle_rad: float) -> Floats:
     x, y, z = np.asarray(axis, np.float64) / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     turn = np.eye(3) + np.sin(angle_rad) * cross + (1 - np.cos(angle_rad)) * (cross @ cross)
-    return turn.astype(np.float32)
+    return np.asarray(turn, np.float32)
 
 
 def about(point: Floats, linear: Floats) -> Floats:

@@ -272,4 +272,4 @@ def _colours(rig: Rig, frame: HandFrame, skin_colour: Floats, sleeve: Floats | N
         colours[nail] = skin_colour + 0.55 * (np.array([0.97, 0.82, 0.79]) - skin_colour)
     if sleeve is not None:
         colours[rig.chain_weight([n for n in rig.names if n.startswith("lowerarm")]) > 0.75] = sleeve
-    return np.clip(colours, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(colours, 0, 1), np.float32)

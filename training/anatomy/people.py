@@ -72,7 +72,7 @@ def _phenotypes(rng: np.random.Generator, count: int) -> Floats:
     """Columns gender, age, muscle, weight, height, proportions; grown-ups only."""
     low = np.array([0.0, 0.55, 0.3, 0.25, 0.35, 0.3])
     high = np.array([1.0, 0.8, 0.75, 0.7, 0.7, 0.8])
-    return (low + (high - low) * rng.random((count, 6))).astype(np.float32)
+    return np.asarray(low + (high - low) * rng.random((count, 6)), np.float32)
 
 
 def _make(path: Path) -> None:
@@ -121,7 +121,7 @@ def _dense(model: object) -> Floats:
     values = np.asarray(model.vertex_bone_weights)  # type: ignore[attr-defined]
     dense = np.zeros((len(indices), len(model.bone_labels)), np.float32)  # type: ignore[attr-defined]
     np.add.at(dense, (np.arange(len(indices))[:, None], indices), values)
-    return dense / dense.sum(axis=1, keepdims=True)
+    return np.asarray(dense / dense.sum(axis=1, keepdims=True), np.float32)
 
 
 def _few_bones(names: list[str], parents: list[int], weights: Floats) -> tuple[list[str], list[int], Floats]:

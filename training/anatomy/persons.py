@@ -207,7 +207,7 @@ def pose_person(
     root: Floats,
 ) -> PosedBody:
     """A person under the 4×4 ``root``; ``defect`` is (limb, defect)."""
-    edited, extra = rig, {}
+    edited, extra = rig, dict[str, Floats]()
     if defect is not None:
         edited, extra = DEFECTS[defect[1]](rig, defect[0], wanted, rng)
     turns = turns_for(edited, wanted, LIMBS) | extra

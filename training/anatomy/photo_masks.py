@@ -19,6 +19,8 @@ FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 1
 """MediaPipe's points of thumb, index, middle, ring and little finger, from the palm to the tip."""
 PALM = (0, 1, 2, 5, 9, 13, 17)
 """The points of the palm's outline."""
+MAX_HUE_STEP = 16
+"""How far a finger's a and b (8-bit Lab) may lie from the palm's; 99.5 % of the fingers are below 15."""
 GRABCUT_PX = 320
 """The longer side of the picture that GrabCut works on."""
 PALM_BONES = ((0, 1), (1, 2), (0, 5), (5, 9), (9, 13), (13, 17), (0, 17), (0, 9), (0, 13), (2, 5))
@@ -133,6 +135,24 @@ class Hand:
         return float(around.max()) if around.size else 0.0
 
 
+def has_one_colour(image: Image, points: Floats) -> bool:
+    """True if the stretched fingers have the palm's hue: otherwise the points do not lie on them."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    palm = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(palm, [np.rint(points[list(PALM)]).astype(np.int32)], 1)
+    if not palm.any():
+        return False
+    base = np.median(lab[palm > 0], axis=0)
+    for index, finger in enumerate(FINGERS):
+        outer = [(finger[1], finger[2]), (finger[2], finger[3])]
+        bones = distance_to_bones(points, outer, (image.shape[0], image.shape[1]))
+        core = lab[bones < max(1.0, 0.03 * palm_size(points))].reshape(-1, 3)
+        step = np.median(core, axis=0) - base if is_extended(points, index) else np.zeros(3)
+        if np.hypot(step[1], step[2]) > MAX_HUE_STEP:
+            return False
+    return True
+
+
 def _marks(points: Floats, shape_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """GrabCut's starting marks: hand along the bones, perhaps hand around them, not hand far away."""
     size = palm_size(points)
@@ -181,7 +201,7 @@ def segment(image: Image, points: Floats) -> Mask | None:
 def find_hand(image: Image, points: Floats) -> Hand | None:
     """The hand cut into fingers; None if it is too small, or GrabCut's mask does not fit the points."""
     size, shape = palm_size(points), (image.shape[0], image.shape[1])
-    if size < 28:
+    if size < 28 or not has_one_colour(image, points):
         return None
     skin = segment(image, points)
     if skin is None:

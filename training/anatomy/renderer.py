@@ -67,13 +67,13 @@ class Camera:
         projection[0, 0] = projection[1, 1] = focal
         projection[2, 2:] = (far + near) / (near - far), 2 * far * near / (near - far)
         projection[3, 2] = -1
-        return (projection @ view).astype(np.float32)
+        return np.asarray(projection @ view, np.float32)
 
     def project(self, points: Floats, size_px: int) -> Floats:
         """(N, 2) pixel positions of (N, 3) world points."""
         clip = np.c_[points, np.ones(len(points))] @ self.matrix().T
         flat = clip[:, :2] / clip[:, 3:]
-        return ((flat * [0.5, -0.5] + 0.5) * size_px).astype(np.float32)
+        return np.asarray((flat * [0.5, -0.5] + 0.5) * size_px, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,7 @@ def fit_camera(
     points: Floats,
     forward: Floats,
     fill: float,
-    shift: Sequence[float],
+    shift: NDArray[np.float64],
     roll_deg: float = 0.0,
     fov_deg: float = 28.0,
 ) -> Camera:
@@ -139,7 +139,7 @@ def vertex_normals(vertices: Floats, faces: NDArray[np.int32]) -> Floats:
     normals = np.stack(
         [np.bincount(index, np.repeat(across[:, k], 3), minlength=len(vertices)) for k in range(3)], axis=1
     )
-    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 class Renderer:
@@ -147,7 +147,7 @@ class Renderer:
 
     def __init__(self, size_px: int = 256) -> None:
         self.size_px = size_px
-        self._context = moderngl.create_standalone_context(backend="egl")  # type: ignore[attr-defined]
+        self._context = moderngl.create_standalone_context(backend="egl")
         self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         full = (size_px * SUPERSAMPLING,) * 2
         self._picture = self._context.texture(full, 4)
@@ -175,7 +175,7 @@ class Renderer:
 
     def _set(self, name: str, value: object) -> None:
         if name in self._program:
-            self._program[name].write(np.asarray(value, np.float32).tobytes())  # type: ignore[union-attr]
+            self._program[name].write(np.asarray(value, np.float32).tobytes())
 
     def _draw(self, body: PosedBody, number: int, first_part: int) -> None:
         # The clear value means "nothing here", so parts and bodies are counted from one in the texture.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from training.anatomy.bodies import Floats, PosedBody, rotation
 from training.anatomy.captions import caption
 from training.anatomy.people import People, load_people
 from training.anatomy.renderer import Camera, Light, Renderer, Rendering, fit_camera
+from training.anatomy.rig import Rig
 
 KINDS = ("hand", "person", "horse", "rider")
 SKINS: dict[str, tuple[float, float, float]] = {
@@ -69,6 +70,10 @@ class Scene:
         return any(part.defect for part in self.parts)
 
 
+Shot = tuple[list[PosedBody], Camera, Rendering, dict[str, str]]
+"""Bodies, the camera that saw them, what it saw, and the caption's facts."""
+
+
 class World:
     """Makes scenes; one per process, as it owns a GL context."""
 
@@ -77,7 +82,7 @@ class World:
         self._horses = horses.HorseSource(assets / "horse")
         self._renderer = Renderer(size_px)
         self._size_px = size_px
-        self._arms: dict[int, hands.Rig] = {}
+        self._arms: dict[int, Rig] = {}
 
     def scene(self, seed: int, kind: str, *, malformed: bool, held_out: bool) -> Scene:
         """The scene of a seed. A defect that does not show is drawn again with another seed."""
@@ -89,9 +94,10 @@ class World:
         raise RuntimeError(f"no visible defect in {_TRIES} tries of seed {seed}, {kind}")
 
     def _try(self, seeds: np.random.SeedSequence, kind: str, malformed: bool, held_out: bool) -> Scene | None:
-        def build(defective: bool) -> tuple[list[PosedBody], Camera, Rendering, dict[str, str]]:
+        def build(defective: bool) -> Shot:
             rng = np.random.default_rng(seeds)
-            return getattr(self, f"_{kind}")(rng, malformed, defective, held_out)  # type: ignore[no-any-return]
+            shoot: Callable[..., Shot] = getattr(self, f"_{kind}")
+            return shoot(rng, malformed, defective, held_out)
 
         bodies, camera, drawn, words = build(malformed)
         parts = _labels(bodies, camera, drawn, self._size_px)
@@ -100,17 +106,17 @@ class World:
         text = caption(kind, words, np.random.default_rng(seeds.spawn(1)[0]))
         return Scene(drawn.image, text, kind, tuple(parts), words)
 
-    def _shows(self, parts: Sequence[LabelledPart], drawn: Rendering, build: object) -> bool:
+    def _shows(self, parts: Sequence[LabelledPart], drawn: Rendering, build: Callable[[bool], Shot]) -> bool:
         """Whether the defect is in the picture at all, and changes enough of it to be seen."""
         if not any(part.defect for part in parts):
             return False
-        whole = build(False)[2]  # type: ignore[operator]
+        whole = build(False)[2]
         changed = np.abs(drawn.image.astype(np.int16) - whole.image).max(axis=2) > 24
         x1, y1, x2, y2 = (int(v) for v in next(p for p in parts if p.defect).xyxy)
         area = max((x2 - x1) * (y2 - y1), 1)
         return bool(changed[y1:y2, x1:x2].sum() >= max(_LEAST_CHANGE * area, 25))
 
-    def _hand(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
+    def _hand(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool) -> Shot:
         person = self._people.choose(rng, held_out)
         if person not in self._arms:
             self._arms[person] = hands.arm_with_hand(self._people.rig(person))
@@ -148,7 +154,7 @@ class World:
             words["sleeve"] = sleeve
         return [body], camera, self._renderer.render([body], camera, light, background), words
 
-    def _dressed(self, rng: np.random.Generator, held_out: bool) -> tuple[hands.Rig, Floats, dict[str, str]]:
+    def _dressed(self, rng: np.random.Generator, held_out: bool) -> tuple[Rig, Floats, dict[str, str]]:
         index = self._people.choose(rng, held_out)
         woman = self._people.phenotypes[index][0] < 0.5
         shirt, trousers = (str(rng.choice(list(CLOTHES))) for _ in range(2))
@@ -165,9 +171,9 @@ class World:
             bool(rng.random() < (0.8 if woman else 0.1)),
         )
         words = {"who": "woman" if woman else "man", "shirt": shirt, "trousers": trousers}
-        return hands.replace(rig, rest=rest), colours, words
+        return replace(rig, rest=rest), colours, words
 
-    def _person(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
+    def _person(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool) -> Shot:
         rig, colours, words = self._dressed(rng, held_out)
         words["pose"] = str(rng.choice(persons.POSES))
         wanted = persons.directions(words["pose"], rng, held_out)
@@ -182,22 +188,22 @@ class World:
         forward = np.array([0, np.sin(pitch), -np.cos(pitch)], np.float32)
         return self._whole([body], forward, fill, shift, light, background, words | more)
 
-    def _horse(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
+    def _horse(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool) -> Shot:
         forward, words, fill, shift, light, background = self._horse_view(rng, held_out)
         # Drawn in any case, so that the version without the defect is the same horse.
         defect = str(rng.choice(horses.DEFECTS))
         body = self._horses.sample(rng, defect=defect if malformed else None, held_out=held_out)
         return self._whole([body], forward, fill, shift, light, background, words | body.words)
 
-    def _rider(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool):  # type: ignore[no-untyped-def]
+    def _rider(self, rng: np.random.Generator, spoilt: bool, malformed: bool, held_out: bool) -> Shot:
         forward, words, fill, shift, light, background = self._horse_view(rng, held_out)
         rig, colours, more = self._dressed(rng, held_out)
         on_person = bool(rng.random() < 0.35)
         limb, kind = str(rng.choice(persons.LIMBS)), str(rng.choice(list(persons.DEFECTS)))
         wanted = persons.riding(rng)
         person_rng, horse_rng = rng.spawn(2)
-        defect = str(rng.choice(horses.DEFECTS))
-        defect = defect if malformed and not on_person else None
+        on_horse = str(rng.choice(horses.DEFECTS))
+        defect = on_horse if malformed and not on_person else None
         horse, saddle = self._horses.sample_with_saddle(horse_rng, defect=defect, held_out=held_out)
         seat = np.eye(4, dtype=np.float32)
         hips = (rig.head("upperleg01.L") + rig.head("upperleg01.R")) / 2
@@ -214,7 +220,9 @@ class World:
             [horse, rider], forward, fill, shift, light, background, words | more | horse.words
         )
 
-    def _horse_view(self, rng: np.random.Generator, held_out: bool):  # type: ignore[no-untyped-def]
+    def _horse_view(
+        self, rng: np.random.Generator, held_out: bool
+    ) -> tuple[Floats, dict[str, str], float, NDArray[np.float64], Light, NDArray[np.uint8]]:
         side = rng.random() < 0.65
         yaw = rng.choice([-1, 1]) * (np.pi / 2 + rng.normal(0, 0.16 if side else 0.45))
         pitch = rng.uniform(-0.14, 0.02)
@@ -241,11 +249,11 @@ class World:
         bodies: list[PosedBody],
         forward: Floats,
         fill: float,
-        shift: Floats,
+        shift: NDArray[np.float64],
         light: Light,
         background: NDArray[np.uint8],
         words: dict[str, str],
-    ):  # type: ignore[no-untyped-def]
+    ) -> Shot:
         points = np.concatenate([b.vertices for b in bodies])
         camera = fit_camera(points, forward, fill, shift)
         low = points[:, 1].min()
@@ -253,7 +261,7 @@ class World:
         at = camera.project(
             np.array([[feet[:, 0].mean(), low, feet[:, 2].mean()]], np.float32), self._size_px
         )[0]
-        wide = np.ptp(camera.project(feet, self._size_px)[:, 0])
+        wide = float(np.ptp(camera.project(feet, self._size_px)[:, 0]))
         shaded = with_shadow(background, at, (max(wide * 0.6, 14), max(wide * 0.13, 6)), 0.45)
         return bodies, camera, self._renderer.render(bodies, camera, light, shaded), words
 
@@ -273,7 +281,7 @@ def _light(rng: np.random.Generator) -> Light:
 
 def _mirrored(body: PosedBody) -> PosedBody:
     """The left hand of a right one."""
-    return hands.replace(
+    return replace(
         body, vertices=(body.vertices * [-1, 1, 1]).astype(np.float32), faces=body.faces[:, ::-1].copy()
     )
 
