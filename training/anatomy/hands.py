@@ -148,15 +148,15 @@ def _added(rig: Rig, pose: HandPose, finger: str, rng: np.random.Generator) -> E
     place = rng.choice(["outside", "inside", "between"]) if finger != "1" else "inside"
     source, side = {"outside": ("5", 1.0), "inside": ("2", -1.0), "between": (finger, 1.0)}[str(place)]
     turn_deg, gap = {
-        "outside": (rng.uniform(8, 24), 0.85),
-        "inside": (rng.uniform(18, 34), 0.75),
+        "outside": (rng.uniform(8, 24), 0.6),
+        "inside": (rng.uniform(18, 34), 0.7),
         "between": (0.0, 0.5),
     }[str(place)]
     if place == "between" and source == "5":
         source = "4"
     move = np.eye(4, dtype=np.float32)
     move[:3, 3] = (
-        side * gap * frame.gap_m * frame.lateral - (0.004 if place != "between" else 0) * frame.along
+        side * gap * frame.gap_m * frame.lateral - (0.01 if place != "between" else 0) * frame.along
     )
     move = move @ about(rig.head(chain(source)[0]), rotation(frame.palm, np.radians(side * turn_deg)))
     made = edit.duplicate(rig, chain(source), move, "+", f"metacarpal{int(source) - 1}.R")
