@@ -47,6 +47,7 @@ SCHEDULE: dict[str, Any] = {
     "prediction_type": "v_prediction",
     "rescale_betas_zero_snr": True,
     "clip_sample": False,
+    "steps_offset": 1,
 }
 """Zero terminal signal (Lin et al. 2024, arXiv 2305.08891), so that dark and bright pictures can be made."""
 SNR_CAP = 5.0

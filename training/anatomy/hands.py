@@ -155,9 +155,7 @@ def _added(rig: Rig, pose: HandPose, finger: str, rng: np.random.Generator) -> E
     if place == "between" and source == "5":
         source = "4"
     move = np.eye(4, dtype=np.float32)
-    move[:3, 3] = (
-        side * gap * frame.gap_m * frame.lateral - (0.01 if place != "between" else 0) * frame.along
-    )
+    move[:3, 3] = side * gap * frame.gap_m * frame.lateral - (0.01 if place != "between" else 0) * frame.along
     move = move @ about(rig.head(chain(source)[0]), rotation(frame.palm, np.radians(side * turn_deg)))
     made = edit.duplicate(rig, chain(source), move, "+", f"metacarpal{int(source) - 1}.R")
     bends, spread = dict(pose.bends_deg), dict(pose.spread_deg)
