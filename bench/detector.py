@@ -151,12 +151,14 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="held-out renders")
     parser.add_argument("--photos", type=Path, help="held-out photographs")
     parser.add_argument("--models", type=Path, default=MODELS_DIR)
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--limit", type=int, help="renders at most, evenly over all")
     args = parser.parse_args()
     weights = args.models / "detector" / "detector.pt"
     detector = YoloDetector.load(weights)
     autoencoder = AutoencoderTiny.from_pretrained(args.models / "generator", subfolder="vae").float()
-    plain = renders(args.test)[: args.limit]
+    plain = renders(args.test)
+    if args.limit:  # evenly over the shards, since each holds one kind of scene
+        plain = plain[:: max(1, len(plain) // args.limit)][: args.limit]
     sets = {
         "renders": plain,
         "renders, autoencoder": through_autoencoder(plain, autoencoder),

@@ -140,7 +140,7 @@ class Bench:
             if was <= MALFORMED:
                 into.sound_regions += 1
                 into.harmed += now > MALFORMED
-        into.pixels_outside += _changed_outside(report)
+        into.pixels_outside += changed_outside(report)
 
     def _regions(self, report: RepairReport, into: Tally) -> None:
         for outcome in report.regions:
@@ -154,7 +154,8 @@ class Bench:
             into.declared_wrongly += outcome.accepted and now > MALFORMED
 
 
-def _changed_outside(report: RepairReport) -> int:
+def changed_outside(report: RepairReport) -> int:
+    """How many pixels differ where no accepted mask allows it."""
     touched = np.zeros(report.image.shape[:2], bool)
     for outcome in report.regions:
         if outcome.accepted:
