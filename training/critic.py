@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
@@ -129,7 +129,11 @@ def train(args: argparse.Namespace) -> None:
     by_class = [np.flatnonzero(classes == index) for index in range(len(PARTS))]
     by_class = [rows for rows in by_class if len(rows)]
     kind, px, context = NETS[args.net]
-    net = kind().to(device).to(memory_format=torch.channels_last)
+    net = kind()
+    if args.start is not None:
+        state = load_file(args.start / "model.safetensors")
+        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    net = net.to(device).to(memory_format=torch.channels_last)
     average = AveragedWeights(net, 0.998)
     optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.05)
     budget, step = Budget(args.minutes), 0
@@ -176,6 +180,7 @@ def main() -> None:
     second.add_argument("--crops", type=Path, nargs="+", required=True)
     second.add_argument("--select", type=Path, required=True)
     second.add_argument("--out", type=Path, required=True)
+    second.add_argument("--start", type=Path, help="a folder of weights to go on from")
     second.add_argument("--minutes", type=float, default=8)
     second.add_argument("--batch", type=int, default=64)
     second.add_argument("--rate", type=float, default=2e-3)

@@ -124,6 +124,16 @@ def _add_photos(photos: Path, images: Path, labels: Path) -> None:
         shutil.copyfile(photos / "labels" / f"{picture.stem}.txt", labels / f"photo-{picture.stem}.txt")
 
 
+def without_traces(trained: Path, out: Path) -> None:
+    """Copies a checkpoint without where and on what machine it was trained, in half precision."""
+    kept = torch.load(trained, map_location="cpu", weights_only=False)
+    model = kept.get("ema") or kept["model"]
+    plain = {"task": "detect", "imgsz": DEFAULTS["imgsz"]}
+    model.args = dict(plain)
+    model.pt_path = out.name
+    torch.save({"model": model.half(), "train_args": plain, "version": kept.get("version")}, out)
+
+
 def train(args: argparse.Namespace) -> None:
     """Fine-tunes within a time budget and writes ``detector.pt`` and ``defaults.json``."""
     for name, value in (("YOLO_AUTOINSTALL", "false"), ("WANDB_DISABLED", "true")):
@@ -140,7 +150,7 @@ def train(args: argparse.Namespace) -> None:
         project=str(args.out.resolve()), name="run", exist_ok=True, verbose=True, device=args.device,
     )  # fmt: skip
     args.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(args.out / "run" / "weights" / "last.pt", args.out / "detector.pt")
+    without_traces(args.out / "run" / "weights" / "last.pt", args.out / "detector.pt")
     (args.out / "defaults.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
 
 

@@ -216,10 +216,9 @@ def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
 
 
 def _forget_derived(config: Path) -> None:
-    """Drops the entry that ``AutoencoderTiny`` works out by itself and warns of when it is stored."""
-    kept = {
-        key: value for key, value in json.loads(config.read_text()).items() if key != "block_out_channels"
-    }
+    """Drops what the autoencoder works out by itself and warns of when stored, and where it once lay."""
+    dropped = ("block_out_channels", "_name_or_path")
+    kept = {key: value for key, value in json.loads(config.read_text()).items() if key not in dropped}
     config.write_text(json.dumps(kept, indent=2) + "\n")
 
 

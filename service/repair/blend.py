@@ -13,6 +13,9 @@ MOST_SHIFT = 8.0
 RING_SHARE = 1 / 32
 SMOOTH_STEP = 2.0
 """A colour step per pixel, of 255, that nobody sees; keeps the ratio calm on flat ground."""
+SMOOTH_GRAIN = 1.0
+"""Grain, of 255, that nobody sees."""
+BAND_SHARE = 1 / 16
 
 
 def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
@@ -57,15 +60,23 @@ def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
 
 
 def seam(before: Image, after: Image, mask: Mask) -> float:
-    """Colour step across the mask's edge relative to the one that was there before; about 1 is unchanged.
+    """How much more the mask's edge can be seen than before; about 1 is unchanged.
 
-    Both pictures are smoothed, because a step spread over a soft edge is still a step; then only the change
-    straight across the edge counts, weighted by how steep the mask is.
+    The larger of two ratios: that of the colour step across the edge, and that of the grain just inside it.
+    Without the second, a patch of the right tone whose ground is mottled where the picture is smooth would
+    have a clean seam.
 
     Args:
         before: uint8 RGB (H, W, 3).
         after: the same part after compositing.
         mask: float32 (H, W), the composite mask.
+    """
+    return max(_step_ratio(before, after, mask), _grain_ratio(before, after, mask))
+
+
+def _step_ratio(before: Image, after: Image, mask: Mask) -> float:
+    """Both pictures are smoothed, because a step spread over a soft edge is still a step; then only the
+    change straight across the edge counts, weighted by how steep the mask is.
     """
     soft = cv2.GaussianBlur(mask, (0, 0), 1.5)
     across_y, across_x = _gradient(soft)
@@ -75,6 +86,25 @@ def seam(before: Image, after: Image, mask: Mask) -> float:
     towards = np.stack([across_y, across_x]) / np.maximum(steepness, 1e-6)
     steps = [_step(picture, towards, steepness) for picture in (before, after)]
     return float((steps[1] + SMOOTH_STEP) / (steps[0] + SMOOTH_STEP))
+
+
+def _grain_ratio(before: Image, after: Image, mask: Mask) -> float:
+    """Grain in a band inside the edge. The median, so that a finger reaching into the band does not count."""
+    inside = (mask > 0.5).astype(np.uint8)
+    width = max(3, round(max(mask.shape) * BAND_SHARE))
+    # Beyond the picture is inside: where a mask is cut off by the frame there is no edge to be seen.
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    core = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    band = (inside > 0) & (core == 0)
+    if not band.any():
+        return 1.0
+    grain = [float(np.median(_high_pass(picture)[band])) for picture in (before, after)]
+    return (grain[1] + SMOOTH_GRAIN) / (grain[0] + SMOOTH_GRAIN)
+
+
+def _high_pass(picture: Image) -> np.ndarray:
+    pixels = picture.astype(np.float32)
+    return np.asarray(np.abs(pixels - cv2.GaussianBlur(pixels, (0, 0), 2.5)).mean(axis=2), np.float32)
 
 
 def _step(picture: Image, towards: np.ndarray, weight: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,6 +91,19 @@ def test_a_step_at_the_edge_is_seen_and_a_change_inside_is_not(feather_px):
     assert seam(image, inside, mask) < 1.2
     other_grain = composite(image, landscape(5), (0, 0, 64, 64), mask)
     assert seam(image, other_grain, mask) < 1.3
+
+
+def test_a_mottled_patch_of_the_right_tone_has_a_seam_on_smooth_ground_and_none_on_mottled():
+    mask = soft_mask()
+    smooth = np.full((64, 64, 3), 120, np.uint8)
+    blotches = cv2.GaussianBlur(
+        np.random.default_rng(0).normal(0, 60, (64, 64, 3)).astype(np.float32), (0, 0), 2
+    )
+    mottled = np.clip(smooth + blotches, 0, 255).astype(np.uint8)
+    weight = mask[..., None]
+    patched = np.rint(smooth + weight * (mottled.astype(np.float32) - smooth)).astype(np.uint8)
+    assert seam(smooth, patched, mask) > SEAM_LIMIT
+    assert seam(mottled, mottled[:, ::-1].copy(), mask) < SEAM_LIMIT
 
 
 def test_a_mask_without_an_edge_has_no_seam():
