@@ -23,11 +23,11 @@ from bench.intervals import machine, share, table
 from detectors import boxes
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES, is_malformed
-from detectors.yolo import YoloDetector
+from detectors.yolo import YoloDetector, import_yolo
 from service.settings import MODELS_DIR
 from training.anatomy.world import read_shard, shards
-from training.detector import label_line, read_labels
-from training.textures import jpeg, read_picture, round_trip
+from training.detector import describe_set, label_line, read_photographs
+from training.textures import jpeg, round_trip
 
 JPEG_QUALITY = 75
 SAME_IOU = 0.5
@@ -52,11 +52,7 @@ def renders(folder: Path) -> list[Labelled]:
 
 def photographs(folder: Path) -> list[Labelled]:
     """All photographs of a split, as ``training.anatomy.photos`` writes them."""
-    found = []
-    for path in sorted((folder / "images").iterdir()):
-        picture = read_picture(path)
-        found.append(Labelled(picture, read_labels(folder / "labels" / f"{path.stem}.txt", picture.shape[0])))
-    return found
+    return [Labelled(picture, parts) for picture, parts in read_photographs(folder)]
 
 
 def through_autoencoder(labelled: Sequence[Labelled], autoencoder: AutoencoderTiny) -> list[Labelled]:
@@ -73,8 +69,6 @@ def average_precision(
     weights: Path, labelled: Sequence[Labelled], imgsz: int, iou: float
 ) -> dict[str, float]:
     """AP at IoU 0.5 by class name, of the classes that occur."""
-    from ultralytics import YOLO
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in ("images", "labels"):
@@ -83,10 +77,8 @@ def average_precision(
             cv2.imwrite(str(folder / "images" / f"{index:06d}.png"), item.image[..., ::-1])
             lines = "".join(label_line(part, item.image.shape[0]) for part in item.parts)
             (folder / "labels" / f"{index:06d}.txt").write_text(lines)
-        names = "".join(f"  {i}: {n}\n" for i, n in enumerate(CLASS_NAMES))
-        (folder / "set.yaml").write_text(f"path: {folder}\ntrain: images\nval: images\nnames:\n{names}")
-        found = YOLO(str(weights)).val(
-            data=str(folder / "set.yaml"),
+        found = import_yolo()(str(weights)).val(
+            data=str(describe_set(folder, "images", "images")),
             imgsz=imgsz,
             iou=iou,
             batch=32,

@@ -43,14 +43,14 @@ def colour_at(image: Image, where: str, xyxy: Sequence[float] | None) -> NDArray
     else:
         x1, y1, x2, y2 = xyxy
         left, top, right, bottom = PLACES[where]
-        rows = slice(
-            int(y1 + top * (y2 - y1)), max(int(y1 + bottom * (y2 - y1)), int(y1 + top * (y2 - y1)) + 1)
-        )
-        columns = slice(
-            int(x1 + left * (x2 - x1)), max(int(x1 + right * (x2 - x1)), int(x1 + left * (x2 - x1)) + 1)
-        )
-        patch = lab[rows, columns].reshape(-1, 3)
+        patch = lab[_span(y1, y2, top, bottom), _span(x1, x2, left, right)].reshape(-1, 3)
     return np.asarray(np.median(patch, axis=0), np.float32)
+
+
+def _span(low: float, high: float, begin: float, end: float) -> slice:
+    """The pixels between two shares of a side, at least one."""
+    first, last = (int(low + at * (high - low)) for at in (begin, end))
+    return slice(first, max(last, first + 1))
 
 
 class ColourProbe:

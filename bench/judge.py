@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 from numpy.typing import ArrayLike
-from safetensors.torch import load_file
 
-from detectors.critic import critic_crop, to_input
+from detectors.critic import WEIGHTS_FILE, critic_crop, read_weights, to_input
 from detectors.detections import Image
 from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 
@@ -24,8 +23,7 @@ class Judge:
 
     def __init__(self, folder: Path = JUDGE_DIR) -> None:
         self._net = JudgeNet()
-        state = load_file(folder / "model.safetensors")
-        self._net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        self._net.load_state_dict(read_weights(folder / WEIGHTS_FILE))
         self._net.eval().requires_grad_(False)
 
     @torch.inference_mode()

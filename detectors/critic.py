@@ -84,6 +84,11 @@ def to_input(crops: Sequence[Image]) -> torch.Tensor:
     return stacked / 127.5 - 1.0
 
 
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, floating ones as float32 whatever they are stored as."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
+
+
 class CropCritic:
     """A ``Critic`` around one trained ``CriticNet``."""
 
@@ -103,12 +108,8 @@ class CropCritic:
         weights = folder / WEIGHTS_FILE
         try:
             config = CriticConfig(**json.loads((folder / CONFIG_FILE).read_text("utf-8")))
-            state = {
-                name: tensor.float() if tensor.is_floating_point() else tensor
-                for name, tensor in load_file(weights).items()
-            }
             net = CriticNet()
-            net.load_state_dict(state)
+            net.load_state_dict(read_weights(weights))
         except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelLoadError(f"no usable critic in {folder}: {error}") from error
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]

@@ -78,7 +78,6 @@ def test_one_file_imports_ultralytics():
         module
         for module, path in _modules().items()
         if not _within(module, "training")  # which trains the detector with it
-        and not _within(module, "bench")  # which measures it by ultralytics' own validator
         if any(_within(name, "ultralytics") for name in _imports(path))
     }
     assert users <= {ULTRALYTICS_IN}

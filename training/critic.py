@@ -15,19 +15,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from detectors.critic import CriticConfig, CriticNet, critic_crop, to_input
+from detectors.critic import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    CriticConfig,
+    CriticNet,
+    critic_crop,
+    read_weights,
+    to_input,
+)
 from detectors.protocols import is_malformed
 from training.anatomy.world import read_shard, shards
-from training.detector import BATCH, Textures, read_labels
+from training.detector import BATCH, Textures, read_photographs
 from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 from training.schedule import AveragedWeights, Budget, set_learning_rate
-from training.textures import read_picture, spoil
+from training.textures import spoil
 
 PARTS = ("hand", "malformed_hand", "limb", "malformed_limb")
 NETS: dict[str, tuple[type[nn.Module], int, float]] = {
@@ -44,14 +52,6 @@ def _jittered(xyxy: list[float], rng: np.random.Generator) -> NDArray[np.float32
     width, height = (x2 - x1) * rng.uniform(0.9, 1.15), (y2 - y1) * rng.uniform(0.9, 1.15)
     x, y = (x1 + x2) / 2 + width * rng.normal(0, 0.04), (y1 + y2) / 2 + height * rng.normal(0, 0.04)
     return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)
-
-
-def _photo_parts(folder: Path) -> list[tuple[NDArray[np.uint8], list[dict[str, Any]]]]:
-    found = []
-    for path in sorted((folder / "images").iterdir()):
-        picture = read_picture(path)
-        found.append((picture, read_labels(folder / "labels" / f"{path.stem}.txt", picture.shape[0])))
-    return found
 
 
 def cut(args: argparse.Namespace) -> None:
@@ -81,7 +81,7 @@ def cut(args: argparse.Namespace) -> None:
             ):
                 take(picture, line["parts"])
     if args.photos is not None:
-        for picture, parts in _photo_parts(args.photos):
+        for picture, parts in read_photographs(args.photos):
             take(picture, parts)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(args.out, crops=np.stack(crops), classes=np.array(classes), defects=np.array(defects))
@@ -105,8 +105,10 @@ def scores(net: nn.Module, crops: NDArray[np.uint8], device: str) -> NDArray[np.
     return torch.cat(made).numpy()
 
 
-def figures(probability: NDArray[np.float32], classes: NDArray[np.int64]) -> dict[str, float]:
-    """Area under the curve and, at 0.5, recall and false alarms, by part."""
+def figures(
+    probability: NDArray[np.float32], classes: NDArray[np.int64], threshold: float
+) -> dict[str, float]:
+    """Area under the curve and, at the threshold, recall and false alarms, by part."""
     made: dict[str, float] = {}
     for good, bad in ((0, 1), (2, 3)):
         part = (classes == good) | (classes == bad)
@@ -114,8 +116,8 @@ def figures(probability: NDArray[np.float32], classes: NDArray[np.int64]) -> dic
             continue
         name = PARTS[good]
         made[f"auc_{name}"] = float(roc_auc_score(classes[part] == bad, probability[part]))
-        made[f"recall_{name}"] = float((probability[classes == bad] > 0.5).mean())
-        made[f"false_alarms_{name}"] = float((probability[classes == good] > 0.5).mean())
+        made[f"recall_{name}"] = float((probability[classes == bad] >= threshold).mean())
+        made[f"false_alarms_{name}"] = float((probability[classes == good] >= threshold).mean())
     return {name: round(value, 4) for name, value in made.items()}
 
 
@@ -131,8 +133,7 @@ def train(args: argparse.Namespace) -> None:
     kind, px, context = NETS[args.net]
     net = kind()
     if args.start is not None:
-        state = load_file(args.start / "model.safetensors")
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        net.load_state_dict(read_weights(args.start / WEIGHTS_FILE))
     net = net.to(device).to(memory_format=torch.channels_last)
     average = AveragedWeights(net, 0.998)
     optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.05)
@@ -151,17 +152,26 @@ def train(args: argparse.Namespace) -> None:
         step += 1
         if step % 100 == 0:
             print(f"{budget.progress:5.1%} step {step} loss {loss.item():.4f}", flush=True)
-    kept = np.load(args.select)
-    found = figures(scores(average.module, kept["crops"], device), kept["classes"])
-    print(json.dumps(found), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     state = average.module.state_dict()
     save_file(
         {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()},
-        args.out / "model.safetensors",
+        args.out / WEIGHTS_FILE,
     )
-    config = {"input_px": px, "context": context, "threshold": 0.5}
-    (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    config = {"input_px": px, "context": context, "threshold": args.threshold}
+    (args.out / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    measure(args)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Prints the figures of the weights in ``--out`` on the crops of ``--select``, at their own threshold."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = NETS[args.net][0]().eval().to(device)
+    net.load_state_dict(read_weights(args.out / WEIGHTS_FILE))
+    threshold = json.loads((args.out / CONFIG_FILE).read_text())["threshold"]
+    kept = np.load(args.select)
+    found = figures(scores(net, kept["crops"], device), kept["classes"], threshold)
+    print(json.dumps({"threshold": threshold} | found), flush=True)
 
 
 def main() -> None:
@@ -175,19 +185,24 @@ def main() -> None:
     first.add_argument("--photos", type=Path)
     first.add_argument("--out", type=Path, required=True)
     first.add_argument("--repeat", type=int, default=2, help="crops of each malformed part")
+    first.add_argument("--seed", type=int, required=True)
     first.set_defaults(run=cut)
     second = commands.add_parser("train")
     second.add_argument("--crops", type=Path, nargs="+", required=True)
-    second.add_argument("--select", type=Path, required=True)
-    second.add_argument("--out", type=Path, required=True)
     second.add_argument("--start", type=Path, help="a folder of weights to go on from")
     second.add_argument("--minutes", type=float, default=8)
     second.add_argument("--batch", type=int, default=64)
     second.add_argument("--rate", type=float, default=2e-3)
+    second.add_argument("--threshold", type=float, default=0.5, help="stored beside the weights")
+    second.add_argument("--seed", type=int, required=True)
     second.set_defaults(run=train)
-    for command in (first, second):
+    third = commands.add_parser("measure")
+    third.set_defaults(run=measure)
+    for command in (second, third):
+        command.add_argument("--select", type=Path, required=True, help="crops to measure on")
+        command.add_argument("--out", type=Path, required=True, help="folder of the weights")
+    for command in (first, second, third):
         command.add_argument("--net", choices=list(NETS), required=True)
-        command.add_argument("--seed", type=int, required=True)
     args = parser.parse_args()
     args.run(args)
 

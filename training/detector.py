@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from detectors.protocols import CLASS_NAMES
+from detectors.yolo import import_yolo
 from training.anatomy.world import read_shard, shards
-from training.textures import RENOISE_STRENGTHS, renoise, round_trip, spoil
+from training.textures import RENOISE_STRENGTHS, read_picture, renoise, round_trip, spoil
 
 BATCH = 25
-TEXTURE_ODDS = {"render": 0.85, "autoencoder": 0.15, "generator": 0.0}
+TEXTURE_ODDS = {"render": 0.85, "autoencoder": 0.15}
+TEXTURE_ODDS_WITH_GENERATOR = {"render": 0.6, "autoencoder": 0.2, "generator": 0.2}
 DEFAULTS = {
     "imgsz": 256,
     "iou": 0.6,
@@ -57,6 +59,23 @@ def read_labels(path: Path, size_px: int) -> list[dict[str, Any]]:
     return parts
 
 
+def read_photographs(folder: Path) -> list[tuple[NDArray[np.uint8], list[dict[str, Any]]]]:
+    """Pictures and parts of one split that ``training.anatomy.photos`` wrote."""
+    found = []
+    for path in sorted((folder / "images").iterdir()):
+        picture = read_picture(path)
+        found.append((picture, read_labels(folder / "labels" / f"{path.stem}.txt", picture.shape[0])))
+    return found
+
+
+def describe_set(folder: Path, train: str, val: str) -> Path:
+    """Writes ``set.yaml``, by which ultralytics finds a set's pictures and the names of its classes."""
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASS_NAMES))
+    path = folder / "set.yaml"
+    path.write_text(f"path: {folder.resolve()}\ntrain: {train}\nval: {val}\nnames:\n{names}")
+    return path
+
+
 class Textures:
     """Applies one of the textures to a batch of renders."""
 
@@ -73,10 +92,11 @@ class Textures:
         self, pictures: NDArray[np.uint8], lines: list[dict[str, Any]], rng: np.random.Generator
     ) -> NDArray[np.uint8]:
         """The batch in one texture chosen by ``rng``."""
-        kind = str(rng.choice(list(TEXTURE_ODDS), p=list(TEXTURE_ODDS.values())))
+        odds = TEXTURE_ODDS if self._pipeline is None else TEXTURE_ODDS_WITH_GENERATOR
+        kind = str(rng.choice(list(odds), p=list(odds.values())))
         if kind == "render":
             return pictures
-        if kind == "autoencoder" or self._pipeline is None:
+        if kind == "autoencoder":
             return round_trip(self._autoencoder, pictures, self._device)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         strength = float(rng.uniform(*RENOISE_STRENGTHS))
@@ -111,10 +131,7 @@ def prepare(args: argparse.Namespace) -> None:
         done.touch()
     if args.photos is not None:
         _add_photos(args.photos, images, labels)
-    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(CLASS_NAMES))
-    (args.out / "set.yaml").write_text(
-        f"path: {args.out.resolve()}\ntrain: images/train\nval: images/select\nnames:\n{names}"
-    )
+    describe_set(args.out, "images/train", "images/select")
 
 
 def _add_photos(photos: Path, images: Path, labels: Path) -> None:
@@ -136,11 +153,8 @@ def without_traces(trained: Path, out: Path) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Fine-tunes within a time budget and writes ``detector.pt`` and ``defaults.json``."""
-    for name, value in (("YOLO_AUTOINSTALL", "false"), ("WANDB_DISABLED", "true")):
-        os.environ.setdefault(name, value)
-    from ultralytics import YOLO
-
-    model = YOLO(str(args.start))
+    os.environ.setdefault("WANDB_DISABLED", "true")
+    model = import_yolo()(str(args.start))
     model.train(
         data=str(args.set / "set.yaml"), imgsz=DEFAULTS["imgsz"], time=args.minutes / 60, epochs=args.epochs,
         batch=32, workers=args.workers, cache="ram" if args.cache else False, amp=False, freeze=args.freeze,
