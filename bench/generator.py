@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="held-out renders, to name colours by")
     parser.add_argument("--count", type=int, default=50, help="prompts of each kind")
     parser.add_argument("--seed", type=int, default=10_000)
-    parser.add_argument("--sheet", type=Path, help="PNG of the first 64 samples, 16 of each kind")
+    parser.add_argument("--sheet", type=Path, help="PNG of the first 16 samples of each kind, at half size")
     args = parser.parse_args()
     engine, probe = Engine.load(read_settings()), ColourProbe(args.test)
     rows, shown = [], []
@@ -127,7 +127,8 @@ def main() -> None:
     print(machine())
     print(table(["kind", "found", "colour obeyed", "seconds per picture"], rows))
     if args.sheet:
-        cv2.imwrite(str(args.sheet), sheet(shown)[..., ::-1])
+        half = cv2.resize(sheet(shown), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(args.sheet), half[..., ::-1])
 
 
 if __name__ == "__main__":
