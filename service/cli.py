@@ -16,17 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.api.answers import (
-    detections_answer,
-    facts_of,
-    image_answer,
-    model_facts,
-    original_png,
-    picture_png,
-)
 from service.api.host import Engine, load_engine
-from service.api.schemas import Answer, DetectBody, GenerateBody, RepairUploadBody, validated
-from service.api.uploads import Limits, Upload, read_image, read_mask
 from service.console import (
     print_answer,
     print_detections,
@@ -43,6 +33,16 @@ from service.settings import Settings, read_settings
 from service.sheet import detection_sheet, repair_sheet
 from service.store.files import write_atomically
 from service.store.png import encode_image
+from service.wire.answers import (
+    detections_answer,
+    facts_of,
+    image_answer,
+    model_facts,
+    original_png,
+    picture_png,
+)
+from service.wire.schemas import Answer, DetectBody, GenerateBody, RepairUploadBody, validated
+from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 _GRACE_S = 30
 """How long a request that runs when the service is told to stop may take to end."""

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from service.api.schemas import Answer, DetectionAnswer
 from service.errors import AnatomendError
 from service.report import Progress as ProgressCallback
+from service.wire.schemas import Answer, DetectionAnswer
 
 
 def print_error(error: AnatomendError) -> None:

@@ -36,13 +36,10 @@ def build() -> AutoencoderTiny:
 
 
 def load_pictures(folder: Path, limit: int) -> NDArray[np.uint8]:
-    """Up to ``limit`` pictures of a split, uint8 (N, H, W, 3)."""
-    found: list[NDArray[np.uint8]] = []
-    for path in shards(folder):
-        found.append(read_shard(path)[0])
-        if sum(map(len, found)) >= limit:
-            break
-    return np.concatenate(found)[:limit]
+    """About ``limit`` pictures of a split, as many from each shard, uint8 (N, H, W, 3)."""
+    found = list(shards(folder))
+    each = max(1, limit // len(found))
+    return np.concatenate([read_shard(path)[0][:each] for path in found])
 
 
 def to_model(pictures: NDArray[np.uint8], device: str) -> torch.Tensor:

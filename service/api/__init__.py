@@ -1,1 +1,1 @@
-"""The HTTP edge: bytes and JSON in, the engine's records out again as JSON and PNG."""
+"""The HTTP edge: addresses, negotiation, problems; what is said there is in ``service.wire``."""

@@ -12,8 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.api.refusals import Refused, refuse_request
-from service.api.uploads import too_many_bytes
 from service.errors import (
     AnatomendError,
     InvalidImage,
@@ -24,6 +22,8 @@ from service.errors import (
     NotReady,
     TooLarge,
 )
+from service.wire.refusals import Refused, refuse_body
+from service.wire.uploads import too_many_bytes
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -141,4 +141,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return from_error(refuse_request(request, error.errors()), request_id_of(request))
+    openapi = request.app.openapi()
+    operation = openapi["paths"].get(request.scope["route"].path, {}).get(request.method.lower(), {})
+    media_types = operation.get("requestBody", {}).get("content", {})
+    schema = next((entry["schema"] for entry in media_types.values()), {})
+    return from_error(refuse_body(openapi, schema, error.errors()), request_id_of(request))

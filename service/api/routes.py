@@ -12,11 +12,16 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.answers import Url, answer, detections_answer, headers, model_facts
 from service.api.host import EngineHost
 from service.api.negotiation import JSON, PNG, prefers_png
 from service.api.problems import request_id_of
-from service.api.schemas import (
+from service.errors import InvalidRequest
+from service.report import RepairReport, RepairRequest
+from service.settings import Settings
+from service.store.images import ImageStore
+from service.validation import check_generate, check_repair
+from service.wire.answers import Url, answer, detections_answer, headers, model_facts
+from service.wire.schemas import (
     Answer,
     Conf,
     DetectAnswer,
@@ -27,12 +32,7 @@ from service.api.schemas import (
     RepairUploadBody,
     validated,
 )
-from service.api.uploads import Limits, Upload, read_image, read_mask
-from service.errors import InvalidRequest
-from service.report import RepairReport, RepairRequest
-from service.settings import Settings
-from service.store.images import ImageStore
-from service.validation import check_generate, check_repair
+from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 _FOREVER = "public, max-age=31536000, immutable"
 _FORM = "multipart/form-data"

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from service.api.uploads import Limits, read_image, read_mask
 from service.errors import AnatomendError, InvalidImage, InvalidRequest, TooLarge
+from service.wire.uploads import Limits, read_image, read_mask
 from tests.service.scripted import encoded, noise
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=100_000)

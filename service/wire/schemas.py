@@ -18,7 +18,6 @@ from pydantic import (
     ValidationError,
 )
 
-from service.api.refusals import refuse
 from service.report import GenerateRequest, Outcome, Policy, RegionOutcome, RepairParams, Verdict
 from service.validation import (
     MAX_FEATHER_PX,
@@ -32,6 +31,7 @@ from service.validation import (
     MAX_STRENGTHS,
     SIZE_STEP_PX,
 )
+from service.wire.refusals import refuse
 
 _DEFAULT = RepairParams()
 

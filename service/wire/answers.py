@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from fastapi.encoders import jsonable_encoder
+from pydantic_core import to_jsonable_python
 
 from detectors.detections import Detections, Image
-from service.api.schemas import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
-from service.api.uploads import Upload
 from service.report import ModelCard, RepairReport
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
+from service.wire.schemas import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
+from service.wire.uploads import Upload
 
 MAX_HEADER_BYTES = 4096
 """Many servers and clients take 8 KiB for all headers together."""
@@ -84,7 +84,7 @@ def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[Dete
 
 def model_facts(card: ModelCard) -> dict[str, Any]:
     """What is told about one model in use, ready for JSON."""
-    facts = jsonable_encoder(dataclasses.asdict(card))
+    facts = to_jsonable_python(dataclasses.asdict(card))
     assert isinstance(facts, dict)
     return facts
 

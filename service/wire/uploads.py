@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from detectors.detections import Image, Mask
-from service.api.colour import to_srgb
 from service.errors import InvalidImage, InvalidRequest, TooLarge
 from service.settings import Settings
 from service.store.png import Alpha
+from service.wire.colour import to_srgb
 
 FORMATS = ("PNG", "JPEG", "WebP")
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")

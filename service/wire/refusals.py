@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from service.errors import InvalidRequest
@@ -36,12 +35,13 @@ class Refused(InvalidRequest):
         self.errors = errors
 
 
-def refuse_request(request: Request, errors: Sequence[Any]) -> Refused:
-    """What FastAPI found wrong with a request, against the schema that ``/docs`` shows for it."""
-    openapi = request.app.openapi()
-    operation = openapi["paths"].get(request.scope["route"].path, {}).get(request.method.lower(), {})
-    media_types = operation.get("requestBody", {}).get("content", {})
-    schema: Schema = next((entry["schema"] for entry in media_types.values()), {})
+def refuse_body(openapi: Schema, schema: Schema, errors: Sequence[Any]) -> Refused:
+    """What FastAPI found wrong with a request's body, against the ``schema`` that ``/docs`` shows for it.
+
+    Args:
+        openapi: the whole document, in which ``schema`` has its references.
+        errors: pydantic's, located from the request: ``("body", "prompt")``.
+    """
     return Refused([_explain(openapi, schema, error, error["loc"][1:]) for error in errors])
 
 
