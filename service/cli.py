@@ -23,7 +23,7 @@ from service.console import (
     print_error,
     print_json,
     print_models,
-    progress_bar,
+    progress_bars,
     waiting,
 )
 from service.errors import AnatomendError, InvalidRequest
@@ -165,8 +165,8 @@ def generate(
     sheet = _png_path(sheet) if sheet else None
     settings = read_settings()
     engine = _engine(settings)
-    with progress_bar() as progress:
-        reports = engine.generate(body.to_request(), progress)
+    with progress_bars() as listener:
+        reports = engine.generate(body.to_request(), listener)
     if len(reports) == 1:
         paths = [output]
     else:
@@ -225,8 +225,8 @@ def repair(
         dry_run=dry_run,
     )
     engine = _engine(settings)
-    with progress_bar() as progress:
-        report = engine.repair(wish, progress)
+    with progress_bars() as listener:
+        report = engine.repair(wish, listener)
     _deliver([report], [target], upload, sheet, as_json, name=str(picture))
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from service.errors import AnatomendError
-from service.report import Progress as ProgressCallback
+from service.report import Silent
 from service.wire.schemas import Answer, DetectionAnswer
 
 
@@ -60,20 +60,26 @@ def print_models(cards: Sequence[Mapping[str, Any]]) -> None:
                 console.print(f"  {name}: {_told(value)}")
 
 
+class _Bars(Silent):
+    """Draws a bar for each phase."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._bars.add_task(phase, total=total)
+        self._bars.update(self._tasks[phase], completed=done, total=total)
+
+
 @contextmanager
-def progress_bar() -> Iterator[ProgressCallback]:
-    """A callback that draws a bar for each phase, where standard error is a terminal."""
+def progress_bars() -> Iterator[Silent]:
+    """A listener that draws a bar for each phase, where standard error is a terminal."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=total)
-            bar.update(tasks[phase], completed=done, total=total)
-
-        yield show
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield _Bars(bars)
 
 
 @contextmanager

@@ -22,17 +22,17 @@ from service.repair.plan import MASK_CLASS, plan_from_mask, plan_repair
 from service.repair.redraw import Inpainter, Wording
 from service.repair.verify import Gate
 from service.report import (
+    SILENT,
     GenerateRequest,
+    Listener,
     ModelCard,
     Outcome,
-    Progress,
     Region,
     RegionOutcome,
     RepairParams,
     RepairPlan,
     RepairReport,
     RepairRequest,
-    no_progress,
 )
 from service.settings import Settings
 from service.validation import check_conf, check_generate, check_image, check_repair
@@ -134,7 +134,7 @@ class Engine:
             image, {name: conf or self._detector.default_conf[name] for name in self.class_names}
         )
 
-    def generate(self, request: GenerateRequest, progress: Progress = no_progress) -> list[RepairReport]:
+    def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Pictures from a prompt, each looked through and repaired.
 
         Picture ``i`` is what a request for one picture with ``seed + i`` gives. Without ``repair`` the
@@ -150,13 +150,13 @@ class Engine:
         for i in range(request.num_images):
             timings: dict[str, float] = {}
             with _timed(timings, "generate"):
-                image = self._draw(request, first_seed + i, i, progress)
-            look = self._look(image, request.repair or RepairParams(), timings, progress)
+                image = self._draw(request, first_seed + i, i, listener)
+            look = self._look(image, request.repair or RepairParams(), timings, listener)
             dry_run = request.repair is None
-            reports.append(self._report(look, wording, first_seed + i, dry_run, timings, progress))
+            reports.append(self._report(look, wording, first_seed + i, dry_run, timings, listener, i))
         return reports
 
-    def repair(self, request: RepairRequest, progress: Progress = no_progress) -> RepairReport:
+    def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
         """One picture of any size, looked through and repaired.
 
         Raises:
@@ -167,18 +167,18 @@ class Engine:
         wording = Wording(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
         if request.mask is None:
-            look = self._look(request.image, request.params, timings, progress)
+            look = self._look(request.image, request.params, timings, listener)
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
             look = _Look(request.image, plan, self._thresholds(request.params), frozenset())
-        return self._report(look, wording, seed, request.dry_run, timings, progress)
+        return self._report(look, wording, seed, request.dry_run, timings, listener)
 
-    def _draw(self, request: GenerateRequest, seed: int, index: int, progress: Progress) -> Image:
+    def _draw(self, request: GenerateRequest, seed: int, index: int, listener: Listener) -> Image:
         defaults = self._generator.defaults
         steps = request.num_inference_steps or defaults.num_inference_steps
         total = request.num_images * steps
         guidance = defaults.guidance_scale if request.guidance_scale is None else request.guidance_scale
-        progress("generate", index * steps, total)
+        listener.progress("generate", index * steps, total)
         image = self._generator.generate(
             request.prompt,
             negative_prompt=request.negative_prompt,
@@ -187,19 +187,19 @@ class Engine:
             height=request.height or defaults.height,
             num_inference_steps=steps,
             guidance_scale=guidance,
-            on_step=lambda done: progress("generate", index * steps + min(done, steps), total),
+            on_step=lambda done: listener.progress("generate", index * steps + min(done, steps), total),
         )
-        progress("generate", (index + 1) * steps, total)
+        listener.progress("generate", (index + 1) * steps, total)
         return image
 
     def _look(
-        self, image: Image, params: RepairParams, timings: dict[str, float], progress: Progress
+        self, image: Image, params: RepairParams, timings: dict[str, float], listener: Listener
     ) -> _Look:
         thresholds = self._thresholds(params)
-        progress("detect", 0, 1)
+        listener.progress("detect", 0, 1)
         with _timed(timings, "detect"):
             found = self._found(image, thresholds)
-        progress("detect", 1, 1)
+        listener.progress("detect", 1, 1)
         native_px = self._inpainter.native_px
         plan = plan_repair(found, self.class_names, image.shape[:2], params, native_px)
         return _Look(image, plan, thresholds, frozenset(self.class_names[i] for i in found.class_id))
@@ -211,15 +211,17 @@ class Engine:
         seed: int,
         dry_run: bool,
         timings: dict[str, float],
-        progress: Progress,
+        listener: Listener,
+        picture: int = 0,
     ) -> RepairReport:
+        listener.found(picture, look.plan.regions)
         gate = Gate(self._detector, self._critic, look.thresholds)
         if dry_run:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:
             with _timed(timings, "repair"):
                 ladder = Ladder(self._inpainter, gate, wording, look.seen)
-                repaired = ladder.repair(look.image, look.plan, seed, progress)
+                repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         return RepairReport(
             image=repaired.image,
             original=look.image,

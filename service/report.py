@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -10,21 +10,22 @@ from typing import Protocol
 from detectors.detections import Box, Image, Mask
 
 __all__ = [
+    "SILENT",
     "Attempt",
     "Box",
     "GenerateRequest",
+    "Listener",
     "ModelCard",
     "Outcome",
     "Policy",
-    "Progress",
     "Region",
     "RegionOutcome",
     "RepairParams",
     "RepairPlan",
     "RepairReport",
     "RepairRequest",
+    "Silent",
     "Verdict",
-    "no_progress",
 ]
 
 
@@ -184,16 +185,43 @@ class RepairReport:
     timings_s: Mapping[str, float]
 
 
-class Progress(Protocol):
-    """Told how far the work is; called from the thread that does the work."""
+class Listener(Protocol):
+    """Told how the work goes, from the thread that does it; what a method raises ends the work at once."""
 
-    def __call__(self, phase: str, done: int, total: int) -> None:
+    def progress(self, phase: str, done: int, total: int) -> None:
         """``phase`` is ``generate``, ``detect`` or ``repair``; ``done`` runs to ``total``."""
         ...
 
+    def preview(self, picture: int, step: int, image: Image) -> None:
+        """What the picture of this index in the request looks like after so many steps; uint8 RGB."""
+        ...
 
-def no_progress(phase: str, done: int, total: int) -> None:
-    """The callback of those who do not want to know."""
+    def found(self, picture: int, regions: Sequence[Region]) -> None:
+        """What is to be repaired in a picture."""
+        ...
+
+    def tried(self, picture: int, region: int, attempt: Attempt) -> None:
+        """One attempt at one region of a picture, by their indices."""
+        ...
+
+
+class Silent:
+    """The listener of those who do not want to know, and the base of those who want to know a part."""
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Says nothing."""
+
+    def preview(self, picture: int, step: int, image: Image) -> None:
+        """Says nothing."""
+
+    def found(self, picture: int, regions: Sequence[Region]) -> None:
+        """Says nothing."""
+
+    def tried(self, picture: int, region: int, attempt: Attempt) -> None:
+        """Says nothing."""
+
+
+SILENT = Silent()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import CLASS_NAMES
+from service.report import Silent
 
 Colour = tuple[int, int, int]
 GREY: Colour = (128, 128, 128)
@@ -112,6 +113,7 @@ class PaintInpainter:
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
         assert image.shape == (self.native_px, self.native_px, 3)
         assert mask.shape == (self.native_px, self.native_px)
@@ -140,3 +142,13 @@ def paint_part(name: str, share: float = 0.5) -> Callable[[Image, Mask], Image]:
         return result
 
     return paint
+
+
+class Told(Silent):
+    """Notes the progress that is told."""
+
+    def __init__(self, steps: list[tuple[str, int, int]]) -> None:
+        self._steps = steps
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        self._steps.append((phase, done, total))

@@ -131,7 +131,7 @@ def prepare(args: argparse.Namespace) -> None:
         done.touch()
     if args.photos is not None:
         _add_photos(args.photos, images, labels)
-    describe_set(args.out, "images/train", "images/select")
+    describe_set(args.out, "images/train", "images/train")
 
 
 def _add_photos(photos: Path, images: Path, labels: Path) -> None:

@@ -2,8 +2,8 @@
 
 ``python -m training.generator --data DIR/train --autoencoder DIR --work DIR --out models/generator``
 
-Only scenes without a defect and with a calm background are used. Latents are made once and kept in ``--work``, beside the checkpoint
-from which a run that was cut short goes on.
+Only scenes without a defect and with a calm background are used. Latents are made once and kept in
+``--work``, beside the checkpoint from which a run that was cut short goes on.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Samples:
     truth: list[dict[str, Any]]
 
     def odds(self) -> NDArray[np.float64]:
-        """How often each sample is drawn, adding up to 1: by ``KIND_ODDS``, however many there are of a kind."""
+        """How often each sample is drawn, adding up to 1: by ``KIND_ODDS``, not by their numbers."""
         kinds = np.array([line["kind"] for line in self.truth])
         shares = np.array([KIND_ODDS[kind] / np.sum(kinds == kind) for kind in kinds])
         return np.asarray(shares / shares.sum(), np.float64)

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from detectors.detections import Detections, Image
 from service.errors import AnatomendError, ModelUnavailable, NotReady
-from service.report import GenerateRequest, ModelCard, Progress, RepairReport, RepairRequest, no_progress
+from service.report import SILENT, GenerateRequest, Listener, ModelCard, RepairReport, RepairRequest
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ class Engine(Protocol):
         """The models in use."""
         ...
 
-    def generate(self, request: GenerateRequest, progress: Progress = no_progress) -> list[RepairReport]:
+    def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Pictures from a prompt, repaired where they are malformed."""
         ...
 
-    def repair(self, request: RepairRequest, progress: Progress = no_progress) -> RepairReport:
+    def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
         """One picture, repaired where it is malformed."""
         ...
 

@@ -79,7 +79,7 @@ class DiffusionModel:
 
         Args:
             width: in pixels, as the height a multiple of 8.
-            on_step: told how many steps are done, after each.
+            on_step: told how many steps are done, after each; what it raises ends the run undecoded.
 
         Returns:
             uint8 RGB (height, width, 3).
@@ -105,6 +105,7 @@ class DiffusionModel:
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
         """Redraws where the mask is 1, one candidate per seed, all in one batch.
 
@@ -112,6 +113,7 @@ class DiffusionModel:
             image: uint8 RGB (H, W, 3), sides multiples of ``cell_px``.
             mask: float32 (H, W); from 0.5 on a pixel is repainted.
             strength: in (0, 1], the share of the noise schedule that is run; at least one step is.
+            on_step: told how many steps are done, after each; what it raises ends the run undecoded.
 
         Returns:
             uint8 RGB (H, W, 3) each. Pixels outside the mask went through the autoencoder
@@ -120,6 +122,8 @@ class DiffusionModel:
         height, width = mask.shape
         arguments = self._masked(image, mask, strength, self.defaults.num_inference_steps, len(seeds))
         arguments |= {"width": width, "height": height, "guidance_scale": self.defaults.guidance_scale}
+        if on_step is not None:
+            arguments["callback_on_step_end"] = _step_counter(on_step)
         return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from service.repair import blend
 from service.repair.redraw import Inpainter, Wording, method_for, redraw, window_of, wording_for
 from service.repair.verify import Gate, Judgement, Reading
 from service.repair.window import Window
-from service.report import Attempt, Progress, Region, RegionOutcome, RepairPlan, Verdict, no_progress
+from service.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
 
 SEED_RANGE = 2**32
 
@@ -49,23 +50,26 @@ class Ladder:
     wording: Wording = field(default_factory=Wording)
     seen: Collection[str] = ()
 
-    def repair(self, image: Image, plan: RepairPlan, seed: int, progress: Progress = no_progress) -> Repaired:
+    def repair(
+        self, image: Image, plan: RepairPlan, seed: int, listener: Listener = SILENT, picture: int = 0
+    ) -> Repaired:
         """Repairs one region after the other, strongest defect first.
 
         Args:
             image: uint8 RGB (H, W, 3); never written to.
             plan: the regions and how to repair them.
             seed: the candidates' seeds follow from it, the region's place in the plan and the rung.
-            progress: told ``repair`` and the number of rungs done.
+            listener: told ``repair`` and the number of rungs done, and of every attempt.
+            picture: its index in the request, for the listener.
         """
         current, outcomes = image, list[RegionOutcome]()
         rungs = len(plan.params.strengths)
         for index in range(len(plan.regions)):
-            progress("repair", index * rungs, len(plan.regions) * rungs)
+            listener.progress("repair", index * rungs, len(plan.regions) * rungs)
             climb = _Climb(self, plan, index, seed, current, touched=current is not image)
-            current, outcome = climb.run(progress)
+            current, outcome = climb.run(listener, picture)
             outcomes.append(outcome)
-        progress("repair", len(plan.regions) * rungs, len(plan.regions) * rungs)
+        listener.progress("repair", len(plan.regions) * rungs, len(plan.regions) * rungs)
         return Repaired(current, tuple(self._final(current, plan, outcomes)))
 
     def _final(self, image: Image, plan: RepairPlan, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
@@ -95,7 +99,7 @@ class _Climb:
     def region(self) -> Region:
         return self.plan.regions[self.index]
 
-    def run(self, progress: Progress) -> tuple[Image, RegionOutcome]:
+    def run(self, listener: Listener, picture: int) -> tuple[Image, RegionOutcome]:
         """The picture after this region's turn (the same array if nothing was accepted), and how it went."""
         region, gate, strengths = self.region, self.ladder.gate, self.plan.params.strengths
         window = window_of(region, self.image.shape[:2], self.ladder.inpainter.native_px)
@@ -106,26 +110,37 @@ class _Climb:
             return self.image, RegionOutcome(region, (), False, reason, before.conf)
         attempts = list[Attempt]()
         for rung, strength in enumerate(strengths):
-            candidates = self._rung(window, rung, strength, before, rivals)
-            attempts += [candidate.attempt for candidate in candidates]
+            done, total = self.index * len(strengths) + rung, len(self.plan.regions) * len(strengths)
+            between_steps = partial(_still_at, listener, done, total)
+            candidates = self._rung(window, rung, strength, before, rivals, between_steps)
+            for candidate in candidates:
+                attempts.append(candidate.attempt)
+                listener.tried(picture, self.index, candidate.attempt)
             passed = [c for c in candidates if c.attempt.verdict is Verdict.ACCEPTED]
             if passed:
                 best = min(passed, key=lambda c: _badness(c.attempt))
                 reason = f"well-formed after {best.attempt.method} at strength {strength:g}"
                 outcome = RegionOutcome(region, tuple(attempts), True, reason, best.attempt.conf)
                 return best.image, outcome
-            progress(
-                "repair", self.index * len(strengths) + rung + 1, len(self.plan.regions) * len(strengths)
-            )
+            listener.progress("repair", done + 1, total)
         return self.image, RegionOutcome(region, tuple(attempts), False, _why_kept(attempts), before.conf)
 
     def _rung(
-        self, window: Window, rung: int, strength: float, before: Reading, rivals: Sequence[Box]
+        self,
+        window: Window,
+        rung: int,
+        strength: float,
+        before: Reading,
+        rivals: Sequence[Box],
+        on_step: Callable[[int], None],
     ) -> list[_Candidate]:
         region, ladder = self.region, self.ladder
         seeds = attempt_seeds(self.seed, self.index, rung, self.plan.params.seeds_per_attempt)
         wording = wording_for(region, ladder.wording, ladder.seen)
-        drawn = redraw(ladder.inpainter, self.image, region, window, wording, strength=strength, seeds=seeds)
+        drawn = redraw(
+            ladder.inpainter, self.image, region, window, wording,
+            strength=strength, seeds=seeds, on_step=on_step,
+        )  # fmt: skip
         x1, y1, x2, y2 = window.box
         under = self.image[y1:y2, x1:x2]
         toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
@@ -172,6 +187,11 @@ def _badness(attempt: Attempt) -> tuple[float, float, int]:
     """What the best of those that pass has least of: both opinions first, then the seam."""
     critic = attempt.conf if attempt.critic is None else attempt.critic
     return attempt.conf + critic, attempt.seam, attempt.seed
+
+
+def _still_at(listener: Listener, done: int, total: int, _step: int) -> None:
+    """Says between two steps that nothing has changed: the listener's chance to end the work."""
+    listener.progress("repair", done, total)
 
 
 def _why_kept(attempts: Sequence[Attempt]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,8 +42,9 @@ class Inpainter(Protocol):
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
-        """One candidate per seed, each the size of ``image``."""
+        """One candidate per seed, each the size of ``image``; ``on_step`` is called after each step."""
         ...
 
 
@@ -110,6 +111,7 @@ def redraw(
     *,
     strength: float,
     seeds: Sequence[int],
+    on_step: Callable[[int], None] | None = None,
 ) -> Redrawn:
     """Redraws a region once per seed.
 
@@ -121,6 +123,7 @@ def redraw(
         wording: prompt and negative prompt.
         strength: in (0, 1].
         seeds: one candidate each.
+        on_step: told how many denoising steps are done; what it raises ends the redrawing.
     """
     canvas = window.cut(image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
@@ -132,6 +135,7 @@ def redraw(
         negative_prompt=wording.negative_prompt,
         strength=strength,
         seeds=seeds,
+        on_step=on_step,
     )
     return Redrawn([window.uncut(candidate) for candidate in drawn], window.uncut_mask(repainted))
 

@@ -1,1 +1,1 @@
-"""Bytes and JSON to the project's records and back: for the HTTP edge, the command line and the worker alike."""
+"""Bytes and JSON to records and back: for the HTTP edge, the command line and the worker alike."""

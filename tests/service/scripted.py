@@ -14,17 +14,17 @@ from PIL import Image as Pillow
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES
 from service.report import (
+    SILENT,
     Attempt,
     GenerateRequest,
+    Listener,
     ModelCard,
     Outcome,
-    Progress,
     Region,
     RegionOutcome,
     RepairReport,
     RepairRequest,
     Verdict,
-    no_progress,
 )
 
 MODELS = {"generator": "scripted@1", "detector": "scripted@2"}
@@ -51,9 +51,9 @@ class ScriptedEngine:
     def models(self) -> Sequence[ModelCard]:
         return [ModelCard(role, name, "scripted", "none", None, {}) for role, name in MODELS.items()]
 
-    def generate(self, request: GenerateRequest, progress: Progress = no_progress) -> list[RepairReport]:
+    def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         self._enter(request)
-        progress("generate", 1, 1)
+        listener.progress("generate", 1, 1)
         first = request.seed if request.seed is not None else 7
         size_hw = request.height or 64, request.width or 64
         return [
@@ -61,9 +61,9 @@ class ScriptedEngine:
             for i in range(request.num_images)
         ]
 
-    def repair(self, request: RepairRequest, progress: Progress = no_progress) -> RepairReport:
+    def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
         self._enter(request)
-        progress("repair", 1, 1)
+        listener.progress("repair", 1, 1)
         return self._report(request.image, request.seed if request.seed is not None else 7, self.outcome)
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:

@@ -22,7 +22,7 @@ from service.report import (
     Verdict,
 )
 from service.settings import Settings
-from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
+from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 
@@ -335,7 +335,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
         ColourDetector(),
         inpainter=PaintInpainter(lambda *_: paint_part("hand")),
     )
-    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), lambda *step: told.append(step))
+    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), Told(told))
     for phase in ("generate", "detect", "repair"):
         steps = [(done, total) for name, done, total in told if name == phase]
         assert steps[-1][0] == steps[-1][1] > 0
@@ -345,7 +345,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
 def test_sampling_steps_are_told_one_by_one(tiny_model):
     told = []
     engine = Engine(tiny_model, ColourDetector())
-    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), lambda *step: told.append(step))
+    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), Told(told))
     assert [done for name, done, total in told if name == "generate"] == [0, 1, 2, 3, 4, 4, 4, 5, 6, 7, 8, 8]
 
 

@@ -8,19 +8,19 @@ from service.repair.ladder import Ladder, attempt_seeds
 from service.repair.plan import plan_repair
 from service.repair.redraw import Wording
 from service.repair.verify import Gate
-from service.report import RepairParams, Verdict
-from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
+from service.report import SILENT, RepairParams, Verdict
+from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 
 BAD = ("malformed_hand", (30, 30, 60, 60))
 
 
-def climb(image, script, *, seed=0, critic=None, progress=lambda *_: None, params=None):
+def climb(image, script, *, seed=0, critic=None, listener=SILENT, params=None):
     detector, inpainter = ColourDetector(), PaintInpainter(script)
     params = params or RepairParams(seeds_per_attempt=3)
     found = detector.detect([image], 0.3)[0]
     plan = plan_repair(found, CLASS_NAMES, image.shape[:2], params, inpainter.native_px)
     ladder = Ladder(inpainter, Gate(detector, critic, THRESHOLDS), Wording("a hand"))
-    return ladder.repair(image, plan, seed, progress), inpainter
+    return ladder.repair(image, plan, seed, listener), inpainter
 
 
 def test_it_stops_at_the_first_rung_with_one_that_passes():
@@ -95,7 +95,7 @@ def test_seeds_are_their_own_and_repeat():
 def test_progress_never_goes_back_and_ends_at_the_end():
     told = []
     image = picture(BAD, ("malformed_hand", (66, 66, 90, 90)))
-    climb(image, lambda *_: paint_part("hand"), progress=lambda *step: told.append(step))
+    climb(image, lambda *_: paint_part("hand"), listener=Told(told))
     done = [step[1] for step in told]
     assert done == sorted(done)
     assert told[-1] == ("repair", 8, 8)
