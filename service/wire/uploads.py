@@ -12,11 +12,15 @@ from PIL import Image as Pillow
 from detectors.detections import Image, Mask
 from service.errors import InvalidImage, InvalidRequest, TooLarge
 from service.settings import Settings
+from service.store.chunks import SIGNATURE as PNG_SIGNATURE
 from service.store.png import Alpha
 from service.wire.colour import to_srgb
+from service.wire.container.jpeg import read_jpeg
+from service.wire.container.parts import Damaged, Parts
+from service.wire.container.png import read_png
+from service.wire.container.webp import read_webp
 
 FORMATS = ("PNG", "JPEG", "WebP")
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _OTHER_SIGNATURES = {
     b"GIF8": "GIF",
     b"BM": "BMP",
@@ -26,16 +30,6 @@ _OTHER_SIGNATURES = {
     b"%PDF": "PDF",
     b"<svg": "SVG",
     b"<?xml": "SVG",
-}
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
 }
 
 
@@ -59,7 +53,8 @@ class Upload:
     Attributes:
         image: uint8 RGB (H, W, 3), sRGB. Under alpha = 0 it holds what the file holds there.
         alpha: uint8 (H, W), or None for a picture without transparency.
-        png: the uploaded bytes if they are a PNG of this very picture, to be given back if nothing changes.
+        png: if a PNG of this very picture was sent, that without its metadata (the very bytes if it has
+            none), to be given back if nothing changes.
     """
 
     image: Image
@@ -74,11 +69,9 @@ def read_image(content: bytes, limits: Limits) -> Upload:
         InvalidImage: ``empty_image``, ``not_an_image``, ``unsupported_type`` or ``damaged_image``.
         TooLarge: ``too_many_bytes`` or ``too_many_pixels``.
     """
-    picture, verbatim = _open_upright(content, limits)
-    srgb = to_srgb(picture)
-    pixels = np.asarray(srgb)
-    alpha = np.ascontiguousarray(pixels[..., 3]) if srgb.mode == "RGBA" else None
-    return Upload(np.ascontiguousarray(pixels[..., :3]), alpha, content if verbatim else None)
+    parts = _parts(content, limits)
+    image, alpha = _upright(parts)
+    return Upload(image, alpha, parts.verbatim)
 
 
 def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
@@ -88,53 +81,72 @@ def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
         InvalidImage, TooLarge: as for a picture.
         InvalidRequest: ``mask_size_mismatch`` if it is not of the picture's size.
     """
-    picture, _ = _open_upright(content, limits)
-    if (picture.height, picture.width) != size_hw:
+    image, alpha = _upright(_parts(content, limits))
+    height, width = image.shape[:2]
+    if (height, width) != size_hw:
         raise InvalidRequest(
-            f"the mask is {picture.width}×{picture.height}, the picture {size_hw[1]}×{size_hw[0]}",
+            f"the mask is {width}×{height}, the picture {size_hw[1]}×{size_hw[0]}",
             code="mask_size_mismatch",
             allowed={"width": size_hw[1], "height": size_hw[0]},
         )
-    srgb = to_srgb(picture)
-    if srgb.mode == "RGBA":  # what is transparent is not painted, whatever colour it has underneath
-        srgb = Pillow.alpha_composite(Pillow.new("RGBA", srgb.size, (0, 0, 0, 255)), srgb)
-    grey: NDArray[np.uint8] = np.asarray(srgb.convert("L"))
-    return grey.astype(np.float32) / np.float32(255.0)
+    mask = np.asarray(Pillow.fromarray(image).convert("L")).astype(np.float32)
+    mask /= np.float32(255.0)
+    if alpha is not None:  # what is transparent is not painted, whatever colour it has underneath
+        mask *= alpha / np.float32(255.0)
+    return mask
 
 
-def _open_upright(content: bytes, limits: Limits) -> tuple[Pillow.Image, bool]:
-    """The decoded picture, turned upright, and whether the bytes are a still PNG that needed no turn."""
+def _parts(content: bytes, limits: Limits) -> Parts:
+    """The file taken apart; nothing of it is decoded yet."""
     if len(content) > limits.max_bytes:
         raise too_many_bytes(limits.max_bytes)
-    picture = _identify(content, limits)
-    _check_pixels(picture.width * picture.height, limits)
     try:
-        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # noqa: BLE001 - foreign bytes; a broken note on how to hold a picture does not spoil it
-        orientation = 1
+        if content.startswith(PNG_SIGNATURE):
+            parts = read_png(content)
+        elif content.startswith(b"\xff\xd8\xff"):
+            parts = read_jpeg(content)
+        elif (content[:4], content[8:12]) == (b"RIFF", b"WEBP"):
+            parts = read_webp(content)
+        else:
+            raise _unidentified(content)
+    except Damaged as error:
+        raise _damaged(error) from error
+    if parts.width * parts.height > limits.max_pixels:
+        raise _too_many_pixels(limits)
+    return parts
+
+
+def _upright(parts: Parts) -> tuple[Image, Alpha | None]:
+    """The pixels in sRGB, turned upright, with the alpha plane where there is one."""
+    image, alpha = to_srgb(_decoded(parts), parts.profile)
+    return _turned(image, parts.orientation), None if alpha is None else _turned(alpha, parts.orientation)
+
+
+def _decoded(parts: Parts) -> Pillow.Image:
     try:
+        picture = Pillow.open(BytesIO(parts.picture), formats=[parts.kind])
         picture.load()
     except Exception as error:  # Pillow's decoders raise many kinds on hostile bytes
-        raise _damaged() from error
-    turn = _UPRIGHT.get(orientation)
-    still_png = picture.format == "PNG" and not getattr(picture, "is_animated", False)
-    return (picture if turn is None else picture.transpose(turn)), still_png and turn is None
+        raise _damaged(error) from error
+    if picture.size != (parts.width, parts.height):
+        raise _damaged("it is of another size than its head says")
+    return picture
 
 
-def _identify(content: bytes, limits: Limits) -> Pillow.Image:
-    if not content:
-        raise InvalidImage("the file is empty", code="empty_image", allowed=FORMATS)
-    try:
-        return Pillow.open(BytesIO(content), formats=[name.upper() for name in FORMATS])
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise _too_many_pixels(limits) from error
-    except Exception as error:  # as above: anything may come out of foreign bytes
-        raise _unidentified(content) from error
+def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Rows first: orientations from 5 on lie on their side, and of each pair one is mirrored."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _unidentified(content: bytes) -> InvalidImage:
-    if content.startswith(_SIGNATURES) or (content[:4], content[8:12]) == (b"RIFF", b"WEBP"):
-        return _damaged()
+    if not content:
+        return InvalidImage("the file is empty", code="empty_image", allowed=FORMATS)
     if content[4:8] == b"ftyp":
         kind: str | None = "AVIF, HEIC or a video"
     else:
@@ -144,15 +156,12 @@ def _unidentified(content: bytes) -> InvalidImage:
     return InvalidImage("the file is not a picture", code="not_an_image", allowed=FORMATS)
 
 
-def _damaged() -> InvalidImage:
+def _damaged(why: object) -> InvalidImage:
     return InvalidImage(
-        "the picture is truncated or damaged", code="damaged_image", allowed="a whole PNG, JPEG or WebP file"
+        f"the picture is truncated or damaged: {why}",
+        code="damaged_image",
+        allowed="a whole PNG, JPEG or WebP file",
     )
-
-
-def _check_pixels(pixels: int, limits: Limits) -> None:
-    if pixels > limits.max_pixels:
-        raise _too_many_pixels(limits)
 
 
 def _too_many_pixels(limits: Limits) -> TooLarge:

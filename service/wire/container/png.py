@@ -1,0 +1,92 @@
+"""PNG files."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+from service.store.chunks import BrokenPng, Chunk, read_chunks, write_chunks
+from service.wire.container.exif import UPRIGHT, orientation_of
+from service.wire.container.parts import MAX_PARTS, MAX_PROFILE_BYTES, Damaged, Parts
+
+_PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
+# These change how the pixels look, or are to be shown; none of them has room for words but the profile.
+_LOOKS = frozenset(
+    {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"hIST", b"pHYs"}
+)
+_GREY, _RGB = 0, 2
+
+
+def read_png(content: bytes) -> Parts:
+    """The parts of a PNG file; of an animated one, its still picture.
+
+    Raises:
+        Damaged: it is cut short, breaks the order of chunks, or holds critical chunks that nobody knows.
+    """
+    try:
+        chunks = read_chunks(content, MAX_PARTS)
+    except BrokenPng as error:
+        raise Damaged(str(error)) from error
+    if not chunks or chunks[0].kind != b"IHDR" or len(chunks[0].data) != 13:
+        raise Damaged("no header")
+    if any(chunk.is_critical and chunk.kind not in _PICTURE for chunk in chunks):
+        raise Damaged("an unknown critical chunk")
+    width, height = struct.unpack_from(">II", chunks[0].data)
+    orientation = orientation_of(_first(chunks, b"eXIf") or b"")
+    return Parts(
+        kind="PNG",
+        width=width,
+        height=height,
+        picture=_picture(chunks),
+        profile=_profile(_first(chunks, b"iCCP")),
+        orientation=orientation,
+        verbatim=_without_metadata(content, chunks) if orientation == UPRIGHT else None,
+    )
+
+
+def _first(chunks: Sequence[Chunk], kind: bytes) -> bytes | None:
+    return next((chunk.data for chunk in chunks if chunk.kind == kind), None)
+
+
+def _without_metadata(content: bytes, chunks: Sequence[Chunk]) -> bytes:
+    """The chunks as they were sent, less those that only tell something, and less what follows the end."""
+    kept = write_chunks(chunk for chunk in chunks if chunk.kind in _PICTURE | _LOOKS)
+    return content if kept == content else kept
+
+
+def _picture(chunks: Sequence[Chunk]) -> bytes:
+    """What the decoder gets: the pixel data in one piece, however finely it was cut."""
+    parts = [chunks[0]]
+    palette, clear = _first(chunks, b"PLTE"), _first(chunks, b"tRNS")
+    if palette is not None:
+        parts.append(Chunk(b"PLTE", palette))
+    if clear is not None:
+        parts.append(Chunk(b"tRNS", _in_8_bits(clear, depth=chunks[0].data[8], colour=chunks[0].data[9])))
+    parts.append(Chunk(b"IDAT", b"".join(chunk.data for chunk in chunks if chunk.kind == b"IDAT")))
+    return write_chunks(parts)
+
+
+def _in_8_bits(clear: bytes, depth: int, colour: int) -> bytes:
+    """The transparent colour as the decoder sees the pixels: it scales these to 8 bits, but not that colour.
+
+    16-bit grey it leaves as it is.
+    """
+    if colour == _GREY and depth in {2, 4} and len(clear) >= 2:
+        return struct.pack(">H", clear[1] % 2**depth * 255 // (2**depth - 1))
+    if colour == _RGB and depth == 16 and len(clear) >= 6:
+        return bytes((0, clear[0], 0, clear[2], 0, clear[4]))
+    return clear
+
+
+def _profile(data: bytes | None) -> bytes | None:
+    """The profile of an iCCP chunk: a name, 0, the method 0, and zlib's bytes."""
+    _, _, compressed = (data or b"").partition(b"\0")
+    if compressed[:1] != b"\0":
+        return None
+    inflate = zlib.decompressobj()
+    try:
+        profile = inflate.decompress(compressed[1:], MAX_PROFILE_BYTES)
+    except zlib.error:  # the picture is shown without it, as browsers do
+        return None
+    return profile if inflate.eof else None
