@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from service.api.host import Engine, load_engine
 from service.console import (
     print_answer,
     print_detections,
@@ -27,6 +26,7 @@ from service.console import (
     waiting,
 )
 from service.errors import AnatomendError, InvalidRequest
+from service.jobs.engines import Engine, load_engine
 from service.quiet import quiet
 from service.report import Policy, RepairReport, RepairRequest
 from service.settings import Settings, read_settings
@@ -103,14 +103,31 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    application = create_app(read_settings(), load_engine, on_failure=stop)
-    server = uvicorn.Server(
-        uvicorn.Config(application, host, port, server_header=False, timeout_graceful_shutdown=_GRACE_S)
+    application = create_app(read_settings(), on_failure=stop)
+    desk = application.state.context.desk
+    server = _drained(uvicorn.Server)(
+        uvicorn.Config(application, host, port, server_header=False, timeout_graceful_shutdown=_GRACE_S),
+        desk.drain,
     )
     server.run()
-    failure = application.state.context.host.failure
+    failure = desk.failure
     if failure is not None:
         raise failure
+
+
+def _drained(server: type[Any]) -> type[Any]:
+    """A server class that, told to stop, first sends away those who wait; uvicorn would wait for them."""
+
+    class Drained(server):  # type: ignore[misc]
+        def __init__(self, config: Any, drain: Callable[[], None]) -> None:
+            super().__init__(config)
+            self._drain = drain
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            self._drain()
+            super().handle_exit(sig, frame)
+
+    return Drained
 
 
 @app.command()

@@ -70,3 +70,31 @@ class NotReady(AnatomendError):
 
     code = "not_ready"
     exit_code = 4
+
+
+class Conflict(AnatomendError):
+    """What is asked for does not fit the state that something is in."""
+
+    code = "conflict"
+    exit_code = 2
+
+
+class QueueFull(AnatomendError):
+    """Too much is waiting already; nothing was written down."""
+
+    code = "queue_full"
+    exit_code = 4
+
+
+class DatabaseUnavailable(AnatomendError):
+    """The database is locked, full or out of reach."""
+
+    code = "database_unavailable"
+    exit_code = 4
+
+
+class Cancelled(AnatomendError):
+    """Somebody asked for this work to end."""
+
+    code = "cancelled"
+    exit_code = 1

@@ -14,6 +14,8 @@ __all__ = [
     "Attempt",
     "Box",
     "GenerateRequest",
+    "JobKind",
+    "JobState",
     "Listener",
     "ModelCard",
     "Outcome",
@@ -43,6 +45,29 @@ class Outcome(StrEnum):
     REPAIRED = "repaired"
     PARTLY = "partly"
     UNREPAIRED = "unrepaired"
+
+
+class JobKind(StrEnum):
+    """What is to be done."""
+
+    GENERATE = "generate"
+    REPAIR = "repair"
+    DETECT = "detect"
+
+
+class JobState(StrEnum):
+    """How far it is. The last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 class Verdict(StrEnum):

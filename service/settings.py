@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import InvalidSettings
 
-BUNDLED = "bundled"
+BUNDLED, STUB = "bundled", "stub"
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -20,7 +20,9 @@ class Settings(BaseSettings):
         env_prefix="ANATOMEND_", frozen=True, extra="ignore", protected_namespaces=()
     )
 
-    model: str = Field(BUNDLED, description="bundled, a diffusers folder, a single file, or a hub id")
+    model: str = Field(
+        BUNDLED, description="bundled, a diffusers folder, a single file, a hub id, or stub (simulated)"
+    )
     detector: str = Field(BUNDLED, description="bundled, or an ultralytics .pt file")
     critic: str = Field(BUNDLED, description="bundled, a critic folder, or none")
     models_dir: Path = Field(MODELS_DIR, description="where the bundled models lie")
@@ -30,6 +32,13 @@ class Settings(BaseSettings):
     max_side_px: int = Field(2048, ge=64, description="largest width or height to generate")
     max_upload_mb: int = Field(20, ge=1, description="largest upload")
     max_upload_megapixels: int = Field(16, ge=1, description="largest uploaded picture")
+    database_url: str = Field("", description="SQLAlchemy address; SQLite in data_dir if empty")
+    sync_wait_s: float = Field(60, gt=0, description="how long a call waits before it is answered 202")
+    drain_s: float = Field(30, ge=0, description="how long a running job may take when the service stops")
+    queue_jobs: int = Field(1000, ge=1, description="jobs that may wait")
+    queue_jobs_per_key: int = Field(1000, ge=1, description="jobs that may wait for each key")
+    queue_megapixel_steps: float = Field(20_000, gt=0, description="pixels times steps that may wait")
+    stub_step_ms: float = Field(0, ge=0, description="what a denoising step of the simulated model takes")
 
 
 def read_settings() -> Settings:

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-import anyio.to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.api import problems
+from service.api.context import Context
 from service.api.guard import Guard
-from service.api.host import EngineHost, LoadEngine, load_engine
-from service.api.routes import Context, form_routes, json_routes, plain_routes
+from service.api.job_routes import job_routes
+from service.api.routes import form_routes, json_routes, plain_routes
+from service.jobs.desk import Desk
+from service.jobs.engines import LoadEngine
+from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
 from service.quiet import quiet
 from service.settings import Settings, read_settings
 from service.store.images import ImageStore
@@ -24,29 +27,30 @@ _FORM_EXTRA_BYTES = 1 << 20
 
 def create_app(
     settings: Settings | None = None,
-    load: LoadEngine = load_engine,
+    load: LoadEngine | None = None,
     on_failure: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The application. It answers ``/livez`` at once and loads its models beside that.
+    """The application. It answers ``/livez`` at once; its worker loads the models beside that.
 
     Args:
         settings: read from the environment if left out.
-        load: makes the engine; called in the engine's own thread.
-        on_failure: told, in that thread, if the engine could not be made.
+        load: makes the engine, in a thread of this process; left out, a process of its own loads what the
+            settings name.
+        on_failure: told if the engine could not be made.
 
     Raises:
         InvalidSettings: if the environment asks for something that cannot be.
     """
     settings = settings if settings is not None else read_settings()
     quiet(settings)
-    host = EngineHost(settings, load, on_failure)
+    executor: Executor = ProcessExecutor(settings) if load is None else InlineExecutor(settings, load)
+    desk = Desk(settings, executor, on_failure)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        host.start()
+        await desk.start()
         yield
-        # In a thread: the running call may take seconds to end, and other shutdown work need not wait for it.
-        await anyio.to_thread.run_sync(host.stop)
+        await desk.stop()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -56,8 +60,9 @@ def create_app(
         license_info={"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
         lifespan=lifespan,
     )
-    app.state.context = Context(settings, host, ImageStore(settings.data_dir / "images"))
-    for routes in (json_routes, form_routes, plain_routes):
+    stores = ImageStore(settings.data_dir / "images"), ImageStore(settings.data_dir / "inputs")
+    app.state.context = Context(settings, desk, *stores)
+    for routes in (json_routes, form_routes, plain_routes, job_routes):
         app.include_router(routes)
     problems.install(app)
     app.add_middleware(Guard, max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES)

@@ -1,6 +1,9 @@
-"""Which of two forms a client wants, by its Accept header."""
+"""What a client wants, by its headers: which form of an answer, and whether to wait for it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 JSON = "application/json"
 PNG = "image/png"
@@ -35,3 +38,32 @@ def _weight_of(media_type: str, weights: dict[str, float]) -> float:
         if pattern in weights:
             return weights[pattern]
     return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What ``Prefer`` (RFC 7240) asks for.
+
+    Attributes:
+        respond_async: an answer at once, whatever the work takes.
+        wait_s: how long to wait for the work at most; None if nothing is said.
+        keep_running: the work shall go on if the client goes away.
+    """
+
+    respond_async: bool = False
+    wait_s: float | None = None
+    keep_running: bool = False
+
+
+def preferences_of(headers: Mapping[str, str]) -> Preferences:
+    """Reads ``Prefer``; what is not known there is passed over, as the standard asks."""
+    wishes: dict[str, str] = {}
+    for entry in headers.get("prefer", "").lower().split(","):
+        name, _, value = entry.partition(";")[0].partition("=")
+        wishes.setdefault(name.strip(), value.strip().strip('"'))
+    wait = wishes.get("wait", "")
+    return Preferences(
+        respond_async="respond-async" in wishes,
+        wait_s=float(wait) if wait.isdecimal() else None,
+        keep_running="keep-running" in wishes,
+    )

@@ -14,12 +14,16 @@ from starlette.responses import Response
 
 from service.errors import (
     AnatomendError,
+    Cancelled,
+    Conflict,
+    DatabaseUnavailable,
     InvalidImage,
     InvalidRequest,
     InvalidSettings,
     ModelUnavailable,
     NotFound,
     NotReady,
+    QueueFull,
     TooLarge,
 )
 from service.wire.refusals import Refused, refuse_body
@@ -30,7 +34,12 @@ RETRY_AFTER_S = 2
 
 _log = logging.getLogger(__name__)
 
-_STATUS_BY_CODE = {"unsupported_type": 415, "unsupported_media_type": 415, "invalid_json": 400}
+_STATUS_BY_CODE = {
+    "unsupported_type": 415,
+    "unsupported_media_type": 415,
+    "invalid_json": 400,
+    "too_many_jobs": 429,
+}
 _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (InvalidImage, 422),
     (InvalidRequest, 422),
@@ -38,6 +47,10 @@ _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (NotFound, 404),
     (NotReady, 503),
     (ModelUnavailable, 503),
+    (QueueFull, 503),
+    (DatabaseUnavailable, 503),
+    (Conflict, 409),
+    (Cancelled, 409),
     (InvalidSettings, 500),
     (AnatomendError, 500),
 )
@@ -100,9 +113,10 @@ def from_error(error: AnatomendError, request_id: str) -> Response:
     """The problem that stands for one of the project's own exceptions."""
     by_class = next(status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind))
     status = _STATUS_BY_CODE.get(error.code, by_class)
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, QueueFull):
         _log.error("request %s: %s: %s", request_id, error.code, error.detail)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, NotReady) else None
+    passes = isinstance(error, (NotReady, QueueFull, DatabaseUnavailable))
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if passes else None
     return problem(
         status,
         error.code,
@@ -111,6 +125,19 @@ def from_error(error: AnatomendError, request_id: str) -> Response:
         allowed=error.allowed,
         errors=error.errors if isinstance(error, Refused) else None,
         headers=headers,
+    )
+
+
+def from_stored(stored: Mapping[str, object], request_id: str) -> Response:
+    """The problem that a failed job keeps, by the name of the exception that it failed with."""
+    by_name = {kind.__name__: status for kind, status in _STATUS_BY_CLASS}
+    code = str(stored.get("code", "internal_error"))
+    return problem(
+        _STATUS_BY_CODE.get(code, by_name.get(str(stored.get("error")), 500)),
+        code,
+        str(stored.get("detail", "the run failed inside")),
+        request_id=request_id,
+        allowed=stored.get("allowed"),
     )
 
 

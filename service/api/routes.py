@@ -1,65 +1,45 @@
-"""The addresses of the service and what happens at each."""
+"""The addresses where pictures are made, mended and fetched."""
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.host import EngineHost
-from service.api.negotiation import JSON, PNG, prefers_png
-from service.api.problems import request_id_of
+from service.api.context import Context, InContext, OfCaller
+from service.api.negotiation import JSON, PNG
+from service.api.submitting import idempotency_key_of, submitted
 from service.errors import InvalidRequest
-from service.report import RepairReport, RepairRequest
-from service.settings import Settings
-from service.store.images import ImageStore
+from service.jobs.records import NewJob
+from service.jobs.work import IMAGE, MASK
+from service.report import JobKind, RepairRequest
 from service.validation import check_generate, check_repair
-from service.wire.answers import Url, answer, detections_answer, headers, model_facts
+from service.wire.costs import cost_of_detect, cost_of_generate, cost_of_repair
 from service.wire.schemas import (
     Answer,
     Conf,
     DetectAnswer,
+    DetectBody,
+    FeedbackBody,
     GenerateBody,
     HealthAnswer,
+    JobAnswer,
     ModelsAnswer,
     ProblemAnswer,
+    RepairJobBody,
     RepairUploadBody,
     validated,
 )
-from service.wire.uploads import Limits, Upload, read_image, read_mask
+from service.wire.uploads import Upload, read_image, read_mask
 
-_FOREVER = "public, max-age=31536000, immutable"
+_FOREVER = "private, max-age=31536000, immutable"
 _FORM = "multipart/form-data"
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the routes work with."""
-
-    settings: Settings
-    host: EngineHost
-    store: ImageStore
-
-    @property
-    def limits(self) -> Limits:
-        """How large an upload may be."""
-        return Limits.of(self.settings)
-
-
-def context_of(request: Request) -> Context:
-    """The context that the application was made with."""
-    context = request.app.state.context
-    assert isinstance(context, Context)
-    return context
-
-
-InContext = Annotated[Context, Depends(context_of)]
+SEED_BITS = 32
 
 
 class _TypedRoute(APIRoute):
@@ -95,7 +75,8 @@ class FormRoute(_TypedRoute):
     media_type = _FORM
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What an operation may refuse with, for ``/docs``."""
     schema = ProblemAnswer.model_json_schema()
     return {
         status: {
@@ -109,22 +90,28 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {PNG: {"schema": {"type": "string", "format": "binary"}}}}
 }
+_LATER: dict[int | str, dict[str, Any]] = {
+    202: {"model": JobAnswer, "description": "The job is written down; `Location` is its address."}
+}
+_REFUSALS = problems(400, 401, 403, 409, 413, 415, 422, 429, 500, 503)
 json_routes = APIRouter(route_class=JsonRoute)
 form_routes = APIRouter(route_class=FormRoute)
 plain_routes = APIRouter()
 
 
-@json_routes.post(
-    "/generate", response_model=Answer, responses=_PICTURE | _problems(400, 413, 415, 422, 500, 503)
-)
-async def generate(body: GenerateBody, request: Request, context: InContext) -> Response | Answer:
+@json_routes.post("/generate", response_model=Answer, responses=_PICTURE | _LATER | _REFUSALS)
+async def generate(body: GenerateBody, request: Request, context: InContext, caller: OfCaller) -> Response:
     """Makes pictures from a prompt, and repairs them where they are malformed."""
-    engine = context.host.engine()
-    wish = body.to_request()
-    # The engine checks too, but only when the request's turn has come.
-    check_generate(wish, engine.class_names, context.settings.max_side_px)
-    reports = await context.host.run(engine.generate, wish)
-    return await _answered(request, context, reports, None)
+    worker = context.desk.worker()
+    check_generate(body.to_request(), worker.class_names, context.settings.max_side_px)
+    new = NewJob(
+        JobKind.GENERATE,
+        _with_seed(body.model_dump(mode="json")),
+        cost_of_generate(body, worker.models),
+        caller.owner,
+        idempotency_key=idempotency_key_of(request),
+    )
+    return await submitted(request, context, new)
 
 
 class RepairForm(BaseModel):
@@ -142,33 +129,33 @@ class RepairForm(BaseModel):
     dry_run: bool = Field(False, description="Plan and masks only; nothing is redrawn.")
 
 
-@form_routes.post(
-    "/repair", response_model=Answer, responses=_PICTURE | _problems(400, 413, 415, 422, 500, 503)
-)
+@form_routes.post("/repair", response_model=Answer, responses=_PICTURE | _LATER | _REFUSALS)
 async def repair(
-    form: Annotated[RepairForm, Form(media_type=_FORM)], request: Request, context: InContext
-) -> Response | Answer:
+    form: Annotated[RepairForm, Form(media_type=_FORM)],
+    request: Request,
+    context: InContext,
+    caller: OfCaller,
+) -> Response:
     """Redraws only the malformed places of an uploaded picture."""
     body = validated(RepairUploadBody, form.params, prefix="params")
-    upload = await _uploaded(form.image, context)
-    mask = None
+    content, upload = await _uploaded(form.image, context)
+    files, mask = {IMAGE: content}, None
     if form.mask is not None:
-        limits = context.limits
-        content = await form.mask.read(limits.max_bytes + 1)
-        mask = await context.host.pixels(read_mask, content, limits, upload.image.shape[:2])
-    engine = context.host.engine()
-    wish = RepairRequest(
-        image=upload.image,
-        prompt=body.prompt,
-        negative_prompt=body.negative_prompt,
-        seed=body.seed,
-        params=body.to_params(),
-        mask=mask,
-        dry_run=form.dry_run,
+        files[MASK] = await form.mask.read(context.limits.max_bytes + 1)
+        mask = await context.pixels(read_mask, files[MASK], context.limits, upload.image.shape[:2])
+    worker = context.desk.worker()
+    wish = RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, body.to_params(), mask)
+    check_repair(wish, worker.class_names)
+    kept = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
+    new = NewJob(
+        JobKind.REPAIR,
+        _with_seed(kept.model_dump(mode="json")),
+        cost_of_repair(kept, worker.models),
+        caller.owner,
+        await _kept(context, files),
+        idempotency_key_of(request),
     )
-    check_repair(wish, engine.class_names)
-    report = await context.host.run(engine.repair, wish)
-    return await _answered(request, context, [report], upload)
+    return await submitted(request, context, new)
 
 
 class DetectForm(BaseModel):
@@ -180,45 +167,51 @@ class DetectForm(BaseModel):
     conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
 
 
-@form_routes.post("/detect", response_model=DetectAnswer, responses=_problems(400, 413, 415, 422, 500, 503))
+@form_routes.post("/detect", response_model=DetectAnswer, responses=_LATER | _REFUSALS)
 async def detect(
-    form: Annotated[DetectForm, Form(media_type=_FORM)], request: Request, context: InContext
-) -> DetectAnswer:
+    form: Annotated[DetectForm, Form(media_type=_FORM)],
+    request: Request,
+    context: InContext,
+    caller: OfCaller,
+) -> Response:
     """Boxes, classes and scores; changes nothing."""
-    upload = await _uploaded(form.image, context)
-    engine = context.host.engine()
-    started = time.perf_counter()
-    seen = await context.host.run(engine.detect, upload.image, form.conf)
-    height, width = upload.image.shape[:2]
-    return DetectAnswer(
-        id=request_id_of(request),
-        width=width,
-        height=height,
-        detections=detections_answer(seen, engine.class_names),
-        timings_s={"detect": round(time.perf_counter() - started, 3)},
+    content, upload = await _uploaded(form.image, context)
+    context.desk.worker()
+    new = NewJob(
+        JobKind.DETECT,
+        DetectBody(conf=form.conf).model_dump(mode="json"),
+        cost_of_detect(upload.image.shape[:2]),
+        caller.owner,
+        await _kept(context, {IMAGE: content}),
+        idempotency_key_of(request),
     )
+    return await submitted(request, context, new)
 
 
-@plain_routes.get(
-    "/images/{sha256}",
-    response_class=Response,
-    responses=_PICTURE | _problems(404),
-)
-async def image(sha256: str, request: Request, context: InContext) -> Response:
+@plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404))
+async def image(sha256: str, request: Request, context: InContext, caller: OfCaller) -> Response:
     """A picture or a mask that this service made."""
-    png = await context.host.pixels(context.store.get, sha256)
+    await context.check_visible(sha256, caller)
+    png = await context.pixels(context.images.get, sha256)
     tag = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER}
     if tag["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=tag)
     return Response(png, media_type=PNG, headers=tag)
 
 
-@plain_routes.get("/models", response_model=ModelsAnswer, responses=_problems(503))
+@json_routes.post("/images/{sha256}/feedback", status_code=201, responses=problems(400, 401, 404, 415, 422))
+async def feedback(sha256: str, body: FeedbackBody, context: InContext, caller: OfCaller) -> FeedbackBody:
+    """Keeps what somebody thinks of one region of a finished picture; the last word of each caller counts."""
+    await context.check_visible(sha256, caller)
+    await context.keep_feedback(sha256, body, caller)
+    return body
+
+
+@plain_routes.get("/models", response_model=ModelsAnswer, responses=problems(401, 503))
 async def models(context: InContext) -> ModelsAnswer:
     """The models in use."""
-    engine = context.host.engine()
-    cards = [model_facts(card) for card in engine.models()]
-    return ModelsAnswer(models=cards, class_names=list(engine.class_names))
+    worker = context.desk.worker()
+    return ModelsAnswer(models=[dict(card) for card in worker.models], class_names=list(worker.class_names))
 
 
 @plain_routes.get("/livez", response_model=HealthAnswer)
@@ -227,32 +220,23 @@ async def livez() -> HealthAnswer:
     return HealthAnswer(status="alive")
 
 
-@plain_routes.get("/readyz", response_model=HealthAnswer, responses=_problems(503))
+@plain_routes.get("/readyz", response_model=HealthAnswer, responses=problems(503))
 async def readyz(context: InContext) -> HealthAnswer:
-    """Whether the models are loaded."""
-    context.host.engine()
+    """Whether a request would be let in: models loaded, queue not full, nothing stopping."""
+    context.desk.check_ready()
     return HealthAnswer(status="ready")
 
 
-async def _uploaded(file: UploadFile, context: Context) -> Upload:
-    limits = context.limits
-    content = await file.read(limits.max_bytes + 1)  # one more than allowed tells that there are too many
-    return await context.host.pixels(read_image, content, limits)
+async def _uploaded(file: UploadFile, context: Context) -> tuple[bytes, Upload]:
+    content = await file.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
+    return content, await context.pixels(read_image, content, context.limits)
 
 
-async def _answered(
-    request: Request, context: Context, reports: list[RepairReport], upload: Upload | None
-) -> Response | Answer:
-    facts = await context.host.pixels(
-        answer, request_id_of(request), reports, context.store, _url_under(request), upload
-    )
-    if not prefers_png(request.headers.get("accept", "")):
-        return facts
-    png = await context.host.pixels(context.store.get, facts.images[0].sha256)
-    return Response(png, media_type=PNG, headers=headers(facts))
+async def _kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:
+    """Puts uploaded files where the worker finds them; their names become hashes."""
+    return {name: await context.pixels(context.inputs.put, content) for name, content in files.items()}
 
 
-def _url_under(request: Request) -> Url:
-    """Addresses without a host: right behind any proxy, whatever it calls the service."""
-    prefix = request.scope.get("root_path", "")
-    return lambda sha256: f"{prefix}/images/{sha256}"
+def _with_seed(request: dict[str, Any]) -> dict[str, Any]:
+    """The seed is chosen before the job is written down: a job that is begun again makes the same picture."""
+    return request | {"seed": secrets.randbits(SEED_BITS) if request["seed"] is None else request["seed"]}

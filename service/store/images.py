@@ -46,11 +46,16 @@ class ImageStore:
                 return self._path(sha256).read_bytes()
             except FileNotFoundError:
                 pass
-        raise NotFound(
-            "there is no picture of this name",
-            code="unknown_image",
-            allowed="the sha256 of a picture that this service made, as 64 lower-case hexadecimal digits",
-        )
+        raise unknown_image()
 
     def _path(self, sha256: str) -> Path:
         return self._root / sha256[:2] / f"{sha256}.png"
+
+
+def unknown_image() -> NotFound:
+    """The refusal of a name under which there is no picture, or none that the caller may see."""
+    return NotFound(
+        "there is no picture of this name",
+        code="unknown_image",
+        allowed="the sha256 of a picture that this service made, as 64 lower-case hexadecimal digits",
+    )

@@ -6,9 +6,10 @@ The limits are the engine's own, so that ``/docs`` tells them and a refusal can 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -18,7 +19,16 @@ from pydantic import (
     ValidationError,
 )
 
-from service.report import GenerateRequest, Outcome, Policy, RegionOutcome, RepairParams, Verdict
+from service.report import (
+    GenerateRequest,
+    JobKind,
+    JobState,
+    Outcome,
+    Policy,
+    RegionOutcome,
+    RepairParams,
+    Verdict,
+)
 from service.validation import (
     MAX_FEATHER_PX,
     MAX_GUIDANCE,
@@ -100,6 +110,12 @@ class RepairUploadBody(RepairBody):
     prompt: OptionalPrompt = Field("", description="What the picture shows; it guides the redrawing.")
     negative_prompt: OptionalPrompt = Field("", description="What it must not show.")
     seed: Seed | None = Field(None, description="Chosen and told if left out.")
+
+
+class RepairJobBody(RepairUploadBody):
+    """The same as a job keeps it, with the form's switch."""
+
+    dry_run: bool = False
 
 
 class DetectBody(_Body):
@@ -254,6 +270,43 @@ class DetectAnswer(BaseModel):
     height: int
     detections: list[DetectionAnswer]
     timings_s: dict[str, float]
+
+
+class ProgressAnswer(BaseModel):
+    """How far a running job is."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class JobAnswer(BaseModel):
+    """One job."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    position: int | None = Field(description="Jobs before it in the queue; null if it is not waiting.")
+    request: dict[str, Any] = Field(description="What was asked for.")
+    result: Answer | DetectAnswer | None = Field(description="Once it has succeeded.")
+    problem: dict[str, Any] | None = Field(description="Why it failed.")
+
+
+class JobsAnswer(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobAnswer]
+    next: str | None = Field(description="What to send as `before` for the next page; null at the end.")
+
+
+class FeedbackBody(_Body):
+    """What somebody thinks of one region of a finished picture."""
+
+    region: int = Field(ge=0, le=255, description="Its place in the report's list.")
+    verdict: Literal["still_wrong", "was_fine"]
 
 
 class ModelsAnswer(BaseModel):

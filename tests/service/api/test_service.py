@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.api.host import EngineHost
+from service.api.auth import Caller
 from service.errors import ModelUnavailable
 from service.settings import Settings
 from tests.service.problems import assert_problem

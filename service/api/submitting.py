@@ -1,0 +1,130 @@
+"""From a request to its job and from the job to an answer, at once or later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+from fastapi import Request
+from starlette.responses import JSONResponse, Response
+
+from service.api.context import Context
+from service.api.negotiation import PNG, Preferences, preferences_of, prefers_png
+from service.api.problems import from_stored, problem, request_id_of
+from service.errors import InvalidRequest
+from service.jobs.records import Job, NewJob
+from service.report import JobState
+from service.wire.answers import headers
+from service.wire.schemas import Answer, DetectAnswer, JobAnswer
+
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+_CHECK_CLIENT_S = 0.1
+
+
+async def submitted(request: Request, context: Context, new: NewJob) -> Response:
+    """Hands a job in and answers it: with its result, or with 202 and its address.
+
+    A client that goes away takes its job along, unless it left an Idempotency-Key (it means to come back) or
+    said ``Prefer: keep-running``.
+    """
+    job, _ = await context.desk.submit(new)
+    wishes = preferences_of(request.headers)
+    if not wishes.respond_async and not job.state.is_final:
+        stays = wishes.keep_running or new.idempotency_key is not None
+        job = await _waited(request, context, job, wishes, stays)
+    return finished(request, context, job) if job.state.is_final else accepted(request, job)
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """The request's ``Idempotency-Key``.
+
+    Raises:
+        InvalidRequest: ``invalid_parameter`` if it is empty or too long.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+        raise InvalidRequest(
+            "the Idempotency-Key cannot be used", code="invalid_parameter",
+            allowed=f"1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters",
+        )  # fmt: skip
+    return key
+
+
+def accepted(request: Request, job: Job) -> Response:
+    """202: the job is written down, and this is where to look for it."""
+    prefix = request.scope.get("root_path", "")
+    where = {"Location": f"{prefix}/jobs/{job.id}", "Preference-Applied": "respond-async"}
+    return JSONResponse(job_answer(request, job).model_dump(mode="json"), 202, where)
+
+
+def finished(request: Request, context: Context, job: Job) -> Response:
+    """The answer to a job that has ended."""
+    if job.state is JobState.CANCELLED:
+        return problem(409, "cancelled", "the job was cancelled", request_id=request_id_of(request))
+    if job.state is JobState.FAILED:
+        return from_stored(job.problem or {}, request_id_of(request))
+    facts = result_of(request, job)
+    about = {"X-Anatomend-Job": job.id}
+    if isinstance(facts, Answer) and prefers_png(request.headers.get("accept", "")):
+        png = context.images.get(facts.images[0].sha256)
+        return Response(png, media_type=PNG, headers=about | headers(facts))
+    assert facts is not None
+    return JSONResponse(facts.model_dump(mode="json"), headers=about)
+
+
+def job_answer(request: Request, job: Job) -> JobAnswer:
+    """A job as ``GET /jobs/{id}`` tells of it."""
+    return JobAnswer(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        created_at=_time(job.created_at),
+        started_at=None if job.started_at is None else _time(job.started_at),
+        finished_at=None if job.finished_at is None else _time(job.finished_at),
+        position=job.position,
+        request=dict(job.request),
+        result=result_of(request, job),
+        problem=None if job.problem is None else dict(job.problem),
+    )
+
+
+def result_of(request: Request, job: Job) -> Answer | DetectAnswer | None:
+    """A job's answer, with addresses as the client sees them: right behind any proxy."""
+    if job.result is None:
+        return None
+    if "images" not in job.result:
+        return DetectAnswer.model_validate(job.result)
+    return Answer.model_validate(_prefixed(job.result, request.scope.get("root_path", "")))
+
+
+def _prefixed(value: Any, prefix: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: f"{prefix}{inner}" if name.endswith("url") and inner else _prefixed(inner, prefix)
+            for name, inner in value.items()
+        }
+    return [_prefixed(inner, prefix) for inner in value] if isinstance(value, list) else value
+
+
+async def _waited(request: Request, context: Context, job: Job, wishes: Preferences, stays: bool) -> Job:
+    limit_s = context.settings.sync_wait_s
+    timeout_s = limit_s if wishes.wait_s is None else min(limit_s, wishes.wait_s)
+    result = job
+    async with anyio.create_task_group() as group:
+
+        async def watch_client() -> None:
+            while not await request.is_disconnected():
+                await anyio.sleep(_CHECK_CLIENT_S)
+            if not stays:
+                await context.desk.cancel(job.id, None)
+            group.cancel_scope.cancel()
+
+        group.start_soon(watch_client)
+        result = await context.desk.wait(job.id, timeout_s)
+        group.cancel_scope.cancel()
+    return result
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,110 @@
+"""Opens the database: SQLite beside the data unless an address says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from service.errors import DatabaseUnavailable, InvalidSettings
+from service.settings import Settings
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+BUSY_S = 5.0
+"""How long a writer waits for another one before it gives up."""
+
+
+class Database:
+    """A pool of connections, and transactions on them. To be shared between threads, not processes."""
+
+    def __init__(self, url: str) -> None:
+        """Opens nothing yet.
+
+        Raises:
+            InvalidSettings: if ``url`` is no database's address or its driver is not installed.
+        """
+        try:
+            parsed = make_url(url)
+            self._is_sqlite = parsed.get_backend_name() == "sqlite"
+            options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if self._is_sqlite else {}
+            self._engine = create_engine(parsed, pool_pre_ping=not self._is_sqlite, pool_size=16, **options)
+        except (ArgumentError, ImportError) as error:
+            raise InvalidSettings(
+                f"ANATOMEND_DATABASE_URL: {error}", allowed="sqlite:///file or postgresql+psycopg://…"
+            ) from None
+        if self._is_sqlite:
+            _prepare_sqlite(self._engine)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Database:
+        """The database that the settings name, its folder made if need be."""
+        if settings.database_url:
+            return cls(settings.database_url)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
+
+    def migrate(self) -> None:
+        """Brings the tables up to date; a new database gets them all.
+
+        Raises:
+            DatabaseUnavailable: if it cannot be reached or written.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads; it never waits for a writer."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: all of it is kept, or nothing.
+
+        Raises:
+            DatabaseUnavailable: if it stays locked, is full, or cannot be reached.
+        """
+        engine = self._engine.execution_options(anatomend_writes=True)
+        with _translated(), engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database cannot be used now: {error.orig}") from error
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Readers beside one writer, nothing lost when the machine stops, and no transaction begun by half."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        # The driver's own idea of when a transaction begins is switched off: see on_begin.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        # A reader that turns writer half-way fails at once if another has written: writers say so first.
+        writes = connection.get_execution_options().get("anatomend_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

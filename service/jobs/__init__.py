@@ -1,0 +1,1 @@
+"""Durable jobs: the table, who works on them, and who waits for them."""

@@ -1,0 +1,242 @@
+"""Where requests are handed in and waited for: the job table for code that must not block."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from service.database.connect import Database
+from service.errors import DatabaseUnavailable, ModelUnavailable, NotReady, QueueFull
+from service.jobs.events import EventLog
+from service.jobs.executors import Executor
+from service.jobs.leases import living_workers
+from service.jobs.queue import JobQueue
+from service.jobs.records import EventType, Job, JobEvent, Limits, NewJob, QueueDepth, WorkerFacts
+from service.settings import Settings
+
+TICK_S = 0.02
+TICK_PER_FOLLOWER_S = 0.0004
+"""So that two hundred clients that wait cost the database ten looks a second and not fifty."""
+SLOW_TICK_S = 0.25
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class _Follower:
+    """One who waits for news of one job."""
+
+    def __init__(self, job_id: str, last: int) -> None:
+        self.job_id, self.last = job_id, last
+        self.position: int | None = None
+        self.news: asyncio.Queue[JobEvent] = asyncio.Queue()
+
+
+class Desk:
+    """Hands jobs to the table and tells how they go. Belongs to one event loop.
+
+    Args:
+        settings: limits, and where the table is.
+        executor: who does the work; started and stopped with the desk.
+        on_failure: told once if the models cannot be loaded.
+    """
+
+    def __init__(
+        self, settings: Settings, executor: Executor, on_failure: Callable[[], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._executor = executor
+        self._on_failure = on_failure
+        self.database = Database.of(settings)
+        self.queue = JobQueue(
+            self.database,
+            Limits(settings.queue_megapixel_steps, settings.queue_jobs, settings.queue_jobs_per_key),
+        )
+        self._log = EventLog(self.database)
+        self._threads = anyio.CapacityLimiter(8)
+        self._followers: dict[str, set[_Follower]] = defaultdict(set)
+        self._depth = QueueDepth(0, 0.0)
+        self._workers: list[WorkerFacts] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.draining = asyncio.Event()
+        self.failure: ModelUnavailable | None = None
+
+    async def start(self) -> None:
+        """Brings the tables up to date, starts the worker and begins to watch.
+
+        Raises:
+            DatabaseUnavailable: if the table cannot be opened.
+        """
+        await self._in_thread(self.database.migrate)
+        self._executor.start()
+        self._tasks = [asyncio.create_task(self._watch_events()), asyncio.create_task(self._watch_workers())]
+
+    async def stop(self) -> None:
+        """Lets the running job end, or puts it back; what waits stays written down."""
+        self.drain()
+        await anyio.to_thread.run_sync(self._executor.stop, self._settings.drain_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.database.close()
+
+    def drain(self) -> None:
+        """From now on nothing new is let in, and those who wait are sent away with their job's address."""
+        self.draining.set()
+
+    def worker(self) -> WorkerFacts:
+        """A worker that is ready, with its models and classes.
+
+        Raises:
+            NotReady: while the models are loaded, or when the service stops.
+            ModelUnavailable: if they could not be loaded.
+        """
+        if self.draining.is_set():
+            raise NotReady("the service is stopping", allowed="try again when /readyz answers 200")
+        ready = next((worker for worker in self._workers if worker.state == "ready"), None)
+        if ready is not None:
+            return ready
+        if self.failure is not None:
+            # A new one each time: an exception raised again and again drags its tracebacks along.
+            raise ModelUnavailable(self.failure.detail, code=self.failure.code, allowed=self.failure.allowed)
+        raise NotReady("the models are being loaded", allowed="try again when /readyz answers 200")
+
+    def check_ready(self) -> None:
+        """Whether a request would be let in now.
+
+        Raises:
+            NotReady, ModelUnavailable: as ``worker``.
+            QueueFull: if the queue is.
+        """
+        self.worker()
+        if self.queue.is_full(self._depth):
+            raise QueueFull("the queue is full", allowed="try again later")
+
+    @property
+    def depth(self) -> QueueDepth:
+        """What waits, as of a moment ago."""
+        return self._depth
+
+    async def submit(self, new: NewJob) -> tuple[Job, bool]:
+        """See ``JobQueue.submit``; a full queue refuses without asking the database."""
+        if new.idempotency_key is None:
+            self.check_ready()
+        job, is_new = await self._in_thread(self.queue.submit, new)
+        if is_new:
+            self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
+        return job, is_new
+
+    async def get(self, job_id: str, owner: str | None) -> Job:
+        """See ``JobQueue.get``."""
+        return await self._in_thread(self.queue.get, job_id, owner)
+
+    async def page(self, owner: str | None, limit: int, before: str | None) -> list[Job]:
+        """See ``JobQueue.page``."""
+        return await self._in_thread(self.queue.page, owner, limit, before)
+
+    async def cancel(self, job_id: str, owner: str | None) -> Job:
+        """See ``JobQueue.cancel``."""
+        return await self._in_thread(self.queue.cancel, job_id, owner)
+
+    async def retry(self, job_id: str, owner: str | None) -> Job:
+        """See ``JobQueue.retry``."""
+        self.check_ready()
+        return await self._in_thread(self.queue.retry, job_id, owner)
+
+    async def wait(self, job_id: str, timeout_s: float) -> Job:
+        """The job once it has ended, or as it is when the time is up or the service stops."""
+        with anyio.move_on_after(timeout_s):
+            async for _ in self.follow(job_id):
+                pass
+        return await self.get(job_id, None)
+
+    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
+        """What happens to a job, from the first event after ``after`` to the last, ``done``.
+
+        A waiting job's changed position is told under the id of the event before: it is not kept.
+        Ends early when the service stops.
+        """
+        with self._following(_Follower(job_id, after)) as follower:
+            stopping = asyncio.create_task(self.draining.wait())
+            try:
+                while True:
+                    news = asyncio.create_task(follower.news.get())
+                    await asyncio.wait((news, stopping), return_when=asyncio.FIRST_COMPLETED)
+                    if not news.done():
+                        news.cancel()
+                        return
+                    event = news.result()
+                    yield event
+                    if event.type is EventType.DONE:
+                        return
+            finally:
+                stopping.cancel()
+
+    @contextmanager
+    def _following(self, follower: _Follower) -> Iterator[_Follower]:
+        self._followers[follower.job_id].add(follower)
+        try:
+            yield follower
+        finally:
+            self._followers[follower.job_id].discard(follower)
+            if not self._followers[follower.job_id]:
+                del self._followers[follower.job_id]
+
+    async def _watch_events(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S + TICK_PER_FOLLOWER_S * len(self._followers))
+            seen = [(job, min(one.last for one in those)) for job, those in self._followers.items()]
+            if not seen:
+                continue
+            try:
+                events = await self._in_thread(self._log.after, seen)
+            except DatabaseUnavailable as error:
+                _log.warning("no news can be read: %s", error.detail)
+                continue
+            for event in events:
+                for follower in self._followers.get(event.job_id, ()):
+                    if event.id > follower.last:
+                        follower.last = event.id
+                        follower.news.put_nowait(event)
+
+    async def _watch_workers(self) -> None:
+        while True:
+            try:
+                self._depth = await self._in_thread(self.queue.depth)
+                self._workers = await self._in_thread(living_workers, self.database)
+                await self._tell_positions()
+            except DatabaseUnavailable as error:
+                _log.warning("the queue cannot be read: %s", error.detail)
+            failed = next((worker.problem for worker in self._workers if worker.state == "failed"), None)
+            if failed is not None and self.failure is None:
+                self.failure = ModelUnavailable(
+                    failed["detail"], code=failed["code"], allowed=failed.get("allowed")
+                )
+                if self._on_failure is not None:
+                    self._on_failure()
+            await asyncio.sleep(SLOW_TICK_S)
+
+    async def _tell_positions(self) -> None:
+        if not self._followers:
+            return
+        positions = await self._in_thread(self.queue.positions)
+        for job_id, followers in self._followers.items():
+            for follower in followers:
+                position = positions.get(job_id)
+                if position is not None and position != follower.position:
+                    data = {"state": "queued", "position": position}
+                    follower.news.put_nowait(JobEvent(follower.last, job_id, EventType.STATE, data))
+                follower.position = position
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._threads)

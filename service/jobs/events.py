@@ -1,0 +1,61 @@
+"""What happened to jobs, for those who follow them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+from sqlalchemy import Connection, delete, insert, select
+
+from service.database.connect import Database
+from service.database.schema import job_events
+from service.jobs.records import EventType, JobEvent, Json
+
+
+def append(connection: Connection, job_id: str, kind: EventType, data: Json) -> None:
+    """Tells one thing about a job, in the transaction that makes it true."""
+    connection.execute(insert(job_events).values(job_id=job_id, type=kind.value, data=json.dumps(dict(data))))
+
+
+def end_events(connection: Connection, job_id: str) -> None:
+    """Tells that a job is done, and forgets its previews: the pictures themselves are there now."""
+    connection.execute(
+        delete(job_events).where(job_events.c.job_id == job_id, job_events.c.type == EventType.PREVIEW.value)
+    )
+    append(connection, job_id, EventType.DONE, {})
+
+
+class EventLog:
+    """Reads and writes events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, job_id: str, events: Collection[tuple[EventType, Json]]) -> None:
+        """Tells several things about a job at once."""
+        with self._database.write() as connection:
+            for kind, data in events:
+                append(connection, job_id, kind, data)
+
+    def after(self, seen: Collection[tuple[str, int]], limit: int = 500) -> list[JobEvent]:
+        """What happened to some jobs, in order.
+
+        Args:
+            seen: each job's id with the id of its last event that is known already.
+            limit: at most so many.
+        """
+        if not seen:
+            return []
+        known = dict(seen)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(job_events)
+                .where(job_events.c.job_id.in_(known), job_events.c.id > min(known.values()))
+                .order_by(job_events.c.id)
+                .limit(limit)
+            )
+            return [
+                JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data))
+                for row in rows
+                if row.id > known[row.job_id]
+            ]

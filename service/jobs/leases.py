@@ -1,0 +1,230 @@
+"""The workers' side of the job table: claim, renew, finish. A fencing token keeps the slow from undoing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from service.database.connect import Database
+from service.database.schema import image_owners, jobs, workers
+from service.jobs.events import append, end_events
+from service.jobs.queue import job_of
+from service.jobs.records import EventType, Json, Lease, WorkerFacts
+from service.report import JobState
+
+LEASE_S = 15.0
+MAX_ATTEMPTS = 3
+
+
+class LeaseLost(Exception):
+    """Another worker has the job now, or it is over: whatever was made of it must be dropped."""
+
+
+class Leases:
+    """The job table as a worker sees it."""
+
+    def __init__(self, database: Database, worker: str, lease_s: float = LEASE_S) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease_s = lease_s
+
+    def claim(self) -> Lease | None:
+        """The oldest job that waits or whose worker went silent, if there is one.
+
+        A job that was begun three times and never ended is given up: it takes workers down with it.
+        """
+        with self._database.read() as connection:  # costs nothing while there is nothing to do
+            if connection.execute(self._open().limit(1)).first() is None:
+                return None
+        with self._database.write() as connection:
+            while True:
+                row = connection.execute(self._open().limit(1).with_for_update(skip_locked=True)).first()
+                if row is None:
+                    return None
+                job = job_of(connection, row)
+                if job.cancel_requested:
+                    _end(connection, job.id, JobState.CANCELLED)
+                elif job.attempts >= MAX_ATTEMPTS:
+                    _end(connection, job.id, JobState.FAILED, problem=_killed_its_workers())
+                else:
+                    return self._take(connection, job.id, row.lease_token + 1)
+
+    def is_wanted(self, lease: Lease) -> bool:
+        """Whether the work should go on: not if its cancelling was asked for.
+
+        Raises:
+            LeaseLost: if the job is not this worker's any more.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(jobs.c.cancel_requested).where(*self._held(lease))).one_or_none()
+        if row is None:
+            raise LeaseLost
+        return not row.cancel_requested
+
+    def renew(self, lease: Lease) -> None:
+        """Holds on to a job for another while.
+
+        Raises:
+            LeaseLost: if it is not this worker's any more.
+        """
+        with self._database.write() as connection:
+            self._change(connection, lease, {"lease_until": time.time() + self._lease_s})
+
+    def succeed(self, lease: Lease, result: Json, images: Collection[str]) -> None:
+        """Ends a job with its answer, and notes whose its pictures are.
+
+        Raises:
+            LeaseLost: if it is not this worker's any more; nothing was written.
+        """
+        with self._database.write() as connection:
+            self._change(connection, lease, {"result": json.dumps(dict(result))})
+            _own(connection, images, lease.job.owner)
+            _end(connection, lease.job.id, JobState.SUCCEEDED)
+
+    def fail(self, lease: Lease, problem: Json) -> None:
+        """Ends a job that cannot be done.
+
+        Raises:
+            LeaseLost: if it is not this worker's any more; nothing was written.
+        """
+        with self._database.write() as connection:
+            self._change(connection, lease, {})
+            _end(connection, lease.job.id, JobState.FAILED, problem)
+
+    def cancel(self, lease: Lease) -> None:
+        """Ends a job as was asked for.
+
+        Raises:
+            LeaseLost: if it is not this worker's any more; nothing was written.
+        """
+        with self._database.write() as connection:
+            self._change(connection, lease, {})
+            _end(connection, lease.job.id, JobState.CANCELLED)
+
+    def give_back(self, lease: Lease) -> None:
+        """Puts an unfinished job back in its place in the queue; it was not the job's fault.
+
+        Raises:
+            LeaseLost: if it is not this worker's any more; nothing was written.
+        """
+        with self._database.write() as connection:
+            values = {"state": JobState.QUEUED.value, "lease_until": 0.0, "attempts": lease.job.attempts - 1}
+            self._change(connection, lease, values)
+            append(connection, lease.job.id, EventType.STATE, {"state": JobState.QUEUED.value})
+
+    def tell(self, facts: WorkerFacts) -> None:
+        """Says what this worker is and that it lives."""
+        about = {"models": facts.models, "class_names": facts.class_names, "problem": facts.problem}
+        with self._database.write() as connection:
+            connection.execute(delete(workers).where(workers.c.id == self._worker))
+            connection.execute(
+                insert(workers).values(
+                    id=self._worker, state=facts.state, seen_at=time.time(), facts=json.dumps(about)
+                )
+            )
+
+    def leave(self) -> None:
+        """Says that this worker is gone; what it worked on is free at once for another."""
+        leave(self._database, self._worker)
+
+    def _open(self) -> Any:
+        now = time.time()
+        waits = jobs.c.state == JobState.QUEUED.value
+        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < now)
+        return select(jobs).where(or_(waits, silent)).order_by(jobs.c.seq)
+
+    def _take(self, connection: Connection, job_id: str, token: int) -> Lease:
+        now = time.time()
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id)
+            .values(
+                state=JobState.RUNNING.value,
+                worker=self._worker,
+                lease_token=token,
+                lease_until=now + self._lease_s,
+                started_at=now,
+                attempts=jobs.c.attempts + 1,
+            )
+        )
+        append(connection, job_id, EventType.STATE, {"state": JobState.RUNNING.value})
+        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+        return Lease(job_of(connection, row), token)
+
+    def _held(self, lease: Lease) -> tuple[Any, ...]:
+        return (
+            jobs.c.id == lease.job.id,
+            jobs.c.lease_token == lease.token,
+            jobs.c.state == JobState.RUNNING.value,
+        )
+
+    def _change(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> None:
+        # The worker is set again so that there is always something to set, and a row to count.
+        values = {"worker": self._worker, **values}
+        if connection.execute(update(jobs).where(*self._held(lease)).values(values)).rowcount != 1:
+            raise LeaseLost
+
+
+def leave(database: Database, worker: str) -> None:
+    """Takes a worker off the list and frees what it worked on; for a worker that died, done by its keeper."""
+    with database.write() as connection:
+        connection.execute(delete(workers).where(workers.c.id == worker))
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.worker == worker, jobs.c.state == JobState.RUNNING.value)
+            .values(lease_until=0.0)
+        )
+
+
+def living_workers(database: Database, silent_s: float = LEASE_S) -> list[WorkerFacts]:
+    """The workers that were heard of lately."""
+    with database.read() as connection:
+        rows = connection.execute(select(workers).where(workers.c.seen_at > time.time() - silent_s))
+        return [_facts_of(row) for row in rows]
+
+
+def _facts_of(row: Any) -> WorkerFacts:
+    about = json.loads(row.facts)
+    return WorkerFacts(
+        row.id,
+        row.state,
+        row.seen_at,
+        tuple(about["models"]),
+        tuple(about["class_names"]),
+        about["problem"],
+    )
+
+
+def _end(connection: Connection, job_id: str, state: JobState, problem: Json | None = None) -> None:
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            state=state.value,
+            finished_at=time.time(),
+            lease_until=0.0,
+            problem=json.dumps(dict(problem)) if problem else None,
+        )
+    )
+    end_events(connection, job_id)
+
+
+def _own(connection: Connection, images: Collection[str], owner: str) -> None:
+    for sha256 in sorted(set(images)):
+        held = (image_owners.c.sha256 == sha256) & (image_owners.c.owner == owner)
+        if connection.execute(select(image_owners.c.sha256).where(held)).first() is None:
+            connection.execute(
+                insert(image_owners).values(sha256=sha256, owner=owner, created_at=time.time())
+            )
+
+
+def _killed_its_workers() -> Json:
+    return {
+        "code": "worker_died",
+        "detail": f"the worker died {MAX_ATTEMPTS} times while it was at this job",
+        "status": 500,
+    }

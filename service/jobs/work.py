@@ -1,0 +1,101 @@
+"""What is done for one job: its request and files in, the engine, its answer and pictures out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from detectors.detections import Mask
+from service.jobs.engines import Engine
+from service.jobs.records import Job, Json
+from service.report import JobKind, Listener, RepairReport, RepairRequest
+from service.store.images import ImageStore
+from service.wire.answers import answer, detections_answer
+from service.wire.schemas import DetectAnswer, DetectBody, GenerateBody, RepairJobBody
+from service.wire.uploads import Limits, Upload, read_image, read_mask
+
+IMAGE, MASK = "image", "mask"
+"""Names of a job's input files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a job: its answer as JSON, and the sha256 of every picture that is stored for it."""
+
+    result: Json
+    images: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a worker works with."""
+
+    engine: Engine
+    inputs: ImageStore
+    images: ImageStore
+    limits: Limits
+
+
+def work_on(job: Job, bench: Bench, listener: Listener) -> Done:
+    """Does what a job asks for.
+
+    Raises:
+        AnatomendError: if it cannot be done.
+        OSError: if its pictures cannot be stored.
+    """
+    match job.kind:
+        case JobKind.GENERATE:
+            body = GenerateBody.model_validate(job.request)
+            return _answered(job, bench, bench.engine.generate(body.to_request(), listener), None)
+        case JobKind.REPAIR:
+            upload = _upload(job, bench)
+            wish = _repair_request(job, bench, upload)
+            return _answered(job, bench, [bench.engine.repair(wish, listener)], upload)
+        case JobKind.DETECT:
+            return _detected(job, bench)
+
+
+def _repair_request(job: Job, bench: Bench, upload: Upload) -> RepairRequest:
+    body = RepairJobBody.model_validate(job.request)
+    mask: Mask | None = None
+    if MASK in job.inputs:
+        mask = read_mask(bench.inputs.get(job.inputs[MASK]), bench.limits, upload.image.shape[:2])
+    return RepairRequest(
+        image=upload.image,
+        prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
+        seed=body.seed,
+        params=body.to_params(),
+        mask=mask,
+        dry_run=body.dry_run,
+    )
+
+
+def _upload(job: Job, bench: Bench) -> Upload:
+    return read_image(bench.inputs.get(job.inputs[IMAGE]), bench.limits)
+
+
+def _answered(job: Job, bench: Bench, reports: list[RepairReport], upload: Upload | None) -> Done:
+    stored = set[str]()
+
+    def url(sha256: str) -> str:
+        stored.add(sha256)
+        return f"/images/{sha256}"
+
+    facts = answer(job.id, reports, bench.images, url, upload)
+    return Done(facts.model_dump(mode="json"), frozenset(stored))
+
+
+def _detected(job: Job, bench: Bench) -> Done:
+    upload = _upload(job, bench)
+    started = time.perf_counter()
+    seen = bench.engine.detect(upload.image, DetectBody.model_validate(job.request).conf)
+    height, width = upload.image.shape[:2]
+    facts = DetectAnswer(
+        id=job.id,
+        width=width,
+        height=height,
+        detections=detections_answer(seen, bench.engine.class_names),
+        timings_s={"detect": round(time.perf_counter() - started, 3)},
+    )
+    return Done(facts.model_dump(mode="json"), frozenset())

@@ -1,0 +1,252 @@
+"""A worker: claims a job, does it, writes down what came of it, claims the next."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+
+from detectors.detections import Image
+from service.database.connect import Database
+from service.errors import AnatomendError, Cancelled, DatabaseUnavailable
+from service.jobs.engines import LoadEngine
+from service.jobs.events import EventLog
+from service.jobs.leases import LEASE_S, LeaseLost, Leases
+from service.jobs.records import EventType, Json, Lease, WorkerFacts
+from service.jobs.work import Bench, work_on
+from service.report import Attempt, Region
+from service.settings import Settings
+from service.store.images import ImageStore
+from service.wire.answers import model_facts
+from service.wire.uploads import Limits
+
+IDLE_S = 0.02
+PROGRESS_EVERY_S = 0.1
+PREVIEW_EVERY_S = 0.5
+PREVIEW_SIDE_PX = 256
+
+_log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """The worker was told to leave in the middle of a job."""
+
+
+class Worker:
+    """One engine and the loop around it; one job at a time.
+
+    Args:
+        settings: which models, and where jobs and pictures lie.
+        load: makes the engine.
+        worker_id: under what name it takes jobs.
+    """
+
+    def __init__(self, settings: Settings, load: LoadEngine, worker_id: str | None = None) -> None:
+        self.id = worker_id or uuid.uuid4().hex
+        self._settings = settings
+        self._load = load
+        self._database = Database.of(settings)
+        self._leases = Leases(self._database, self.id)
+        self._events = EventLog(self._database)
+        self._leave_soon = threading.Event()
+        self._leave_now = threading.Event()
+        self._gone = threading.Event()
+        self._facts = WorkerFacts(self.id, "starting", time.time())
+        self._lease: Lease | None = None
+
+    def stop(self, now: bool = False) -> None:
+        """Tells the worker to leave: after the job it is at, or between two of its steps. From any thread."""
+        self._leave_soon.set()
+        if now:
+            self._leave_now.set()
+
+    def run(self) -> None:
+        """Works until it is told to stop, or until its engine cannot be made."""
+        pulse = threading.Thread(target=self._pulse, name="pulse", daemon=True)
+        pulse.start()
+        try:
+            bench = self._bench()
+            while bench is not None and not self._leave_soon.is_set():
+                if not self._one(bench):
+                    self._leave_soon.wait(IDLE_S)
+            if bench is None:  # so that /readyz can tell why, until the keeper takes this process down
+                self._leave_soon.wait()
+        finally:
+            self._gone.set()
+            pulse.join()
+            self._leases.leave()
+            self._database.close()
+
+    def _bench(self) -> Bench | None:
+        settings, started = self._settings, time.monotonic()
+        self._leases.tell(self._facts)
+        try:
+            engine = self._load(settings)
+        except AnatomendError as error:
+            self._fail(error)
+            return None
+        except Exception:  # noqa: BLE001 - whatever a model library raises: told by /readyz, and in the log
+            _log.exception("the models could not be loaded")
+            self._fail(
+                AnatomendError("the models could not be loaded; the log tells why", code="model_unavailable")
+            )
+            return None
+        cards = tuple(model_facts(card) for card in engine.models())
+        self._facts = WorkerFacts(self.id, "ready", time.time(), cards, engine.class_names)
+        self._leases.tell(self._facts)
+        _log.info("the models are loaded after %.1f s", time.monotonic() - started)
+        stores = ImageStore(settings.data_dir / "inputs"), ImageStore(settings.data_dir / "images")
+        return Bench(engine, *stores, Limits.of(settings))
+
+    def _fail(self, error: AnatomendError) -> None:
+        _log.error("not ready: %s", error.detail)
+        self._facts = WorkerFacts(self.id, "failed", time.time(), problem=problem_of(error))
+        self._leases.tell(self._facts)
+
+    def _one(self, bench: Bench) -> bool:
+        """Does one job, if there is one. A database that is away for a while only makes the worker wait."""
+        try:
+            self._lease = self._leases.claim()
+        except DatabaseUnavailable as error:
+            _log.warning("no job can be claimed: %s", error.detail)
+            self._leave_soon.wait(1.0)
+            return False
+        lease = self._lease
+        if lease is None:
+            return False
+        try:
+            self._do(lease, bench)
+        except LeaseLost:
+            _log.warning("job %s went to another worker", lease.job.id)
+        finally:
+            self._lease = None
+        return True
+
+    def _do(self, lease: Lease, bench: Bench) -> None:
+        job, started = lease.job, time.monotonic()
+        try:
+            done = work_on(job, bench, _Told(self._leases, self._events, lease, self._leave_now))
+        except Cancelled:
+            self._leases.cancel(lease)
+        except Stopping:
+            self._leases.give_back(lease)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the models raise must not take the worker along
+            problem = _failure(job.id, error)
+            _persistently(lambda: self._leases.fail(lease, problem))
+        else:
+            _persistently(lambda: self._leases.succeed(lease, done.result, done.images))
+            _log.info("job %s: %s in %.2f s", job.id, job.kind.value, time.monotonic() - started)
+
+    def _pulse(self) -> None:
+        while not self._gone.wait(LEASE_S / 3):
+            lease = self._lease
+            try:
+                self._leases.tell(self._facts)
+                if lease is not None:
+                    self._leases.renew(lease)
+            except DatabaseUnavailable as error:
+                _log.warning("the worker could not tell that it lives: %s", error.detail)
+            except LeaseLost:
+                _log.warning("the worker's lease is lost; its next step will end the work")
+
+
+class _Told:
+    """Passes on how a job goes, not too often, and ends it when that is asked for."""
+
+    def __init__(self, leases: Leases, events: EventLog, lease: Lease, leave_now: threading.Event) -> None:
+        self._leases, self._events, self._lease = leases, events, lease
+        self._leave_now = leave_now
+        self._phase = ""
+        self._progress_at = self._preview_at = -1e9
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Also the place where the work is ended: it is called between any two steps."""
+        if self._leave_now.is_set():
+            raise Stopping
+        if not self._leases.is_wanted(self._lease):
+            raise Cancelled("the job was cancelled")
+        now = time.monotonic()
+        if phase != self._phase or done == total or now - self._progress_at >= PROGRESS_EVERY_S:
+            self._phase, self._progress_at = phase, now
+            self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
+
+    def preview(self, picture: int, step: int, image: Image) -> None:
+        now = time.monotonic()
+        if now - self._preview_at >= PREVIEW_EVERY_S:
+            self._preview_at = now
+            self._tell(EventType.PREVIEW, {"picture": picture, "step": step, "image": _data_url(image)})
+
+    def found(self, picture: int, regions: Sequence[Region]) -> None:
+        rows = [{"class_name": r.class_name, "xyxy": list(r.xyxy), "conf": round(r.conf, 4)} for r in regions]
+        self._tell(EventType.REGIONS, {"picture": picture, "regions": rows})
+
+    def tried(self, picture: int, region: int, attempt: Attempt) -> None:
+        facts = {
+            "method": attempt.method,
+            "strength": attempt.strength,
+            "seed": attempt.seed,
+            "conf": round(attempt.conf, 4),
+            "seam": round(attempt.seam, 3),
+            "verdict": attempt.verdict.value,
+        }
+        self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
+
+    def _tell(self, kind: EventType, data: Json) -> None:
+        try:
+            self._events.append(self._lease.job.id, [(kind, data)])
+        except DatabaseUnavailable as error:  # news may be missed; the work itself goes on
+            _log.warning("job %s: news could not be told: %s", self._lease.job.id, error.detail)
+
+
+def _failure(job_id: str, error: Exception) -> Json:
+    if isinstance(error, AnatomendError):
+        _log.warning("job %s failed: %s: %s", job_id, error.code, error.detail)
+        return problem_of(error)
+    _log.error("job %s failed", job_id, exc_info=error)
+    if isinstance(error, OSError):
+        return {"code": "storage_failed", "detail": f"the result cannot be kept: {error.strerror}"}
+    return {
+        "code": "internal_error",
+        "detail": f"the run failed inside; the log tells why under the id {job_id}",
+    }
+
+
+def problem_of(error: AnatomendError) -> Json:
+    """An error as the job table keeps it."""
+    problem: dict[str, object] = {
+        "error": type(error).__name__,
+        "code": error.code,
+        "detail": error.detail,
+    }
+    if error.allowed is not None:
+        problem["allowed"] = error.allowed
+    return problem
+
+
+def _persistently(write: Callable[[], None], tries: int = 5) -> None:
+    """Writes a result even if the database is away for a while: it took long to make."""
+    for left in reversed(range(tries)):
+        try:
+            write()
+            return
+        except DatabaseUnavailable:
+            if not left:
+                raise
+            time.sleep(1.0)
+
+
+def _data_url(image: Image) -> str:
+    picture = Pillow.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,41 @@
+"""What a request costs in megapixel steps: pixels times denoising steps, guessed before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.wire.schemas import GenerateBody, RepairJobBody
+
+Models = Sequence[Mapping[str, Any]]
+
+_MEGA = 1e6
+_GUESSED_REGIONS = 2
+_UNKNOWN_PX, _UNKNOWN_STEPS = 512, 30
+
+
+def cost_of_generate(body: GenerateBody, models: Models) -> float:
+    """Of making the pictures; repairs are not foreseen."""
+    height, width, steps = _native(models)
+    pixels = (body.height or height) * (body.width or width)
+    return pixels * (body.num_inference_steps or steps) * body.num_images / _MEGA
+
+
+def cost_of_repair(body: RepairJobBody, models: Models) -> float:
+    """Of two regions redrawn at every strength; they are drawn at the model's size, whatever theirs."""
+    height, width, steps = _native(models)
+    if body.dry_run:
+        return height * width / _MEGA
+    rungs = sum(body.strengths) * body.seeds_per_attempt * min(body.max_regions, _GUESSED_REGIONS)
+    return height * width * steps * rungs / _MEGA
+
+
+def cost_of_detect(size_hw: Sequence[int]) -> float:
+    """Of one look."""
+    return size_hw[0] * size_hw[1] / _MEGA
+
+
+def _native(models: Models) -> tuple[int, int, int]:
+    card = next((card for card in models if card.get("role") == "generator"), {})
+    height, width = card.get("native_size_hw") or (_UNKNOWN_PX, _UNKNOWN_PX)
+    return height, width, int(card.get("defaults", {}).get("num_inference_steps", _UNKNOWN_STEPS))
