@@ -1,0 +1,37 @@
+// A job as the page follows it: the record, and what its events have told since.
+
+export const isOver = (job) => ["succeeded", "failed", "cancelled"].includes(job.state);
+
+export class Watched {
+  preview = null;
+  step = null;
+  regions = new Map(); // picture → [{class_name, xyxy, conf, attempts}]
+
+  /** @param {object} job as GET /jobs/{id} answers */
+  constructor(job) {
+    this.job = job;
+  }
+
+  /** Takes one event of the job's stream. */
+  take(type, data) {
+    if (type === "done") this.job = data;
+    else if (type === "state") Object.assign(this.job, { state: data.state, position: data.position });
+    else if (type === "progress") this.job.progress = data;
+    else if (type === "preview") Object.assign(this, { preview: data.image, step: data.step });
+    else if (type === "regions") this.#found(data);
+    else if (type === "attempt") this.#tried(data);
+  }
+
+  /** All regions that were found so far, in order. */
+  get found() {
+    return [...this.regions.values()].flat();
+  }
+
+  #found({ picture, regions }) {
+    this.regions.set(picture, regions.map((region) => ({ ...region, attempts: [] })));
+  }
+
+  #tried({ picture, region, ...attempt }) {
+    this.regions.get(picture)?.[region]?.attempts.push(attempt);
+  }
+}
