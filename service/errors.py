@@ -98,3 +98,15 @@ class Cancelled(AnatomendError):
 
     code = "cancelled"
     exit_code = 1
+
+
+class StorageFull(AnatomendError):
+    """There is no room left to keep a picture. What was kept before is untouched."""
+
+    code = "storage_full"
+
+
+class StorageUnavailable(AnatomendError):
+    """The place where pictures are kept does not answer, or refuses."""
+
+    code = "storage_unavailable"

@@ -2,24 +2,104 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from service.errors import StorageFull
+from service.store.blobs import Entry
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_PART = ".part"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes ``content`` beside ``path`` and then moves it there, so that no reader sees a part of it.
 
     Raises:
-        OSError: if it cannot be written; ``path`` is then as it was.
+        StorageFull: if there is no room for it.
+        OSError: if it cannot be written for another reason; in both cases ``path`` is as it was.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_PART}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in _NO_ROOM:
+            raise StorageFull(
+                f"there is no room for {len(content)} bytes more", allowed="free some space, and try again"
+            ) from error
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+class Folder:
+    """Blobs as files in a folder.
+
+    Args:
+        root: where they lie; made when the first one is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keeps the bytes; see ``Blobs``."""
+        path = self._root / name
+        try:
+            os.utime(path)  # it is there already; as of now it is young again
+        except FileNotFoundError:
+            _make_folder(path.parent)
+            write_atomically(path, content)
+
+    def read(self, name: str) -> bytes:
+        """The bytes; see ``Blobs``."""
+        return (self._root / name).read_bytes()
+
+    def exists(self, name: str) -> bool:
+        """Whether it is there; see ``Blobs``."""
+        return (self._root / name).is_file()
+
+    def delete(self, name: str, unless_younger_than_s: float = 0.0) -> bool:
+        """Removes it; see ``Blobs``."""
+        path = self._root / name
+        try:
+            if time.time() - path.stat().st_mtime < unless_younger_than_s:
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def entries(self) -> Iterator[Entry]:
+        """All that is there; see ``Blobs``."""
+        for path in self._root.rglob("*"):
+            try:
+                facts = path.stat()
+            except FileNotFoundError:  # removed while we look
+                continue
+            if path.is_file() and path.suffix != _PART:
+                yield Entry(path.relative_to(self._root).as_posix(), facts.st_size, facts.st_mtime)
+
+    def tidy(self, older_than_s: float) -> None:
+        """Removes what a killed process left half written; see ``Blobs``."""
+        for path in self._root.rglob(f".*{_PART}"):
+            self.delete(path.relative_to(self._root).as_posix(), older_than_s)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull("there is no room for another folder", allowed="free some space") from error
         raise

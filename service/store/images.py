@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from service.errors import NotFound
-from service.store.files import write_atomically
+from service.store.blobs import Blobs
+from service.store.files import Folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})\.png")
+
+
+class Stored(NamedTuple):
+    """One picture that is kept.
+
+    Attributes:
+        modified_s: when it was last put, in seconds since the epoch.
+    """
+
+    sha256: str
+    size_bytes: int
+    modified_s: float
 
 
 class ImageStore:
-    """A folder of PNG files that never change once they are there.
+    """PNG files that never change once they are there.
 
     Args:
-        root: where they lie; made when the first one is put.
+        place: where they are kept; a path is a folder, which is made when the first one is put.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, place: Blobs | Path) -> None:
+        self._blobs: Blobs = Folder(place) if isinstance(place, Path) else place
 
     def put(self, png: bytes) -> str:
         """Keeps the bytes and returns their sha256 in hexadecimal. The same bytes are kept once.
 
         Raises:
-            OSError: if they cannot be written.
+            StorageFull: if there is no room; nothing of it is then there.
+            StorageUnavailable, OSError: if they cannot be written.
         """
         sha256 = hashlib.sha256(png).hexdigest()
-        path = self._path(sha256)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, png)
+        self._blobs.write(_name(sha256), png)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -40,16 +54,38 @@ class ImageStore:
 
         Raises:
             NotFound: ``unknown_image``, also for anything that is no hash: it never becomes a path.
+            StorageUnavailable, OSError: if they cannot be read.
         """
         if _SHA256.fullmatch(sha256):
             try:
-                return self._path(sha256).read_bytes()
+                return self._blobs.read(_name(sha256))
             except FileNotFoundError:
                 pass
         raise unknown_image()
 
-    def _path(self, sha256: str) -> Path:
-        return self._root / sha256[:2] / f"{sha256}.png"
+    def exists(self, sha256: str) -> bool:
+        """Whether a picture is kept under this hash; never under anything that is no hash."""
+        return _SHA256.fullmatch(sha256) is not None and self._blobs.exists(_name(sha256))
+
+    def delete(self, sha256: str, unless_younger_than_s: float = 0.0) -> bool:
+        """Removes a picture and says whether it did: one that was put again just now may be spared."""
+        return _SHA256.fullmatch(sha256) is not None and self._blobs.delete(
+            _name(sha256), unless_younger_than_s
+        )
+
+    def entries(self) -> Iterator[Stored]:
+        """All that is kept, in no order. Files of other names are none of ours."""
+        for name, size_bytes, modified_s in self._blobs.entries():
+            if ours := _NAME.fullmatch(name):
+                yield Stored(ours[1], size_bytes, modified_s)
+
+    def tidy(self, older_than_s: float) -> None:
+        """Removes what broken-off writes have left behind, if it is at least so old."""
+        self._blobs.tidy(older_than_s)
+
+
+def _name(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256}.png"
 
 
 def unknown_image() -> NotFound:
