@@ -1,0 +1,28 @@
+"""What of a report goes into the PNG file itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.report import RepairReport
+from service.wire.schemas import RegionAnswer
+
+FORMAT = 1
+"""Counts up when a reader would have to change."""
+
+
+def embedded_facts(report: RepairReport) -> dict[str, Any]:
+    """The report as told inside the file, ready for JSON: what was decided and by which models.
+
+    Nothing in it changes from run to run: no seconds, ids or addresses. Nor the prompt, which may be private.
+    """
+    return {
+        "format": FORMAT,
+        "seed": report.seed,
+        "outcome": report.outcome.value,
+        "models": dict(report.models),
+        "regions": [
+            RegionAnswer.of(outcome, None).model_dump(mode="json", exclude={"mask_url"})
+            for outcome in report.regions
+        ],
+    }
