@@ -64,7 +64,7 @@ def _without_alpha(picture: Pillow.Image) -> Pillow.Image:
 
 
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile's colours, in pixels of this mode, to sRGB; None if they are that or it does not fit."""
+    """From the profile's colours, in pixels of this mode, to sRGB; None if they are that or it is unfit."""
     if not profile:
         return None
     try:
