@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # who only detects need not wait for torch
+    from torch import Tensor
 
 from detectors.detections import Box, Detections, Image
 
@@ -46,6 +49,33 @@ class Detector(Protocol):
 
     def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
         """One record per image, boxes in that image's pixels, all with ``conf`` or more."""
+        ...
+
+
+class DifferentiableDetector(Protocol):
+    """What can say, as a function that has a gradient, how malformed a region looks."""
+
+    def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
+        """Higher = more malformed. It has no scale of its own; only its differences mean something.
+
+        Args:
+            image: float (B, 3, H, W), RGB in [0, 1].
+            xyxy: the region, in pixels of ``image``, the same for all of the batch.
+
+        Returns:
+            float32 (B,).
+        """
+        ...
+
+
+@runtime_checkable
+class PresenceDetector(Protocol):
+    """A ``DifferentiableDetector`` that also tells a region without a part from one with a good part."""
+
+    def defect_and_presence(
+        self, image: Tensor, xyxy: tuple[float, float, float, float]
+    ) -> tuple[Tensor, Tensor]:
+        """``defect_energy``, and how surely there is a part at all, float32 (B,) each, from one look."""
         ...
 
 

@@ -9,6 +9,7 @@ own scaling, would turn a 16-megapixel photograph into aliasing.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -22,9 +23,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from detectors import boxes
 from detectors.detections import Detections, Image
+from detectors.energy import RawScores, defect_and_presence, letterboxed
 from detectors.protocols import ModelLoadError
 
 DEFAULTS_FILE = "defaults.json"
@@ -71,6 +74,7 @@ class YoloDetector:
         self._defaults = defaults
         self._device = device
         self._lock = Lock()
+        self._network: Any = None
         self.model_id = model_id
         self.class_names = tuple(str(model.names[i]) for i in range(len(model.names)))
         self.default_conf: Mapping[str, float] = {
@@ -123,6 +127,54 @@ class YoloDetector:
             results = self._predict([self._prepare(image) for image in batch], max(conf, LEAST_CONF))
             found += [_to_detections(r, image) for r, image in zip(results, batch, strict=True)]
         return found
+
+    def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
+        """How malformed a region looks, with a gradient (see ``DifferentiableDetector``).
+
+        From the raw class logits, before sigmoid and NMS, of the anchors that lie in the region.
+
+        Args:
+            image: float (B, 3, H, W), RGB in [0, 1].
+            xyxy: in pixels of ``image``.
+
+        Returns:
+            float32 (B,).
+
+        Raises:
+            ValueError: if the model's raw output cannot be read, or it has no malformed class.
+        """
+        return self.defect_and_presence(image, xyxy)[0]
+
+    def defect_and_presence(
+        self, image: Tensor, xyxy: tuple[float, float, float, float]
+    ) -> tuple[Tensor, Tensor]:
+        """``defect_energy``, and how surely there is a part at all, float32 (B,) each."""
+        square, place = letterboxed(image.to(self._device), self.imgsz)
+        return defect_and_presence(self._raw_scores(square), place.box(xyxy), self.class_names)
+
+    def _raw_scores(self, square: Tensor) -> RawScores:
+        """What the head says of each anchor, of all the heads there are.
+
+        A model without NMS has two, one with many anchors for each part and one with a single one. The
+        second decides what is found, the first has the broader gradient, so both are heard.
+        """
+        network = self._differentiable()
+        output = network(square)
+        raw = output[1] if isinstance(output, tuple) and len(output) == 2 else None
+        if not isinstance(raw, dict):
+            raise ValueError(f"{self.model_id} has no detection head that can be looked into")
+        heads = [raw[name] for name in ("one2many", "one2one") if raw.get(name)] or [raw]
+        strides = [float(stride) for stride in network.model[-1].stride]
+        sizes_hw = [(int(f.shape[2]), int(f.shape[3])) for f in heads[0]["feats"]]
+        return RawScores.of(torch.cat([head["scores"] for head in heads], 2), sizes_hw, strides, len(heads))
+
+    def _differentiable(self) -> Any:
+        """A copy of the network, since prediction runs in inference mode, whose tensors have no gradient."""
+        with self._lock:
+            if self._network is None:
+                network = copy.deepcopy(self._model.model).float().eval().to(self._device)
+                self._network = network.requires_grad_(False)
+            return self._network
 
     def _prepare(self, image: Image) -> Image:
         """BGR as ultralytics takes arrays, no larger than the network's own square."""

@@ -34,7 +34,7 @@ class Packing:
     def unpack(self, packed: Tensor) -> Tensor:
         """(B, patches, 4 C) to (B, C, rows, columns)."""
         rows, columns = self.cells_hw
-        patches = packed.transpose(1, 2).unflatten(2, (rows // 2, columns // 2))
+        patches = packed.transpose(1, 2).reshape(len(packed), -1, rows // 2, columns // 2)
         return F.pixel_shuffle(patches, 2)
 
     def pack(self, latents: Tensor) -> Tensor:

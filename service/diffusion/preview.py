@@ -103,7 +103,7 @@ class LinearPreview:
         pictures = natural_pictures(FIT_IMAGES, FIT_CELLS * _cell_px(vae)).to(vae.device, vae.dtype)
         with torch.no_grad():
             latents = _encoded(vae, pictures * 2 - 1).float().cpu()
-        colours = F.adaptive_avg_pool2d(pictures.float().cpu(), latents.shape[2:])
+        colours = F.adaptive_avg_pool2d(pictures.float().cpu(), (latents.shape[2], latents.shape[3]))
         cells = latents.movedim(1, -1).flatten(0, 2)
         known = torch.cat([cells, torch.ones(len(cells), 1)], 1)
         found = torch.linalg.lstsq(known, colours.movedim(1, -1).flatten(0, 2)).solution
@@ -195,7 +195,8 @@ def _encoded(vae: Any, signed: Tensor) -> Tensor:
     """Latents as the pipeline samples them, without noise."""
     encoded = vae.encode(signed)
     latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-    return (latents - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+    shift, scale = vae.config.get("shift_factor") or 0.0, float(vae.config.scaling_factor)
+    return (latents - shift) * scale
 
 
 def _cell_px(vae: Any) -> int:

@@ -24,15 +24,15 @@ def build_family(family: str, folder: Path) -> Any:
     return pipeline
 
 
-def _vae(channels: int = 4, quant: bool = True, **config: Any) -> Any:
+def _vae(quant: bool = True, **config: Any) -> Any:
     from diffusers import AutoencoderKL
 
-    blocks = 4 if channels == 4 else 4
+    blocks = 4
     return AutoencoderKL(
         block_out_channels=(4,) * blocks,
         down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks,
-        latent_channels=channels,
+        latent_channels=4,
         norm_num_groups=2,
         use_quant_conv=quant,
         use_post_quant_conv=quant,
