@@ -17,6 +17,7 @@ from service.errors import (
     Cancelled,
     Conflict,
     DatabaseUnavailable,
+    Forbidden,
     InvalidImage,
     InvalidRequest,
     InvalidSettings,
@@ -25,6 +26,7 @@ from service.errors import (
     NotReady,
     QueueFull,
     TooLarge,
+    Unauthorized,
 )
 from service.wire.refusals import Refused, refuse_body
 from service.wire.uploads import too_many_bytes
@@ -49,11 +51,18 @@ _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (ModelUnavailable, 503),
     (QueueFull, 503),
     (DatabaseUnavailable, 503),
+    (Unauthorized, 401),
+    (Forbidden, 403),
     (Conflict, 409),
     (Cancelled, 409),
     (InvalidSettings, 500),
     (AnatomendError, 500),
 )
+_CHALLENGES = {
+    "missing_key": 'Bearer realm="anatomend"',
+    "invalid_key": 'Bearer realm="anatomend", error="invalid_token"',
+    "missing_scope": 'Bearer realm="anatomend", error="insufficient_scope"',
+}
 _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_many_bytes"}
 
 
@@ -113,10 +122,12 @@ def from_error(error: AnatomendError, request_id: str) -> Response:
     """The problem that stands for one of the project's own exceptions."""
     by_class = next(status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind))
     status = _STATUS_BY_CODE.get(error.code, by_class)
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, QueueFull):
-        _log.error("request %s: %s: %s", request_id, error.code, error.detail)
     passes = isinstance(error, (NotReady, QueueFull, DatabaseUnavailable))
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if passes else None
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not passes:
+        _log.error("request %s: %s: %s", request_id, error.code, error.detail)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if passes else {}
+    if error.code in _CHALLENGES:
+        headers["WWW-Authenticate"] = _CHALLENGES[error.code]
     return problem(
         status,
         error.code,

@@ -46,7 +46,10 @@ class Database:
         """The database that the settings name, its folder made if need be."""
         if settings.database_url:
             return cls(settings.database_url)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidSettings(f"ANATOMEND_DATA_DIR: {error}", allowed="a folder to write to") from None
         return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
 
     def migrate(self) -> None:

@@ -224,7 +224,7 @@ class Desk:
                 )
                 if self._on_failure is not None:
                     self._on_failure()
-            await asyncio.sleep(SLOW_TICK_S)
+            await asyncio.sleep(SLOW_TICK_S if self._workers else TICK_S)
 
     async def _tell_positions(self) -> None:
         if not self._followers:

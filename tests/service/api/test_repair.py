@@ -83,7 +83,8 @@ def test_parameters_reach_the_engine(client, engine: ScriptedEngine):
 def test_defaults(client, engine: ScriptedEngine):
     post(client)
     wish = engine.requests[0]
-    assert (wish.prompt, wish.seed, wish.mask, wish.dry_run) == ("", None, None, False)
+    assert (wish.prompt, wish.mask, wish.dry_run) == ("", None, False)
+    assert wish.seed is not None, "chosen before the job is written down"
     assert wish.params == RepairParams()
 
 

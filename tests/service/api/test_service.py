@@ -10,8 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.api.auth import Caller
-from service.errors import ModelUnavailable
+from service.errors import InvalidSettings, ModelUnavailable
 from service.settings import Settings
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, encoded, noise
@@ -82,20 +81,19 @@ def test_a_failing_run_answers_500_and_the_next_one_works(client, engine: Script
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert problem["code"] == "internal_error"
-    assert problem["id"] in problem["detail"]
     assert problem["id"] == response.headers["x-request-id"]
     assert "secret" not in response.text
-    record = next(record for record in caplog.records if problem["id"] in record.getMessage())
+    job_id = client.get("/jobs").json()["jobs"][0]["id"]
+    assert job_id in problem["detail"]
+    record = next(record for record in caplog.records if job_id in record.getMessage())
     assert "a secret from within" in str(record.exc_info)
     assert client.post("/generate", json=WISH).status_code == 200
 
 
-def test_a_store_that_cannot_be_written_answers_500(serve, tmp_path):
+def test_a_folder_that_cannot_be_written_is_told_before_the_service_starts(settings, tmp_path, engine):
     (tmp_path / "file").write_text("in the way")
-    with serve(data_dir=tmp_path / "file") as client:
-        response = client.post("/generate", json=WISH)
-        assert (response.status_code, response.json()["code"]) == (500, "internal_error")
-        assert client.get("/livez").status_code == 200
+    with pytest.raises(InvalidSettings, match="ANATOMEND_DATA_DIR"):
+        create_app(settings.model_copy(update={"data_dir": tmp_path / "file"}), lambda _: engine)
 
 
 def test_the_engines_own_refusals_keep_their_code(client, engine: ScriptedEngine):
@@ -156,9 +154,7 @@ def test_the_docs_ask_no_other_host(client):
     assert "https://" not in page.text
     assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {
-        "/generate", "/repair", "/detect", "/images/{sha256}", "/models", "/livez", "/readyz",
-    }  # fmt: skip
+    assert {"/generate", "/repair", "/detect", "/images/{sha256}", "/jobs/{job_id}/events"} <= set(paths)
     form = paths["/repair"]["post"]["requestBody"]["content"]
     assert set(form) == {"multipart/form-data"}
 
@@ -193,10 +189,3 @@ def test_a_body_that_announces_too_much_is_not_read(serve):
     with serve(max_upload_mb=1) as client:
         body = b"".join(_form(b"\xff" * 4_000_000))
         assert_problem(client.post("/repair", content=body, headers=FORM), 413, "too_many_bytes")
-
-
-def test_the_host_drops_what_waits_when_it_stops(settings: Settings, engine: ScriptedEngine):
-    host = EngineHost(settings, lambda _: engine)
-    host.start()
-    host.stop()
-    assert host.engine() is engine

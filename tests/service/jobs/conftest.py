@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.database.connect import Database
+from service.jobs.leases import Leases
+from service.jobs.queue import JobQueue
+from service.jobs.records import Limits
+
+LIMITS = Limits(cost=1000.0, jobs=100, jobs_per_owner=100)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def queue(database: Database) -> JobQueue:
+    return JobQueue(database, LIMITS)
+
+
+@pytest.fixture
+def leases(database: Database) -> Callable[..., Leases]:
+    """Makes another worker's view of the table."""
+    return lambda name="worker", lease_s=60.0: Leases(database, name, lease_s)
