@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli_keys import keys
 from service.console import (
     print_answer,
     print_detections,
@@ -27,6 +28,7 @@ from service.console import (
 )
 from service.errors import AnatomendError, InvalidRequest
 from service.jobs.engines import Engine, load_engine
+from service.keys.binding import check_bind
 from service.quiet import quiet
 from service.report import Policy, RepairReport, RepairRequest
 from service.settings import Settings, read_settings
@@ -54,6 +56,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a user's mistake is one line, a programmer's a plain traceback
 )
+app.add_typer(keys)
 
 Picture = Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP file.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The PNG to write.", show_default=False)]
@@ -103,7 +106,9 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    application = create_app(read_settings(), on_failure=stop)
+    settings = read_settings()
+    check_bind(host, settings)
+    application = create_app(settings, on_failure=stop)
     desk = application.state.context.desk
     server = _drained(uvicorn.Server)(
         uvicorn.Config(application, host, port, server_header=False, timeout_graceful_shutdown=_GRACE_S),

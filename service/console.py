@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from service.errors import AnatomendError
+from service.keys.records import Key
 from service.report import Silent
 from service.wire.schemas import Answer, DetectionAnswer
 
@@ -60,6 +63,25 @@ def print_models(cards: Sequence[Mapping[str, Any]]) -> None:
                 console.print(f"  {name}: {_told(value)}")
 
 
+def print_line(text: str) -> None:
+    """A line on standard output, as it is: for a script to read."""
+    Console(soft_wrap=True, markup=False, highlight=False).print(text)
+
+
+def print_note(text: str) -> None:
+    """A line for the one who looks on, on standard error."""
+    Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(text)
+
+
+def print_keys(keys: Sequence[Key]) -> None:
+    """A table of keys, without the keys themselves."""
+    table = Table("id", "name", "scopes", "made", "revoked")
+    for key in keys:
+        revoked = "" if key.revoked_at is None else _day(key.revoked_at)
+        table.add_row(key.id, Text(key.name), ", ".join(sorted(key.scopes)), _day(key.created_at), revoked)
+    Console().print(table)
+
+
 class _Bars(Silent):
     """Draws a bar for each phase."""
 
@@ -91,6 +113,10 @@ def waiting(text: str) -> Iterator[None]:
         return
     with console.status(text):
         yield
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _told(value: object) -> str:

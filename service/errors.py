@@ -72,6 +72,20 @@ class NotReady(AnatomendError):
     exit_code = 4
 
 
+class Unauthorized(AnatomendError):
+    """No key was sent where one is needed, or one that opens nothing."""
+
+    code = "invalid_key"
+    exit_code = 2
+
+
+class Forbidden(AnatomendError):
+    """Who asks is known, or need not be, but may not do this."""
+
+    code = "missing_scope"
+    exit_code = 2
+
+
 class Conflict(AnatomendError):
     """What is asked for does not fit the state that something is in."""
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import InvalidSettings
 
 BUNDLED, STUB = "bundled", "stub"
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
+PREFIX = "ANATOMEND_"
 
 
 class Settings(BaseSettings):
     """Everything an operator can set, by ``ANATOMEND_<NAME>``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ANATOMEND_", frozen=True, extra="ignore", protected_namespaces=()
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", protected_namespaces=())
 
     model: str = Field(
         BUNDLED, description="bundled, a diffusers folder, a single file, a hub id, or stub (simulated)"
@@ -38,7 +41,40 @@ class Settings(BaseSettings):
     queue_jobs: int = Field(1000, ge=1, description="jobs that may wait")
     queue_jobs_per_key: int = Field(1000, ge=1, description="jobs that may wait for each key")
     queue_megapixel_steps: float = Field(20_000, gt=0, description="pixels times steps that may wait")
+    require_keys: bool = Field(False, description="refuse everybody without a key, even while there is none")
+    allow_open: bool = Field(False, description="let whoever reaches the service use it without a key")
+    cors_origins: str = Field("", description="pages that may ask from a browser, as https://a,https://b")
+    keep_days: float = Field(0, ge=0, description="days until finished jobs and pictures go; 0 = never")
+    keep_gb: float = Field(0, ge=0, description="most that all pictures may take; 0 = no limit")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
+    otlp_endpoint: str = Field("", description="where traces are sent (OTLP over HTTP); nowhere if empty")
     stub_step_ms: float = Field(0, ge=0, description="what a denoising step of the simulated model takes")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in _split(value):
+            url = urlsplit(origin)
+            if origin != "*" and (
+                url.scheme not in ("http", "https") or origin != f"{url.scheme}://{url.netloc}"
+            ):
+                raise ValueError(
+                    f"{origin!r} is no origin: https://name or https://name:port, without a path"
+                )
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("not an http(s) address")
+        return value
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins of pages that may ask from a browser; a ``*`` stands for all."""
+        return _split(self.cors_origins)
 
 
 def read_settings() -> Settings:
@@ -51,7 +87,19 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"ANATOMEND_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
             for item in error.errors()
         )
         raise InvalidSettings(wrong) from None
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like settings and are none: most likely misspelt."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    return sorted(
+        name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part for part in (one.strip() for one in value.split(",")) if part)

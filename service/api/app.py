@@ -8,8 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
 from service.api import problems
+from service.api.auth import Auth
 from service.api.context import Context
 from service.api.guard import Guard
 from service.api.job_routes import job_routes
@@ -17,12 +19,16 @@ from service.api.routes import form_routes, json_routes, plain_routes
 from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
+from service.keys.ring import KeyRing
 from service.quiet import quiet
 from service.settings import Settings, read_settings
 from service.store.images import ImageStore
 
 _FORM_EXTRA_BYTES = 1 << 20
 """For the fields and boundaries of a form beside its two files."""
+_ASKED_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Prefer", "Last-Event-ID")
+_TOLD_HEADERS = ("Location", "Retry-After", "X-Request-ID", "X-Anatomend-Job", "X-Anatomend-Id")
+"""What pages of other sites may send and read, where there are such."""
 
 
 def create_app(
@@ -65,8 +71,27 @@ def create_app(
     for routes in (json_routes, form_routes, plain_routes, job_routes):
         app.include_router(routes)
     problems.install(app)
-    app.add_middleware(Guard, max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES)
+    _add_layers(app, settings, KeyRing(desk.database, settings.require_keys))
     return app
+
+
+def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing) -> None:
+    """What a request passes before it comes to a route; the last one added is the first one passed."""
+    origins = settings.allowed_origins
+    app.add_middleware(Auth, ring=ring, allowed_origins=origins)
+    if origins:  # outside of Auth: a browser asks whether it may ask before it sends a key
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=_ASKED_HEADERS,
+            expose_headers=_TOLD_HEADERS,
+        )
+    app.add_middleware(
+        Guard,
+        max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES,
+        is_shared=bool(origins),
+    )
 
 
 def _version() -> str:

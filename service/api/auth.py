@@ -1,8 +1,27 @@
-"""Who asks."""
+"""Who asks, and whether they may."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
+
+import anyio.to_thread
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.problems import from_error
+from service.errors import AnatomendError, Forbidden, Unauthorized
+from service.keys.records import Scope as KeyScope
+from service.keys.ring import KeyRing
+
+_OPEN = frozenset(
+    {"/", "/ui", "/livez", "/readyz", "/startupz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+)
+_OPEN_FOLDERS = ("/ui/", "/static-offline-docs/")
+_FOR_ADMINS = frozenset({"/metrics"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOW = "Authorization: Bearer KEY, or X-API-Key: KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +40,80 @@ class Caller:
     def sees(self) -> str | None:
         """Whose jobs and pictures this one may see; None for all."""
         return None if self.is_admin else self.owner
+
+
+class Auth:
+    """ASGI middleware: finds out who asks, tells the routes, and turns away those who may not.
+
+    Args:
+        ring: the keys.
+        allowed_origins: pages of other sites that may ask; ``*`` for all.
+    """
+
+    def __init__(self, app: ASGIApp, ring: KeyRing, allowed_origins: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._ring = ring
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on, or refuses it."""
+        if scope["type"] == "http" and not _is_open(_path_of(scope)):
+            try:
+                scope.setdefault("state", {})["caller"] = await self._caller(scope)
+            except AnatomendError as error:
+                await from_error(error, scope["state"]["request_id"])(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        ring, headers = self._ring, Headers(scope=scope)
+        if not ring.is_fresh:
+            await anyio.to_thread.run_sync(ring.refresh)
+        if not ring.in_force:
+            self._check_site(scope["method"], headers)
+            return Caller()
+        secret = _secret_of(headers)
+        if secret is None:
+            raise Unauthorized("a key is needed", code="missing_key", allowed=_HOW)
+        key = ring.find(secret)
+        if key is None:
+            raise Unauthorized("this key is unknown or was revoked", allowed=_HOW)
+        needed = KeyScope.ADMIN if _path_of(scope) in _FOR_ADMINS else KeyScope.USE
+        if not key.allows(needed):
+            raise Forbidden(f"this key lacks the scope {needed.value}", allowed=[needed.value])
+        return Caller(key.id, KeyScope.ADMIN in key.scopes)
+
+    def _check_site(self, method: str, headers: Headers) -> None:
+        """Without keys, any page in the operator's browser could send forms to a service on that machine."""
+        if method in _SAFE_METHODS or headers.get("sec-fetch-site") != "cross-site":
+            return
+        if not {"*", headers.get("origin", "")} & set(self._allowed_origins):
+            raise Forbidden(
+                "a page of another site may not ask for this",
+                code="cross_site",
+                allowed=list(self._allowed_origins)
+                or "requests from the service's own page, or from no page",
+            )
+
+
+def _path_of(scope: Scope) -> str:
+    """The address below the mount point that a proxy may have added."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
+def _secret_of(headers: Headers) -> str | None:
+    """The key that was sent; also as the password of Basic, the one scheme that some clients speak."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value.strip():
+        return value.strip()
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2] or None
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return headers.get("x-api-key") or None

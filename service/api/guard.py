@@ -15,17 +15,30 @@ _log = logging.getLogger(__name__)
 MAX_JSON_BYTES = 1 << 20
 """A prompt and its parameters take a few thousand."""
 
+_SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""For answers that do not say otherwise: the page has a stricter policy of its own."""
+
 
 class Guard:
     """ASGI middleware: see the module.
 
     Args:
         max_form_bytes: the most that a multipart body may hold, both files together.
+        is_shared: whether pages of other sites may show what this service answers.
     """
 
-    def __init__(self, app: ASGIApp, max_form_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_form_bytes: int, is_shared: bool = False) -> None:
         self._app = app
         self._max_form_bytes = max_form_bytes
+        self._headers = dict(_SAFE_HEADERS)
+        if is_shared:
+            self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on."""
@@ -42,7 +55,8 @@ class Guard:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
