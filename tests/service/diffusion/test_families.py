@@ -1,0 +1,81 @@
+"""All that looks into a run, through a pipeline of every family."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from service.diffusion.decision import FRACTIONS, Limit, PreviewThresholds
+from service.diffusion.latents import Packing
+from service.diffusion.nudge import Direction, Nudge, NudgeParams
+from service.diffusion.preview import preview_for
+from service.diffusion.replay import DenoiserReplay
+from service.diffusion.tap import StopRun, tap
+from service.diffusion.watch import Watch
+from service.errors import ModelUnavailable
+from tests.service.diffusion.families import FAMILIES, build_family
+from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
+from tests.service.diffusion.test_tap import run_family
+
+LIMITS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+REGION = (8.0, 8.0, 24.0, 24.0)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pipeline(request, tmp_path_factory):
+    return build_family(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def mask():
+    mask = np.zeros((32, 32), np.float32)
+    mask[8:24, 8:24] = 1
+    return mask
+
+
+def test_watched_and_nudged(pipeline, mask):
+    packing, preview = Packing.of(pipeline, 32, 32), preview_for(pipeline)
+    plain = run_family(pipeline)
+    # Untrained models predict what a real preview shows as plain black or white, where nothing has a slope.
+    nudge = Nudge(LinearLatents(), DarkGuide(), REGION, mask, NudgeParams(strength=(0.2, 0.2)))
+    watch = Watch(preview, ScriptedDetector(0.6, 0.1, 0.6), LIMITS, (32, 32))
+    last = []
+    with tap(pipeline, [nudge, watch, lambda step: last.append(step)], packing):
+        nudged = run_family(pipeline)
+    assert watch.reason is None
+    assert len(watch.looks) == 3
+    assert len(nudge.steps) >= 2
+    assert all(step.energy_after <= step.energy_before for step in nudge.steps)
+    assert any(step.energy_after < step.energy_before for step in nudge.steps)
+    assert (nudged != plain).any()
+    assert last[0].x0.shape == (1, 4, 4, 4)
+
+
+def test_nudges_through_the_denoiser_as_well(pipeline, mask):
+    packing, preview = Packing.of(pipeline, 32, 32), preview_for(pipeline)
+    replay = DenoiserReplay(pipeline, packing)
+    params = NudgeParams(direction=Direction.THROUGH_DENOISER, strength=(0.05, 0.05))
+    nudge = Nudge(preview, DarkGuide(), REGION, mask, params, replay=replay)
+    asked = []
+
+    def replayed(step):
+        asked.append((step.x0, replay.x0(step, step.sample)))
+
+    with replay.listening(), tap(pipeline, [replayed, nudge], packing):
+        run_family(pipeline)
+    for seen, again in asked:
+        assert torch.allclose(seen, again, atol=1e-4, rtol=1e-4), "the replay is not the call"
+    assert any(step.energy_after != step.energy_before for step in nudge.steps)
+    with pytest.raises(ModelUnavailable, match="listened"):
+        replay.x0(None, asked[0][0])
+
+
+def test_a_hopeless_run_is_stopped(pipeline):
+    watch = Watch(preview_for(pipeline), ScriptedDetector(0.95), LIMITS, (32, 32))
+    with (
+        pytest.raises(StopRun, match="malformed_hand"),
+        tap(pipeline, [watch], Packing.of(pipeline, 32, 32)),
+    ):
+        run_family(pipeline)
+    assert len(watch.looks) == 1

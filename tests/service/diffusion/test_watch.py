@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from service.diffusion.decision import FRACTIONS, Limit, PreviewThresholds, Rule
+from service.diffusion.preview import preview_for
+from service.diffusion.tap import StopRun, tap
+from service.diffusion.watch import Watch
+from tests.service.diffusion.guides import ScriptedDetector
+from tests.service.diffusion.test_tap import run_family
+
+LIMITS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_model):
+    return tiny_model._text_to_image
+
+
+def watch_of(pipeline, *confs, **arguments):
+    detector = ScriptedDetector(*confs)
+    return Watch(preview_for(pipeline), detector, LIMITS, (64, 32), **arguments), detector
+
+
+def test_a_good_run_is_looked_at_and_let_be(pipeline):
+    watch, detector = watch_of(pipeline, 0.3, 0.6, 0.2)
+    with tap(pipeline, [watch]):
+        assert len(run_family(pipeline, steps=10)) == 1
+    assert [look.index for look in watch.looks] == [2, 4, 6]
+    assert [look.fraction for look in watch.looks] == list(FRACTIONS)
+    assert watch.reason is None
+    assert detector.images[0].shape == (32, 32, 3)
+    (seen,) = watch.looks[1].sightings
+    assert seen.class_name == "malformed_hand"
+    assert seen.conf == pytest.approx(0.6)
+    assert seen.xyxy == (8, 16, 16, 32), "in pixels of the finished picture, not of the preview"
+
+
+def test_two_hits_running_stop_it(pipeline):
+    watch, _ = watch_of(pipeline, 0.6, 0.7)
+    with pytest.raises(StopRun) as stopped, tap(pipeline, [watch]):
+        run_family(pipeline, steps=10)
+    assert stopped.value.reason is watch.reason
+    assert (watch.reason.rule, watch.reason.index) == (Rule.TWICE, 4)
+
+
+def test_it_can_tell_without_stopping(pipeline):
+    watch, _ = watch_of(pipeline, 0.95, 0.0, 0.0, stop=False)
+    with tap(pipeline, [watch]):
+        run_family(pipeline, steps=10)
+    assert len(watch.looks) == 3
+    assert watch.reason.rule is Rule.FAR_OVER
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(1, [0]), (2, [0]), (3, [0, 1]), (4, [0, 1, 2])])
+def test_short_runs_are_watched_too(pipeline, steps, expected):
+    watch, _ = watch_of(pipeline)
+    with tap(pipeline, [watch]):
+        run_family(pipeline, steps=steps)
+    assert [look.index for look in watch.looks] == expected
+
+
+def test_looks_are_told_with_their_picture(pipeline):
+    told = []
+    watch, detector = watch_of(pipeline, on_preview=lambda look, image: told.append((look, image)))
+    with tap(pipeline, [watch]):
+        run_family(pipeline, steps=10)
+    assert [look for look, _ in told] == watch.looks
+    assert all(image is seen for (_, image), seen in zip(told, detector.images, strict=True))
+
+
+def test_a_batch_is_refused(pipeline):
+    watch, _ = watch_of(pipeline)
+    with pytest.raises(ValueError, match="one picture, not 2"), tap(pipeline, [watch]):
+        run_family(pipeline, num_images_per_prompt=2)
