@@ -29,9 +29,10 @@ from service.console import (
 from service.errors import AnatomendError, InvalidRequest
 from service.jobs.engines import Engine, load_engine
 from service.keys.binding import check_bind
+from service.logs import configure_logs
 from service.quiet import quiet
 from service.report import Policy, RepairReport, RepairRequest
-from service.settings import Settings, read_settings
+from service.settings import Settings, read_settings, unknown_variables
 from service.sheet import detection_sheet, repair_sheet
 from service.store.files import write_atomically
 from service.store.png import encode_image
@@ -48,6 +49,8 @@ from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 _GRACE_S = 30
 """How long a request that runs when the service is told to stop may take to end."""
+
+_log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="anatomend",
@@ -100,18 +103,26 @@ def serve(
 
     from service.api.app import create_app
 
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    logging.getLogger("service").setLevel(logging.INFO)
-
     def stop() -> None:
         server.should_exit = True
 
     settings = read_settings()
+    configure_logs(settings.log_format, "web")
+    for name in unknown_variables():
+        _log.warning("%s is no setting: anatomend config lists them", name)
     check_bind(host, settings)
     application = create_app(settings, on_failure=stop)
     desk = application.state.context.desk
     server = _drained(uvicorn.Server)(
-        uvicorn.Config(application, host, port, server_header=False, timeout_graceful_shutdown=_GRACE_S),
+        uvicorn.Config(
+            application,
+            host,
+            port,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            log_config=None,
+            access_log=False,  # the service logs its requests itself, with their ids and without queries
+        ),
         desk.drain,
     )
     server.run()

@@ -62,6 +62,7 @@ FORBIDDEN = {
     "service.api": ("service.diffusion", "service.repair", "service.cli", "service.console", "service.sheet"),
     "service.report": ("service.",),
     "service.errors": ("service.", "detectors"),
+    "service.logs": ("service.",),
 }
 """Package or module by what it must not import; a trailing dot means everything inside."""
 

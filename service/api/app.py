@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
+import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
@@ -15,6 +17,9 @@ from service.api.auth import Auth
 from service.api.context import Context
 from service.api.guard import Guard
 from service.api.job_routes import job_routes
+from service.api.measured import Measured
+from service.api.metric_routes import metric_routes
+from service.api.metrics import Metrics
 from service.api.routes import form_routes, json_routes, plain_routes
 from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
@@ -23,9 +28,16 @@ from service.keys.ring import KeyRing
 from service.quiet import quiet
 from service.settings import Settings, read_settings
 from service.store.images import ImageStore
+from service.tracing import tracer_provider
 
 _FORM_EXTRA_BYTES = 1 << 20
 """For the fields and boundaries of a form beside its two files."""
+_NO_OTHER_TELEMETRY: TelemetryConfig = {
+    "metrics": False,  # Prometheus has them
+    "logs": False,  # they go where all logs go
+    "operation_spans": False,
+    "auto_configure": False,  # nothing is sent anywhere but by our own setting
+}
 _ASKED_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Prefer", "Last-Event-ID")
 _TOLD_HEADERS = ("Location", "Retry-After", "X-Request-ID", "X-Anatomend-Job", "X-Anatomend-Id")
 """What pages of other sites may send and read, where there are such."""
@@ -51,12 +63,15 @@ def create_app(
     quiet(settings)
     executor: Executor = ProcessExecutor(settings) if load is None else InlineExecutor(settings, load)
     desk = Desk(settings, executor, on_failure)
+    spans = tracer_provider(settings, "web")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await desk.start()
         yield
         await desk.stop()
+        if spans is not None:
+            await anyio.to_thread.run_sync(spans.shutdown)
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -65,17 +80,19 @@ def create_app(
         summary="Generates pictures, finds malformed hands and limbs in them, and repairs only those places.",
         license_info={"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
         lifespan=lifespan,
+        telemetry={"tracing": spans is not None, "tracer_provider": spans, **_NO_OTHER_TELEMETRY},
     )
     stores = ImageStore(settings.data_dir / "images"), ImageStore(settings.data_dir / "inputs")
     app.state.context = Context(settings, desk, *stores)
-    for routes in (json_routes, form_routes, plain_routes, job_routes):
+    app.state.metrics = Metrics(desk, app.version)
+    for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
         app.include_router(routes)
     problems.install(app)
-    _add_layers(app, settings, KeyRing(desk.database, settings.require_keys))
+    _add_layers(app, settings, KeyRing(desk.database, settings.require_keys), app.state.metrics)
     return app
 
 
-def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing) -> None:
+def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metrics) -> None:
     """What a request passes before it comes to a route; the last one added is the first one passed."""
     origins = settings.allowed_origins
     app.add_middleware(Auth, ring=ring, allowed_origins=origins)
@@ -87,6 +104,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing) -> None:
             allow_headers=_ASKED_HEADERS,
             expose_headers=_TOLD_HEADERS,
         )
+    app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(
         Guard,
         max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES,

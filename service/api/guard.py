@@ -7,6 +7,7 @@ import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from service.api.problems import BodyTooLarge, problem
 
@@ -60,7 +61,8 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, self._limited(scope, receive), send_with_id)
+            with bound_contextvars(request_id=request_id):
+                await self._app(scope, self._limited(scope, receive), send_with_id)
         except Exception:
             if started:  # half an answer is out; the server closes the connection, which says so
                 raise

@@ -227,6 +227,13 @@ async def readyz(context: InContext) -> HealthAnswer:
     return HealthAnswer(status="ready")
 
 
+@plain_routes.get("/startupz", response_model=HealthAnswer, responses=problems(503))
+async def startupz(context: InContext) -> HealthAnswer:
+    """Whether the models were loaded once: until then a start may take its time."""
+    context.desk.check_started()
+    return HealthAnswer(status="started")
+
+
 async def _uploaded(file: UploadFile, context: Context) -> tuple[bytes, Upload]:
     content = await file.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
     return content, await context.pixels(read_image, content, context.limits)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 from fastapi import Request
+from opentelemetry import trace
 from starlette.responses import JSONResponse, Response
 
 from service.api.context import Context
@@ -21,6 +23,8 @@ from service.wire.schemas import Answer, DetectAnswer, JobAnswer
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 _CHECK_CLIENT_S = 0.1
 
+_log = logging.getLogger(__name__)
+
 
 async def submitted(request: Request, context: Context, new: NewJob) -> Response:
     """Hands a job in and answers it: with its result, or with 202 and its address.
@@ -28,7 +32,11 @@ async def submitted(request: Request, context: Context, new: NewJob) -> Response
     A client that goes away takes its job along, unless it left an Idempotency-Key (it means to come back) or
     said ``Prefer: keep-running``.
     """
-    job, _ = await context.desk.submit(new)
+    job, is_new = await context.desk.submit(new)
+    # The worker knows nothing of requests: here the two ids meet, in the log and in the trace.
+    trace.get_current_span().set_attribute("anatomend.job_id", job.id)
+    if is_new:
+        _log.info("job %s: %s is queued", job.id, job.kind.value, extra={"job_id": job.id, "key": new.owner})
     wishes = preferences_of(request.headers)
     if not wishes.respond_async and not job.state.is_final:
         stays = wishes.keep_running or new.idempotency_key is not None

@@ -49,6 +49,7 @@ jobs = Table(
     UniqueConstraint("owner", "idempotency_key"),
     Index("ix_jobs_state_seq", "state", "seq"),
     Index("ix_jobs_owner_seq", "owner", "seq"),
+    Index("ix_jobs_finished_at", "finished_at"),
 )
 
 job_events = Table(

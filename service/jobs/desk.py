@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -70,6 +70,7 @@ class Desk:
         self._tasks: list[asyncio.Task[None]] = []
         self.draining = asyncio.Event()
         self.failure: ModelUnavailable | None = None
+        self._was_ready = False
 
     async def start(self) -> None:
         """Brings the tables up to date, starts the worker and begins to watch.
@@ -121,6 +122,20 @@ class Desk:
         self.worker()
         if self.queue.is_full(self._depth):
             raise QueueFull("the queue is full", allowed="try again later")
+
+    def check_started(self) -> None:
+        """Whether the models were loaded once; a worker that is started again later does not count.
+
+        Raises:
+            NotReady, ModelUnavailable: as ``worker``.
+        """
+        if not self._was_ready:
+            self.worker()
+
+    @property
+    def workers(self) -> Sequence[WorkerFacts]:
+        """The workers that were heard of lately, as of a moment ago."""
+        return tuple(self._workers)
 
     @property
     def depth(self) -> QueueDepth:
@@ -214,6 +229,7 @@ class Desk:
             try:
                 self._depth = await self._in_thread(self.queue.depth)
                 self._workers = await self._in_thread(living_workers, self.database)
+                self._was_ready |= any(worker.state == "ready" for worker in self._workers)
                 await self._tell_positions()
             except DatabaseUnavailable as error:
                 _log.warning("the queue cannot be read: %s", error.detail)

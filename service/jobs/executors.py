@@ -14,12 +14,16 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+from opentelemetry import trace
+
 from service.database.connect import Database
 from service.jobs.engines import LoadEngine, load_engine
 from service.jobs.leases import leave
 from service.jobs.worker import Worker
+from service.logs import configure_logs
 from service.quiet import quiet
 from service.settings import Settings
+from service.tracing import tracer_provider
 
 RESTART_AFTER_S = (0.2, 1.0, 5.0, 15.0)
 """Pauses before a worker that died is started again, longer each time it dies young."""
@@ -132,12 +136,18 @@ def run_worker(settings: Settings, worker_id: str, pipe: Connection) -> None:
 
     # Ctrl-C reaches every process of a terminal; the keeper decides when this one leaves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(levelname)s: worker: %(message)s")
-    logging.getLogger("service").setLevel(logging.INFO)
+    configure_logs(settings.log_format, "worker")
     quiet(settings)
+    spans = tracer_provider(settings, "worker")
+    if spans is not None:
+        trace.set_tracer_provider(spans)
     worker = Worker(settings, load_engine, worker_id)
     threading.Thread(target=_listen, args=(pipe, worker.stop), daemon=True, name="listen").start()
-    worker.run()
+    try:
+        worker.run()
+    finally:
+        if spans is not None:
+            spans.shutdown()
 
 
 def _listen(pipe: Connection, stop: Callable[[bool], None]) -> None:

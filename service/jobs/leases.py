@@ -118,7 +118,12 @@ class Leases:
 
     def tell(self, facts: WorkerFacts) -> None:
         """Says what this worker is and that it lives."""
-        about = {"models": facts.models, "class_names": facts.class_names, "problem": facts.problem}
+        about = {
+            "models": facts.models,
+            "class_names": facts.class_names,
+            "problem": facts.problem,
+            "gpu": facts.gpu,
+        }
         with self._database.write() as connection:
             connection.execute(delete(workers).where(workers.c.id == self._worker))
             connection.execute(
@@ -196,6 +201,7 @@ def _facts_of(row: Any) -> WorkerFacts:
         tuple(about["models"]),
         tuple(about["class_names"]),
         about["problem"],
+        tuple(about.get("gpu", ())),
     )
 
 

@@ -121,6 +121,7 @@ class WorkerFacts:
         state: ``starting``, ``ready`` or ``failed``.
         models: facts about each loaded model.
         problem: ``code`` and ``detail`` of why it failed.
+        gpu: ``device`` and bytes of each card it works on.
     """
 
     id: str
@@ -129,3 +130,4 @@ class WorkerFacts:
     models: tuple[Json, ...] = ()
     class_names: tuple[str, ...] = ()
     problem: Json | None = None
+    gpu: tuple[Json, ...] = ()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 
 import numpy as np
+from opentelemetry import trace
 from PIL import Image as Pillow
+from structlog.contextvars import bound_contextvars
 
 from detectors.detections import Image
 from service.database.connect import Database
 from service.errors import AnatomendError, Cancelled, DatabaseUnavailable
 from service.jobs.engines import LoadEngine
 from service.jobs.events import EventLog
+from service.jobs.gpu import gpu_memory
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
 from service.jobs.records import EventType, Json, Lease, WorkerFacts
 from service.jobs.work import Bench, work_on
@@ -122,12 +127,23 @@ class Worker:
         if lease is None:
             return False
         try:
-            self._do(lease, bench)
+            with bound_contextvars(job_id=lease.job.id), self._span(lease):
+                self._do(lease, bench)
         except LeaseLost:
             _log.warning("job %s went to another worker", lease.job.id)
         finally:
             self._lease = None
         return True
+
+    def _span(self, lease: Lease) -> AbstractContextManager[object]:
+        """The job in a trace; no more than a name where none are collected."""
+        about: dict[str, str | int] = {
+            "anatomend.job_id": lease.job.id,
+            "anatomend.attempt": lease.job.attempts,
+        }
+        return trace.get_tracer(__name__).start_as_current_span(
+            f"job {lease.job.kind.value}", attributes=about
+        )
 
     def _do(self, lease: Lease, bench: Bench) -> None:
         job, started = lease.job, time.monotonic()
@@ -141,6 +157,7 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the models raise must not take the worker along
             problem = _failure(job.id, error)
+            trace.get_current_span().set_attribute("error.type", str(problem["code"]))
             _persistently(lambda: self._leases.fail(lease, problem))
         else:
             _persistently(lambda: self._leases.succeed(lease, done.result, done.images))
@@ -150,7 +167,7 @@ class Worker:
         while not self._gone.wait(LEASE_S / 3):
             lease = self._lease
             try:
-                self._leases.tell(self._facts)
+                self._leases.tell(dataclasses.replace(self._facts, gpu=gpu_memory()))
                 if lease is not None:
                     self._leases.renew(lease)
             except DatabaseUnavailable as error:

@@ -1,0 +1,56 @@
+"""Every request in the log and in the metrics, once it is answered."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.metrics import Metrics
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER = "other"
+"""Stands for addresses that nobody foresaw: anyone could invent as many as they like."""
+_PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
+
+_log = logging.getLogger(__name__)
+
+
+class Measured:
+    """ASGI middleware: see the module.
+
+    Args:
+        metrics: where to count.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on and takes its time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, began = 500, time.perf_counter()  # what the guard answers if nothing else does
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        finally:
+            self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method, path = scope["method"], scope["path"]
+        route = getattr(scope.get("route"), "path", _OTHER)
+        self._metrics.answered(method if method in _METHODS else _OTHER, route, status, seconds)
+        # Without the query: what somebody sends there by mistake shall not be kept.
+        level = logging.DEBUG if route in _PROBES else logging.INFO
+        facts = {"route": route, "status": status, "duration_s": round(seconds, 4)}
+        _log.log(level, "%s %s %d", method, path, status, extra=facts)

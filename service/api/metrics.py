@@ -1,0 +1,134 @@
+"""What Prometheus is told: the queue, the jobs, the worker and the requests of this process.
+
+Counters begin at zero when the process starts, as is usual; Prometheus knows how to go on from there. Those
+of jobs count what ended since then in the whole database, whoever did it: with several web processes on one
+database each tells the same, so take one of them (``max``) and not their sum.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from service.jobs.desk import Desk
+from service.jobs.ended import EndedJob, EndedJobs
+
+_HTTP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_WORK_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_GPU_BYTES = ("total", "used", "allocated", "reserved")
+
+
+class Metrics:
+    """All measures of one service, in a registry of its own.
+
+    Args:
+        desk: whose queue and workers are told of.
+        version: of this program.
+    """
+
+    def __init__(self, desk: Desk, version: str) -> None:
+        registry = self._registry = CollectorRegistry()
+        self._ended = EndedJobs(desk.database, time.time())
+        ProcessCollector(registry=registry)
+        registry.register(_Now(desk, version))
+
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"anatomend_{name}", about, labels, registry=registry)
+
+        def seconds(name: str, about: str, *labels: str, buckets: tuple[float, ...] = _WORK_S) -> Histogram:
+            return Histogram(f"anatomend_{name}_seconds", about, labels, buckets=buckets, registry=registry)
+
+        self._jobs = counter("jobs", "Jobs that ended.", "kind", "state")
+        self._wait = seconds("job_wait", "From a job's submission to its last beginning.", "kind")
+        self._work = seconds("job_work", "From a job's last beginning to its end.", "kind")
+        self._phase = seconds("phase", "What each phase of a job took.", "phase")
+        self._found = counter("regions_found", "Regions that were to be repaired.", "class_name")
+        self._repaired = counter("regions_repaired", "Regions whose redrawing was accepted.", "class_name")
+        self._kept = counter("regions_kept", "Regions that stayed as they were.", "class_name")
+        self._attempts = counter(
+            "attempts", "Redrawn candidates, by what the gate said.", "method", "verdict"
+        )
+        self._http = seconds(
+            "http_request",
+            "From a request to the end of its answer.",
+            "method",
+            "route",
+            "status",
+            buckets=_HTTP_S,
+        )
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one request.
+
+        Args:
+            method: GET, POST and so on.
+            route: the address with its parameters unnamed, of which there are few.
+            status: of the answer.
+            seconds: that it took.
+        """
+        self._http.labels(method, route, str(status)).observe(seconds)
+
+    def told(self) -> bytes:
+        """All of it in Prometheus' text format. Reads the database.
+
+        Raises:
+            DatabaseUnavailable: if that cannot be done.
+        """
+        for job in self._ended.new():
+            self._count(job)
+        return generate_latest(self._registry)
+
+    def _count(self, job: EndedJob) -> None:
+        self._jobs.labels(job.kind, job.state).inc()
+        if job.started_at is not None:
+            self._wait.labels(job.kind).observe(max(job.started_at - job.created_at, 0))
+            self._work.labels(job.kind).observe(max(job.finished_at - job.started_at, 0))
+        result: Mapping[str, Any] = job.result or {}
+        for phase, spent_s in result.get("timings_s", {}).items():
+            self._phase.labels(phase).observe(spent_s)
+        for image in result.get("images", ()):
+            for region in image["regions"]:
+                self._found.labels(region["class_name"]).inc()
+                settled = self._repaired if region["accepted"] else self._kept
+                settled.labels(region["class_name"]).inc()
+                for attempt in region["attempts"]:
+                    self._attempts.labels(attempt["method"], attempt["verdict"]).inc()
+
+
+class _Now(Collector):
+    """What is so at the moment: asked for when it is told, and never out of date."""
+
+    def __init__(self, desk: Desk, version: str) -> None:
+        self._desk, self._version = desk, version
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See the base."""
+        desk, workers = self._desk, self._desk.workers
+        build = GaugeMetricFamily("anatomend_build_info", "What runs.", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        yield _gauge("queue_jobs", "Jobs that wait.", desk.depth.jobs)
+        yield _gauge("queue_megapixel_steps", "What waits, in megapixels times steps.", desk.depth.cost)
+        ready = any(worker.state == "ready" for worker in workers)
+        yield _gauge("worker_up", "Whether a worker with loaded models is there.", ready)
+        yield _gauge("draining", "Whether the service is stopping.", desk.draining.is_set())
+        memory = GaugeMetricFamily(
+            "anatomend_gpu_memory_bytes",
+            "Memory of a card: in all, used by all programs, and allocated and reserved by the worker.",
+            labels=["device", "kind"],
+        )
+        for worker in workers:
+            for card in worker.gpu:
+                for kind in _GPU_BYTES:
+                    memory.add_metric([card["device"], kind], card[f"{kind}_bytes"])
+        if memory.samples:  # none where there is no card
+            yield memory
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"anatomend_{name}", about, value=value)
