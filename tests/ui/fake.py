@@ -110,7 +110,14 @@ def fake_app(fake: FakeService) -> FastAPI:
     """The page and the scripted service behind it."""
     app = FastAPI(openapi_url=None)
     install(app)
+    _add_key(app, fake)
+    _add_jobs(app, fake)
+    _add_pictures(app, fake)
+    _add_facts(app)
+    return app
 
+
+def _add_key(app: FastAPI, fake: FakeService) -> None:
     @app.middleware("http")
     async def keyed(request: Request, call_next: Any) -> Response:
         is_page = request.url.path in ("/", "/readyz") or request.url.path.startswith("/ui/")
@@ -120,6 +127,8 @@ def fake_app(fake: FakeService) -> FastAPI:
             return _problem({"status": 401, "code": code, "detail": f"{code}: send a key"})
         return await call_next(request)
 
+
+def _add_jobs(app: FastAPI, fake: FakeService) -> None:
     @app.post("/{kind}")
     async def start(kind: str, request: Request) -> Response:
         assert request.headers["prefer"] == "respond-async"
@@ -162,6 +171,8 @@ def fake_app(fake: FakeService) -> FastAPI:
             fake.stream(fake.jobs[job_id], int(last or 0)), media_type="text/event-stream"
         )
 
+
+def _add_pictures(app: FastAPI, fake: FakeService) -> None:
     @app.post("/images/{sha256}/feedback", status_code=201)
     async def feedback(sha256: str, body: Json) -> Json:
         fake.feedback.append({"sha256": sha256} | body)
@@ -171,6 +182,8 @@ def fake_app(fake: FakeService) -> FastAPI:
     async def image(sha256: str) -> Response:
         return Response(fake.images[sha256], media_type="image/png")
 
+
+def _add_facts(app: FastAPI) -> None:
     @app.get("/models")
     async def models() -> Json:
         defaults = {"num_inference_steps": 28, "guidance_scale": 4.0, "width": 256, "height": 256}
@@ -180,8 +193,6 @@ def fake_app(fake: FakeService) -> FastAPI:
     @app.get("/readyz")
     async def readyz() -> Json:
         return {"status": "ready"}
-
-    return app
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.ui.fake import FakeService
@@ -16,7 +18,18 @@ HAND = EXAMPLES / "six_fingered_hand.png"
 FINE_HAND = EXAMPLES / "well_formed_hand.png"
 HORSE = EXAMPLES / "five_legged_horse.png"
 
-HAND_BOX = (66, 72, 166, 206)
+HAND_BOX = (43, 24, 214, 208)
+_SIXTH_FINGER = [
+    (41, 67),
+    (44, 57),
+    (54, 55),
+    (66, 65),
+    (99, 99),
+    (104, 106),
+    (104, 118),
+    (94, 130),
+    (85, 120),
+]
 HORSE_BOX = (140, 140, 222, 230)
 
 
@@ -27,6 +40,14 @@ def preview(path: Path, blur: float) -> str:
         buffer, "JPEG"
     )
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def five_fingers() -> bytes:
+    """The six-fingered hand with its sixth finger painted over: a stand-in for a repair, and none."""
+    hand = np.asarray(Image.open(HAND).convert("RGB"))
+    mask = Image.new("L", hand.shape[1::-1])
+    ImageDraw.Draw(mask).polygon(_SIXTH_FINGER, fill=255)
+    return _png(Image.fromarray(cv2.inpaint(hand, np.asarray(mask), 3, cv2.INPAINT_TELEA)))
 
 
 def attempt(verdict: str, strength: float, seed: int, conf: float, seam: float = 1.02) -> dict[str, Any]:
@@ -40,12 +61,12 @@ SEAM = attempt("visible_seam", 0.55, 3814, 0.21, 2.31)
 ACCEPTED = attempt("accepted", 0.75, 3818, 0.07, 1.04)
 
 
-def repaired(fake: FakeService, before: Path = HAND, after: Path = FINE_HAND) -> dict[str, Any]:
+def repaired(fake: FakeService) -> dict[str, Any]:
     """An answer with one picture: one region was repaired, another kept."""
-    original, final = fake.put(before.read_bytes()), fake.put(after.read_bytes())
+    original, final = fake.put(HAND.read_bytes()), fake.put(five_fingers())
     regions = [
         _region(fake, "malformed_hand", HAND_BOX, 0.91, 0.07, [*REFUSED, SEAM, ACCEPTED]),
-        _region(fake, "malformed_limb", (112, 196, 180, 254), 0.44, 0.44, REFUSED),
+        _region(fake, "malformed_limb", (104, 196, 182, 255), 0.44, 0.44, REFUSED),
     ]
     return _answer([_image(final, original, "partly", regions)])
 
@@ -66,7 +87,7 @@ def unrepaired(fake: FakeService, path: Path = HORSE) -> dict[str, Any]:
 
 def detections(fake: FakeService, heatmap: bool = True) -> dict[str, Any]:
     """What /detect answers."""
-    seen = [("malformed_hand", HAND_BOX, 0.91), ("hand", (60, 70, 172, 210), 0.3)]
+    seen = [("malformed_hand", HAND_BOX, 0.91), ("hand", (48, 30, 216, 214), 0.3)]
     return {
         "id": "request-2",
         "width": 256,

@@ -205,8 +205,6 @@ export class App {
   #show(job) {
     this.#watch(job);
     location.hash = `#/jobs/${job.id}`;
-    // On a phone the form is above: the work must come into sight.
-    document.querySelector("#stage").scrollIntoView({ block: "nearest" });
   }
 
   async #route() {
@@ -231,6 +229,7 @@ export class App {
   async #watch(job) {
     this.#close();
     this.set({ watched: new Watched(job) });
+    bringIntoSight(document.querySelector("#stage"));
     if (isOver(job)) return;
     const { watched } = this;
     const following = (this.#following = new AbortController());
@@ -262,4 +261,10 @@ export class App {
     const { job } = this.watched;
     return `${isOver(job) ? words.title(job) : words.ending(job)} · Anatomend`;
   }
+}
+
+/** On a phone the form stands above the picture and the history below it. */
+function bringIntoSight(element) {
+  const { top } = element.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight / 2) element.scrollIntoView({ block: "start" });
 }

@@ -29,7 +29,7 @@ export function position(ahead) {
   return ahead === 0 ? "Next in line" : `${ahead} ahead of you`;
 }
 
-const KINDS = { generate: "A picture", repair: "A repair", detect: "A look" };
+const KINDS = { generate: "A picture", repair: "A repair", detect: "A look at a picture" };
 
 /** What a job was about, in one line. */
 export const title = (job) => job.request?.prompt?.trim() || KINDS[job.kind] || job.kind;
@@ -56,7 +56,7 @@ const STEPS = [
 /** "3 minutes ago", in the reader's language. */
 export function ago(iso, now = Date.now()) {
   let value = Math.min(0, (Date.parse(iso) - now) / 1000);
-  if (value > -10) return "just now";
+  if (value > -60) return "just now";
   for (const [size, unit] of STEPS) {
     if (-value < size) return new Intl.RelativeTimeFormat("en").format(Math.round(value), unit);
     value /= size;

@@ -148,7 +148,7 @@ class MaskBrush extends HTMLElement {
     context.strokeStyle = COLOUR;
     context.beginPath();
     context.moveTo(points[0].x, points[0].y);
-    for (const { x, y } of points) context.lineTo(x, y);
+    for (const { x, y } of points) context.lineTo(x + 0.01, y); // a line of no length would not be drawn
     context.stroke();
   }
 

@@ -75,7 +75,7 @@ const pictureOptions = (app, kind) => html`
 
 const repairOptions = (app, kind) => html`
   <details class="card fold">
-    <summary>Repair</summary>
+    <summary>Repair settings</summary>
     <div class="fields">
       ${kind === "generate"
         ? check(app.draft.repair, "Repair what is malformed", (repair) => app.edit({ repair }))

@@ -1,13 +1,14 @@
 // A picture with what was found in it: boxes, masks, a heat map, before and after.
 import { html, nothing } from "../lit.js";
 import { className, isMalformed, score } from "../words.js";
+import { icon } from "./icons.js";
 
 /**
  * @param {object} shown
  *   width, height: of the picture, in its own pixels
  *   after, before: addresses; before may be null
  *   mode: "after", "before" or "compare"
- *   boxes: [{index, xyxy, class_name, conf, mended}] to draw
+ *   boxes: [{index, xyxy, class_name, conf, was?, mended}] to draw, the first on top; was: the score before
  *   masks: addresses of masks to lay over it; heat: address of a heat map, or null
  *   alt: what it shows
  *   choose: called with the index of a box that was clicked
@@ -19,7 +20,7 @@ export function figure(app, shown) {
       ${mode === "compare" ? comparison(app, shown) : stored(app, mode === "before" ? shown.before : shown.after, shown.alt)}
       ${shown.masks.map((url) => html`<stored-picture class="mask" mask src=${url} .pictures=${app.pictures}></stored-picture>`)}
       ${shown.heat ? html`<stored-picture class="heat" src=${shown.heat} alt="" .pictures=${app.pictures}></stored-picture>` : nothing}
-      ${shown.boxes.map((box) => drawn(box, shown))}
+      ${shown.boxes.toReversed().map((box) => drawn(box, shown))}
     </div>
   `;
 }
@@ -28,12 +29,13 @@ export const stored = (app, src, alt = "") =>
   src ? html`<stored-picture .pictures=${app.pictures} src=${src} alt=${alt}></stored-picture>` : html`<div class="blank"></div>`;
 
 function comparison(app, { before, after, alt }) {
-  const slid = ({ target }) => target.setAttribute("aria-valuenow", Math.round(100 - target.exposure));
+  const slid = ({ target }) => target.setAttribute("aria-valuenow", Math.round(target.value));
   return html`
     <img-comparison-slider role="slider" tabindex="0" aria-label="Before on the left, after on the right: ${alt}"
       aria-valuemin="0" aria-valuemax="100" aria-valuenow="50" @slide=${slid}>
       <stored-picture slot="first" .pictures=${app.pictures} src=${before}></stored-picture>
       <stored-picture slot="second" .pictures=${app.pictures} src=${after}></stored-picture>
+      <span slot="handle" class="handle">${icon("compare")}</span>
     </img-comparison-slider>
     <span class="side" aria-hidden="true">Before</span><span class="side after" aria-hidden="true">After</span>
   `;
@@ -45,7 +47,8 @@ function drawn(box, { width, height, choose }) {
     `left:${(100 * x0) / width}%;top:${(100 * y0) / height}%;` +
     `width:${(100 * (x1 - x0)) / width}%;height:${(100 * (y1 - y0)) / height}%`;
   const tone = box.mended ? "mended" : isMalformed(box.class_name) ? "defect" : "sound";
-  const words = `${className(box.class_name)} ${score(box.conf)}`;
+  const was = box.was === undefined ? "" : `${score(box.was)} → `;
+  const words = `${className(box.class_name)} ${was}${score(box.conf)}`;
   const inside = y0 / height < 0.1;
   const flush = x0 / width > 0.6;
   return html`
@@ -62,7 +65,9 @@ export function crop(app, src, xyxy, width, height, alt) {
   const side = Math.min(Math.min(width, height), 1.3 * Math.max(x1 - x0, y1 - y0));
   const left = within((x0 + x1 - side) / 2, 0, width - side);
   const top = within((y0 + y1 - side) / 2, 0, height - side);
-  const place = `width:${(100 * width) / side}%;left:${(-100 * left) / side}%;top:${(-100 * top) / side}%`;
+  const place =
+    `width:${(100 * width) / side}%;height:${(100 * height) / side}%;` +
+    `left:${(-100 * left) / side}%;top:${(-100 * top) / side}%`;
   return html`<div class="crop"><div .style=${place}>${stored(app, src, alt)}</div></div>`;
 }
 

@@ -53,6 +53,7 @@ function pictureOf(app, job, image) {
     index,
     mended: region.accepted && mode !== "before",
     conf: mode === "before" ? region.conf_before : region.conf_after,
+    was: region.accepted && mode !== "before" ? region.conf_before : undefined,
   }));
   const masks = image.regions.filter((region, index) => region.mask_url && look.masks.has(index));
   return figure(app, {

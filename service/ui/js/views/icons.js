@@ -3,6 +3,7 @@ import { svg, html } from "../lit.js";
 const PATHS = {
   add: svg`<path d="M10 4v12M4 10h12"/>`,
   brush: svg`<path d="M16.5 3.5 9 11M6.5 11.5c1.7 0 3 1.3 3 2.8 0 1.7-1.5 2.7-3.3 2.7-1.4 0-2.7-.7-3.2-1.5 1.6-.3 1.3-1.3 1.5-2.1.2-1.1 1-1.9 2-1.9z"/>`,
+  compare: svg`<path d="M7.5 6 3.5 10l4 4M12.5 6l4 4-4 4"/>`,
   close: svg`<path d="m5 5 10 10M15 5 5 15"/>`,
   download: svg`<path d="M10 3v9.5M6 9l4 4 4-4M4 16.5h12"/>`,
   key: svg`<circle cx="7" cy="13" r="3.2"/><path d="m9.4 10.6 6.6-6.6M13.5 6.5l2 2"/>`,

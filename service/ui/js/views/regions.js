@@ -11,16 +11,16 @@ export const regionList = (app, image) => html`
 function card(app, image, region, index) {
   const { look } = app;
   const changed = region.accepted && image.original_url;
-  const cut = (url, alt) => crop(app, url, region.xyxy, image.width, image.height, alt);
+  const name = className(region.class_name);
+  const cut = (url, when) => html`<figure>${crop(app, url, region.xyxy, image.width, image.height, `${name}, ${when}`)}<figcaption>${when}</figcaption></figure>`;
   return html`
     <li class="card region" id="region-${index}" tabindex="-1" data-tone=${region.accepted ? "mended" : "defect"}>
       <div class="crops">
-        ${cut(image.original_url ?? image.url, `${className(region.class_name)}, before`)}
-        ${changed ? cut(image.url, `${className(region.class_name)}, after`) : nothing}
+        ${changed ? html`${cut(image.original_url, "before")}${cut(image.url, "after")}` : cut(image.url, "kept")}
       </div>
       <div class="facts">
-        <div class="row between"><h3>${className(region.class_name)}</h3><span class="verdict">${region.accepted ? "Repaired" : "Kept as it was"}</span></div>
-        <p class="number">${score(region.conf_before)} <span class="quiet">→</span> ${score(region.conf_after)} <span class="quiet small">score before and after</span></p>
+        <div class="row between"><h3>${name}</h3><span class="verdict">${region.accepted ? "Repaired" : "Kept as it was"}</span></div>
+        <p class="number"><span class="quiet">Score</span> ${score(region.conf_before)} <span class="quiet">→</span> ${score(region.conf_after)}</p>
         ${region.reason && region.reason !== "accepted" ? html`<p class="quiet small">${sentence(region.reason)}</p>` : nothing}
         <div class="row">
           ${toggle("Box", !look.hidden.has(index), () => app.setLook({ hidden: turned(look.hidden, index) }))}
