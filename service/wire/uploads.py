@@ -118,7 +118,11 @@ def _parts(content: bytes, limits: Limits) -> Parts:
 
 def _upright(parts: Parts) -> tuple[Image, Alpha | None]:
     """The pixels in sRGB, turned upright, with the alpha plane where there is one."""
-    image, alpha = to_srgb(_decoded(parts), parts.profile)
+    picture = _decoded(parts)
+    try:
+        image, alpha = to_srgb(picture, parts.profile)
+    except Exception as error:  # the decoder leaves some lies of a file for the conversion to find
+        raise _damaged(error) from error
     return _turned(image, parts.orientation), None if alpha is None else _turned(alpha, parts.orientation)
 
 

@@ -13,7 +13,8 @@ from service.wire.container.parts import MAX_PARTS, MAX_PROFILE_BYTES, Damaged, 
 MAX_SCANS = 32
 """Progressive files have about ten. Each costs a pass over the whole picture, however few bytes it has."""
 
-_MARKER = re.compile(rb"\xff++([^\x00\xff])", re.DOTALL)
+# However many fill bytes stand before it, the last one is its own: nothing to go back for in a search.
+_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, _START, *range(0xD0, 0xD8)})  # markers without content
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})

@@ -15,7 +15,7 @@ _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _LOOKS = frozenset(
     {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"hIST", b"pHYs"}
 )
-_GREY, _RGB = 0, 2
+_GREY, _RGB, _PALETTE = 0, 2, 3
 
 
 def read_png(content: bytes) -> Parts:
@@ -32,7 +32,9 @@ def read_png(content: bytes) -> Parts:
         raise Damaged("no header")
     if any(chunk.is_critical and chunk.kind not in _PICTURE for chunk in chunks):
         raise Damaged("an unknown critical chunk")
-    width, height = struct.unpack_from(">II", chunks[0].data)
+    width, height, colour = struct.unpack_from(">IIxB", chunks[0].data)
+    if colour == _PALETTE and _first(chunks, b"PLTE") is None:
+        raise Damaged("no palette")
     orientation = orientation_of(_first(chunks, b"eXIf") or b"")
     return Parts(
         kind="PNG",
