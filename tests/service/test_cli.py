@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from service import cli
+from service.api import app
+from service.api.app import create_app
+from service.cli import local
 from service.errors import ModelUnavailable
 from service.report import Outcome, Policy, RepairParams
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
@@ -17,7 +20,7 @@ PIXELS = noise((40, 48), 1)
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
     engine = ScriptedEngine()
-    monkeypatch.setattr(cli, "load_engine", lambda _: engine)
+    monkeypatch.setattr(local, "load_engine", lambda _: engine)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.png").write_bytes(encoded(PIXELS))
     return engine
@@ -172,7 +175,9 @@ def test_serve_ends_with_the_loaders_error(engine: ScriptedEngine, monkeypatch, 
     def load(_: object) -> ScriptedEngine:
         raise ModelUnavailable("no such model")
 
-    monkeypatch.setattr(cli, "load_engine", load)
+    monkeypatch.setattr(
+        app, "create_app", lambda settings, on_failure: create_app(settings, load, on_failure)
+    )
     monkeypatch.setenv("HOST", "127.0.0.1")
     monkeypatch.setenv("PORT", "0")
     assert run("serve") == 3

@@ -1,0 +1,199 @@
+"""The commands: options become bodies, a place does the work, files and words come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.files import numbered, png_path, read, write
+from service.cli.local import Local
+from service.cli.options import (
+    Classes,
+    ConfOption,
+    FeatherPx,
+    Grow,
+    Json,
+    MaxRegions,
+    NegativePrompt,
+    Output,
+    Picture,
+    PolicyOption,
+    Seed,
+    SeedsPerAttempt,
+    Sheet,
+    Strengths,
+    given,
+)
+from service.cli.place import Made, Place
+from service.cli.serving import serve
+from service.cli_keys import keys
+from service.console import print_answer, print_detections, print_error, print_json, print_models
+from service.errors import AnatomendError
+from service.settings import read_settings
+from service.wire.schemas import DetectBody, GenerateBody, RepairUploadBody, validated
+
+app = typer.Typer(
+    name="anatomend",
+    help="Generates pictures, finds malformed hands and limbs in them, and repairs only those places.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a user's mistake is one line, a programmer's a plain traceback
+)
+app.add_typer(keys)
+app.command()(serve)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits; every expected error is one line on standard error."""
+    try:
+        app(args=arguments)
+    except AnatomendError as error:
+        print_error(error)
+        raise SystemExit(error.exit_code) from None
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the picture shall show.", show_default=False)],
+    output: Output = None,
+    negative_prompt: NegativePrompt = "",
+    seed: Seed = None,
+    width: Annotated[int | None, typer.Option(help="The model's own if left out.")] = None,
+    height: Annotated[int | None, typer.Option(help="The model's own if left out.")] = None,
+    steps: Annotated[int | None, typer.Option(help="The model's own if left out.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="The model's own if left out.")] = None,
+    num_images: Annotated[int, typer.Option(help="out.png becomes out-1.png, out-2.png …")] = 1,
+    repair: Annotated[bool, typer.Option(help="Whether to repair what is malformed.")] = True,
+    conf: ConfOption = None,
+    classes: Classes = None,
+    max_regions: MaxRegions = None,
+    strengths: Strengths = None,
+    seeds_per_attempt: SeedsPerAttempt = None,
+    grow: Grow = None,
+    feather_px: FeatherPx = None,
+    policy: PolicyOption = None,
+    sheet: Sheet = None,
+    as_json: Json = False,
+) -> None:
+    """Make pictures from a prompt, and repair them where they are malformed."""
+    knobs = given(
+        conf=conf,
+        classes=classes,
+        max_regions=max_regions,
+        strengths=strengths,
+        seeds_per_attempt=seeds_per_attempt,
+        grow=grow,
+        feather_px=feather_px,
+        policy=policy,
+    )
+    body = validated(
+        GenerateBody,
+        given(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            width=width,
+            height=height,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            num_images=num_images,
+            repair=knobs if repair else False,
+        ),
+    )
+    output = png_path(output)
+    sheet = png_path(sheet) if sheet else None
+    made = _place().generate(body)
+    _deliver(made, numbered(output, len(made.pngs)), sheet, as_json)
+
+
+@app.command()
+def repair(
+    picture: Picture,
+    output: Output = None,
+    prompt: Annotated[str, typer.Option(help="What the picture shows; it guides the redrawing.")] = "",
+    negative_prompt: NegativePrompt = "",
+    seed: Seed = None,
+    mask: Annotated[Path | None, typer.Option(help="White = redraw; of the picture's size.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; -o is not needed.")] = False,
+    conf: ConfOption = None,
+    classes: Classes = None,
+    max_regions: MaxRegions = None,
+    strengths: Strengths = None,
+    seeds_per_attempt: SeedsPerAttempt = None,
+    grow: Grow = None,
+    feather_px: FeatherPx = None,
+    policy: PolicyOption = None,
+    sheet: Sheet = None,
+    as_json: Json = False,
+) -> None:
+    """Redraw only the malformed places of a picture."""
+    body = validated(
+        RepairUploadBody,
+        given(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            conf=conf,
+            classes=classes,
+            max_regions=max_regions,
+            strengths=strengths,
+            seeds_per_attempt=seeds_per_attempt,
+            grow=grow,
+            feather_px=feather_px,
+            policy=policy,
+        ),
+    )
+    target = png_path(output) if output or not dry_run else None
+    sheet = png_path(sheet) if sheet else None
+    made = _place().repair(read(picture), body, read(mask) if mask else None, dry_run)
+    _deliver(made, [target], sheet, as_json, name=str(picture))
+
+
+@app.command()
+def detect(picture: Picture, conf: ConfOption = None, sheet: Sheet = None, as_json: Json = False) -> None:
+    """Tell what is seen in a picture, and whether it is malformed."""
+    body = validated(DetectBody, given(conf=conf))
+    sheet = png_path(sheet) if sheet else None
+    seen = _place().detect(read(picture), body)
+    if sheet:
+        write(sheet, seen.sheet())
+    if as_json:
+        rows = [detection.model_dump(mode="json") for detection in seen.detections]
+        print_json({"width": seen.width, "height": seen.height, "detections": rows})
+    else:
+        print_detections(seen.detections)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """Tell which models are in use."""
+    facts = _place().models()
+    if as_json:
+        print_json(facts)
+    else:
+        print_models(facts.models)
+
+
+def _place() -> Place:
+    return Local(read_settings())
+
+
+def _deliver(
+    made: Made, paths: Sequence[Path | None], sheet: Path | None, as_json: bool, name: str = ""
+) -> None:
+    """Writes the pictures, then tells of them. Without a path the picture stays the one called ``name``."""
+    images = []
+    for image, png, path in zip(made.answer.images, made.pngs, paths, strict=True):
+        if path:
+            write(path, png)
+        images.append(image.model_copy(update={"url": str(path) if path else name}))
+    if sheet:
+        write(sheet, made.sheet())
+    facts = made.answer.model_copy(update={"images": images})
+    if as_json:
+        print_json(facts)
+    else:
+        print_answer(facts)

@@ -1,0 +1,83 @@
+"""The work done in this process, with models that are loaded for it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+
+from service.cli.place import Made, Seen
+from service.console import progress_bars, waiting
+from service.jobs.engines import Engine, load_engine
+from service.quiet import quiet
+from service.report import RepairReport, RepairRequest
+from service.settings import Settings
+from service.sheet import detection_sheet, repair_sheet
+from service.store.png import encode_image
+from service.wire.answers import detections_answer, facts_of, image_answer, model_facts, picture_png
+from service.wire.schemas import DetectBody, GenerateBody, ModelsAnswer, RepairUploadBody
+from service.wire.uploads import Limits, Upload, read_image, read_mask
+
+
+class Local:
+    """See ``Place``. Pictures are read before the models are: a mistake is told at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def generate(self, body: GenerateBody) -> Made:
+        """See ``Place``."""
+        engine = self._engine()
+        with progress_bars() as listener:
+            return _made(engine.generate(body.to_request(), listener))
+
+    def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
+        """See ``Place``."""
+        limits = Limits.of(self._settings)
+        upload = read_image(picture, limits)
+        wish = RepairRequest(
+            image=upload.image,
+            prompt=body.prompt,
+            negative_prompt=body.negative_prompt,
+            seed=body.seed,
+            params=body.to_params(),
+            mask=None if mask is None else read_mask(mask, limits, upload.image.shape[:2]),
+            dry_run=dry_run,
+        )
+        engine = self._engine()
+        with progress_bars() as listener:
+            return _made([engine.repair(wish, listener)], upload)
+
+    def detect(self, picture: bytes, body: DetectBody) -> Seen:
+        """See ``Place``."""
+        image = read_image(picture, Limits.of(self._settings)).image
+        engine = self._engine()
+        seen = engine.detect(image, body.conf)
+        height, width = image.shape[:2]
+        return Seen(
+            width,
+            height,
+            detections_answer(seen, engine.class_names),
+            lambda: encode_image(detection_sheet(image, seen, engine.class_names)),
+        )
+
+    def models(self) -> ModelsAnswer:
+        """See ``Place``."""
+        engine = self._engine()
+        cards = [model_facts(card) for card in engine.models()]
+        return ModelsAnswer(models=cards, class_names=list(engine.class_names))
+
+    def _engine(self) -> Engine:
+        quiet(self._settings)
+        with waiting("loading the models"):
+            return load_engine(self._settings)
+
+
+def _made(reports: Sequence[RepairReport], upload: Upload | None = None) -> Made:
+    pngs = [picture_png(report, upload) for report in reports]
+    images = [
+        image_answer(report, "", hashlib.sha256(png).hexdigest(), None, [None] * len(report.regions))
+        for report, png in zip(reports, pngs, strict=True)
+    ]
+    answer = facts_of(uuid.uuid4().hex, reports, images)
+    return Made(answer, pngs, lambda: encode_image(repair_sheet(reports)))

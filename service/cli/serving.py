@@ -1,0 +1,72 @@
+"""``anatomend serve``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from service.keys.binding import check_bind
+from service.logs import configure_logs
+from service.settings import read_settings, unknown_variables
+
+_GRACE_S = 30
+"""How long a request that runs when the service is told to stop may take to end."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(envvar="HOST", help="0.0.0.0 to be reached from elsewhere.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535)] = 8000,
+) -> None:
+    """Run the service."""
+    import uvicorn
+
+    from service.api.app import create_app
+
+    def stop() -> None:
+        server.should_exit = True
+
+    settings = read_settings()
+    configure_logs(settings.log_format, "web")
+    for name in unknown_variables():
+        _log.warning("%s is no setting: anatomend config lists them", name)
+    check_bind(host, settings)
+    application = create_app(settings, on_failure=stop)
+    desk = application.state.context.desk
+    server = _drained(uvicorn.Server)(
+        uvicorn.Config(
+            application,
+            host,
+            port,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            log_config=None,
+            access_log=False,  # the service logs its requests itself, with their ids and without queries
+        ),
+        desk.drain,
+    )
+    server.run()
+    failure = desk.failure
+    if failure is not None:
+        raise failure
+
+
+def _drained(server: type[Any]) -> type[Any]:
+    """A server class that, told to stop, first sends away those who wait; uvicorn would wait for them."""
+
+    class Drained(server):  # type: ignore[misc]
+        def __init__(self, config: Any, drain: Callable[[], None]) -> None:
+            super().__init__(config)
+            self._drain = drain
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            self._drain()
+            super().handle_exit(sig, frame)
+
+    return Drained
