@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from service.diffusion.latents import Packing
+from service.diffusion.models import load_diffusion
 from service.diffusion.prediction import Kind, Prediction, prediction_of
 from service.diffusion.tap import StopRun, replaced, tap
 from service.errors import ModelUnavailable
 from tests.service.diffusion.families import FAMILIES, build_family
+from tests.tiny import build_tiny_generator
 
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 PLAIN = {"clip_sample": False}
@@ -289,3 +291,35 @@ def test_a_stopped_run_calls_the_denoiser_no_more_and_decodes_nothing(pipeline, 
     handle.remove()
     assert stopped.value.reason == "seen enough"
     assert calls == ["denoiser"] * 2
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+@pytest.mark.parametrize("channels", [4, 9])
+@pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "EulerDiscreteScheduler"])
+def test_redrawing_is_tapped_too_and_counted_from_where_it_begins(
+    inpainting_models, channels, strength, name
+):
+    model, seen = inpainting_models[channels], []
+    pipeline = model._inpainting
+    scheduler = getattr(diffusers, name).from_config(pipeline.scheduler.config)
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    mask = np.zeros((32, 32), np.float32)
+    mask[8:24, 8:24] = 1
+
+    def redrawn():
+        return model.inpaint(image, mask, prompt="", negative_prompt="", strength=strength, seeds=[1, 2])
+
+    with replaced(pipeline, "scheduler", scheduler):
+        plain = redrawn()
+        with tap(pipeline, [lambda step: seen.append(step)]):
+            assert np.array_equal(redrawn(), plain)
+    assert [step.index for step in seen] == list(range(seen[0].total))
+    assert seen[-1].is_last
+    assert seen[0].x0.shape == (2, 4, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def inpainting_models(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inpainting")
+    build_tiny_generator(folder / "generator", in_channels=9)
+    return {4: tiny_model, 9: load_diffusion("bundled", folder, "cpu")}
