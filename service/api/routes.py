@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -39,7 +38,6 @@ from service.wire.uploads import Upload, read_image, read_mask
 
 _FOREVER = "private, max-age=31536000, immutable"
 _FORM = "multipart/form-data"
-SEED_BITS = 32
 
 
 class _TypedRoute(APIRoute):
@@ -106,7 +104,7 @@ async def generate(body: GenerateBody, request: Request, context: InContext, cal
     check_generate(body.to_request(), worker.class_names, context.settings.max_side_px)
     new = NewJob(
         JobKind.GENERATE,
-        _with_seed(body.model_dump(mode="json")),
+        body.model_dump(mode="json"),
         cost_of_generate(body, worker.models),
         caller.owner,
         idempotency_key=idempotency_key_of(request),
@@ -149,7 +147,7 @@ async def repair(
     kept = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
     new = NewJob(
         JobKind.REPAIR,
-        _with_seed(kept.model_dump(mode="json")),
+        kept.model_dump(mode="json"),
         cost_of_repair(kept, worker.models),
         caller.owner,
         await _kept(context, files),
@@ -242,8 +240,3 @@ async def _uploaded(file: UploadFile, context: Context) -> tuple[bytes, Upload]:
 async def _kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:
     """Puts uploaded files where the worker finds them; their names become hashes."""
     return {name: await context.pixels(context.inputs.put, content) for name, content in files.items()}
-
-
-def _with_seed(request: dict[str, Any]) -> dict[str, Any]:
-    """The seed is chosen before the job is written down: a job that is begun again makes the same picture."""
-    return request | {"seed": secrets.randbits(SEED_BITS) if request["seed"] is None else request["seed"]}

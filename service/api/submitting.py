@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from service.api.context import Context
 from service.api.negotiation import PNG, Preferences, preferences_of, prefers_png
-from service.api.problems import from_stored, problem, request_id_of
-from service.errors import InvalidRequest
+from service.api.problems import from_error, from_stored, request_id_of
+from service.errors import Cancelled, InvalidRequest
 from service.jobs.records import Job, NewJob
 from service.report import JobState
 from service.wire.answers import headers
@@ -69,7 +69,7 @@ def accepted(request: Request, job: Job) -> Response:
 def finished(request: Request, context: Context, job: Job) -> Response:
     """The answer to a job that has ended."""
     if job.state is JobState.CANCELLED:
-        return problem(409, "cancelled", "the job was cancelled", request_id=request_id_of(request))
+        return from_error(Cancelled("the job was cancelled", allowed="retry it"), request_id_of(request))
     if job.state is JobState.FAILED:
         return from_stored(job.problem or {}, request_id_of(request))
     facts = result_of(request, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from service.database.connect import Database
 from service.database.schema import job_events, jobs
 from service.errors import Conflict, InvalidRequest, NotFound, QueueFull
 from service.jobs.events import append, end_events
-from service.jobs.records import EventType, Job, Limits, NewJob, QueueDepth
+from service.jobs.records import EventType, Job, Json, Limits, NewJob, QueueDepth
 from service.report import JobKind, JobState
 
+SEED_BITS = 32
 _QUEUED = jobs.c.state == JobState.QUEUED.value
 
 
@@ -169,7 +171,7 @@ class JobQueue:
                 kind=new.kind.value,
                 state=JobState.QUEUED.value,
                 owner=new.owner,
-                request=json.dumps(dict(new.request)),
+                request=json.dumps(dict(_with_seed(new.request))),
                 inputs=json.dumps(dict(new.inputs)),
                 cost=new.cost,
                 idempotency_key=new.idempotency_key,
@@ -189,6 +191,13 @@ def fingerprint_of(new: NewJob) -> str:
     """A hash by which two requests are told apart."""
     content = json.dumps([new.kind.value, dict(new.request), dict(new.inputs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _with_seed(request: Json) -> Json:
+    """Chooses the seed before the job is written down: one that is begun again makes the same picture."""
+    if "seed" not in request or request["seed"] is not None:
+        return request
+    return {**request, "seed": secrets.randbits(SEED_BITS)}
 
 
 def job_of(connection: Connection, row: Row[Any]) -> Job:

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
+from service.jobs.engines import LoadEngine
 from service.settings import Settings
 from tests.service.scripted import ScriptedEngine
 
@@ -27,8 +28,8 @@ def serve(settings: Settings, engine: ScriptedEngine) -> Callable[..., object]:
     """Opens a client of a service with this test's engine, once that is loaded."""
 
     @contextmanager
-    def served(**changes: object) -> Iterator[TestClient]:
-        app = create_app(settings.model_copy(update=changes), lambda _: engine)
+    def served(load: LoadEngine = lambda _: engine, **changes: object) -> Iterator[TestClient]:
+        app = create_app(settings.model_copy(update=changes), load)
         with TestClient(app, raise_server_exceptions=False) as client:
             while client.get("/readyz").status_code != 200:
                 pass

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import random
 import threading
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from service.database.connect import Database
+from service.database.schema import metadata
 from service.jobs.leases import LeaseLost, Leases, leave, living_workers
 from service.jobs.pictures import owns_image
 from service.jobs.queue import JobQueue
-from service.jobs.records import NewJob, WorkerFacts
+from service.jobs.records import Lease, NewJob, WorkerFacts
 from service.report import JobKind, JobState
 from tests.service.jobs.conftest import LIMITS
 
@@ -139,52 +140,83 @@ def test_workers_are_known_while_they_are_heard_of(leases, database):
     assert living_workers(database) == []
 
 
-ACTIONS = ("submit", "claim", "expire", "succeed", "fail", "cancel", "give_back", "renew", "stale")
+class WhateverHappens(RuleBasedStateMachine):
+    """Workers come, go, die and come back late, in any order: a job ends once, and none is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database = Database("sqlite://")
+        with self.database.write() as connection:
+            metadata.create_all(connection)
+        self.queue = JobQueue(self.database, LIMITS)
+        self.ended: dict[str, object] = {}
+        self.ids: list[str] = []
+        self.held: list[tuple[Leases, Lease]] = []
+        self.dead: list[tuple[Leases, Lease]] = []
+
+    @rule()
+    def submit(self) -> None:
+        self.ids.append(self.queue.submit(NEW)[0].id)
+
+    @rule()
+    def claim(self) -> None:
+        worker = Leases(self.database, f"w{len(self.held)}-{len(self.dead)}", 60.0)
+        lease = worker.claim()
+        if lease is not None:
+            self.held.append((worker, lease))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def die(self, data) -> None:
+        worker, _ = self._one_of(data, self.held)
+        leave(self.database, worker._worker)
+        self.dead += [pair for pair in self.held if pair[0]._worker == worker._worker]
+        self.held = [pair for pair in self.held if pair[0]._worker != worker._worker]
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), end=st.sampled_from(["succeed", "fail", "give_back", "renew"]))
+    def go_on(self, data, end) -> None:
+        worker, lease = self._one_of(data, self.held)
+        arguments = {"succeed": ({"n": len(self.ended)}, ()), "fail": ({"code": "x"},)}.get(end, ())
+        getattr(worker, end)(lease, *arguments)
+        if end != "renew":
+            self.held.remove((worker, lease))
+
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data())
+    def come_back_late(self, data) -> None:
+        worker, lease = self._one_of(data, self.dead)
+        job = self.queue.get(lease.job.id)
+        if job.state is JobState.RUNNING and job.attempts == lease.job.attempts:
+            worker.succeed(lease, {"by": "late"}, ())  # nobody else was given it meanwhile
+            self.dead.remove((worker, lease))
+        else:
+            with pytest.raises(LeaseLost):
+                worker.succeed(lease, {"by": "late"}, ())
+
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data())
+    def cancel(self, data) -> None:
+        self.queue.cancel(self._one_of(data, self.ids))
+
+    @invariant()
+    def what_has_ended_stays_as_it_is(self) -> None:
+        for job_id in self.ids:
+            job = self.queue.get(job_id)
+            end = (job.state, job.result, job.finished_at)
+            if job.state.is_final:
+                assert self.ended.setdefault(job_id, end) == end
+            else:
+                assert job_id not in self.ended
+
+    def _one_of(self, data, those):
+        return those[data.draw(st.integers(0, len(those) - 1))]
+
+    def teardown(self) -> None:
+        self.database.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(ACTIONS), max_size=30), st.randoms(use_true_random=False))
-def test_whatever_happens_a_job_ends_once_and_none_is_lost(actions, rng: random.Random):
-    database = Database("sqlite://")
-    database.migrate()
-    queue, results, held, dead = JobQueue(database, LIMITS), {}, [], []
-    for number, action in enumerate(actions):
-        if action == "submit":
-            results[queue.submit(NEW)[0].id] = None
-        elif action == "claim":
-            worker = Leases(database, f"w{number}", 60.0)
-            lease = worker.claim()
-            if lease is not None:
-                held.append((worker, lease))
-        elif action == "expire" and held:
-            worker, lease = held.pop(rng.randrange(len(held)))
-            leave(database, worker._worker)
-            dead.append((worker, lease))
-        elif action == "stale" and dead:
-            worker, lease = rng.choice(dead)
-            _only_if_held(queue, lease, lambda w=worker, one=lease: w.succeed(one, {"by": "stale"}, ()))
-        elif action == "cancel" and results:
-            queue.cancel(rng.choice(list(results)))
-        elif action in ("succeed", "fail", "give_back", "renew") and held:
-            worker, lease = held[rng.randrange(len(held))]
-            arguments = {"succeed": ({"n": number}, ()), "fail": ({"code": "x"},)}.get(action, ())
-            getattr(worker, action)(lease, *arguments)
-            if action != "renew":
-                held.remove((worker, lease))
-        for job_id, ended in results.items():
-            job = queue.get(job_id)
-            if ended is not None:
-                assert (job.state, job.result, job.finished_at) == ended, "what has ended stays as it is"
-            elif job.state.is_final:
-                results[job_id] = (job.state, job.result, job.finished_at)
-    database.close()
-
-
-def _only_if_held(queue, lease, call):
-    """A worker given up for dead may still finish, as long as nobody else was given its job."""
-    job = queue.get(lease.job.id)
-    if job.state is JobState.RUNNING and job.attempts == lease.job.attempts:
-        call()
-    else:
-        with pytest.raises(LeaseLost):
-            call()
+TestWhateverHappens = WhateverHappens.TestCase
+TestWhateverHappens.settings = settings(
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
