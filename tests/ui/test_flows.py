@@ -161,9 +161,7 @@ def test_looking_only_tells_what_is_seen_and_where_the_score_is_from(page: Page,
 
 def test_no_heat_map_where_the_service_has_none(page: Page, fake: FakeService):
     error = {"parameter": "heatmap", "code": "unknown_parameter", "message": "not known", "allowed": ["conf"]}
-    fake.refusals.append(
-        {"status": 422, "code": "unknown_parameter", "detail": "heatmap", "errors": [error]}
-    )
+    fake.refusals.append({"status": 422, "code": "unknown_parameter", "detail": "heatmap", "errors": [error]})
     attach(page)
     page.get_by_role("button", name="Only look").click()
     fake.finish(fake.latest(), result=scenes.detections(fake, heatmap=False))
@@ -202,7 +200,9 @@ def test_every_attempt_is_told(page: Page, fake: FakeService):
     page.get_by_text("5 attempts").click()
     rows = page.locator(".region").first.get_by_role("row")
     expect(rows).to_have_count(6)
-    expect(rows.last).to_have_text(re.compile(r"\s+".join(["", "Accepted", "redraw", "0.75", "0.07", "1.04", "3818", ""])))
+    expect(rows.last).to_have_text(
+        re.compile(r"\s+".join(["", "Accepted", "redraw", "0.75", "0.07", "1.04", "3818", ""]))
+    )
 
 
 def test_people_can_say_whether_it_helped(page: Page, fake: FakeService):

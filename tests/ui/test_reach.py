@@ -47,7 +47,7 @@ def scenery(page: Page, fake: FakeService) -> Iterator[str]:
     page.get_by_role("button", name="Mark by hand").click()
     page.get_by_text("Options", exact=True).click()
     page.get_by_text("Repair settings").click()
-    expect(page.get_by_label("Only these").get_by_label("Malformed hand")).to_be_visible()
+    expect(page.get_by_role("group", name="Only these").get_by_label("Malformed hand")).to_be_visible()
     yield "brush"
     page.get_by_role("button", name="Only look").click()
     fake.finish(fake.latest(2), result=scenes.detections(fake))

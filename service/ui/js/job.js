@@ -4,7 +4,7 @@ export const isOver = (job) => ["succeeded", "failed", "cancelled"].includes(job
 
 export class Watched {
   preview = null;
-  step = null;
+  picture = 0; // the one that is worked at
   regions = new Map(); // picture → [{class_name, xyxy, conf, attempts}]
 
   /** @param {object} job as GET /jobs/{id} answers */
@@ -15,9 +15,9 @@ export class Watched {
   /** Takes one event of the job's stream. */
   take(type, data) {
     if (type === "done") this.job = data;
-    else if (type === "state") Object.assign(this.job, { state: data.state, position: data.position });
+    else if (type === "state") Object.assign(this.job, { state: data.state, position: data.position ?? null });
     else if (type === "progress") this.job.progress = data;
-    else if (type === "preview") Object.assign(this, { preview: data.image, step: data.step });
+    else if (type === "preview") Object.assign(this, { preview: data.image, picture: data.picture ?? 0 });
     else if (type === "regions") this.#found(data);
     else if (type === "attempt") this.#tried(data);
   }
@@ -28,6 +28,7 @@ export class Watched {
   }
 
   #found({ picture, regions }) {
+    this.picture = picture;
     this.regions.set(picture, regions.map((region) => ({ ...region, attempts: [] })));
   }
 

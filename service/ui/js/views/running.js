@@ -22,7 +22,7 @@ function picture(app, watched) {
   if (!src) return html`<div class="figure waiting" aria-hidden="true"></div>`;
   const size = sizeOf(app, job);
   if (!size) return html`<div class="figure natural"><img src=${src} alt="The picture so far" @load=${() => app.update()}></div>`;
-  const boxes = (watched.regions.get(0) ?? []).map((region, index) => ({ ...region, index, mended: isMended(region) }));
+  const boxes = (watched.regions.get(watched.picture) ?? []).map((region, index) => ({ ...region, index, mended: isMended(region) }));
   return figure(app, { ...size, mode: "after", after: src, before: null, boxes, masks: [], heat: null, alt: "The picture so far" });
 }
 
