@@ -82,6 +82,15 @@ def print_keys(keys: Sequence[Key]) -> None:
     Console().print(table)
 
 
+def print_settings(rows: Sequence[Mapping[str, object]]) -> None:
+    """A paragraph for each setting; those that are set stand out."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for row in rows:
+        default = "" if row["value"] == row["default"] else f"   (default: {row['default']})"
+        console.print(f"{row['variable']}={row['value']}{default}", style="bold" if row["is_set"] else None)
+        console.print(f"    {row['description']}")
+
+
 class _Bars(Silent):
     """Draws a bar for each phase."""
 

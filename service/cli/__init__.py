@@ -1,4 +1,4 @@
-"""The command line: ``anatomend serve | generate | repair | detect | models | jobs | keys``.
+"""The command line: ``anatomend serve | generate | repair | detect | models | jobs | keys | config``.
 
 Pictures are written as PNG. A file that is there is overwritten, as ``cp`` and ``curl -o`` do, but only by a
 whole new one: a run that fails leaves the old file as it was. Exit codes: 0, 1 for a failure inside, 2 for a

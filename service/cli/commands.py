@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from service.cli.config import config
 from service.cli.files import numbered, png_path, read, write
+from service.cli.keys import keys
 from service.cli.local import Local
 from service.cli.options import (
     Classes,
@@ -29,7 +31,6 @@ from service.cli.options import (
 )
 from service.cli.place import Made, Place
 from service.cli.serving import serve
-from service.cli_keys import keys
 from service.console import print_answer, print_detections, print_error, print_json, print_models
 from service.errors import AnatomendError
 from service.settings import read_settings
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(keys)
 app.command()(serve)
+app.command()(config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
