@@ -20,6 +20,9 @@ from service.wire.container.parts import Damaged, Parts
 from service.wire.container.png import read_png
 from service.wire.container.webp import read_webp
 
+MAX_SIDE_PX = 65_535
+"""The most that JPEG can say. PNG can say more, and a picture of one pixel a line costs a call for each."""
+
 FORMATS = ("PNG", "JPEG", "WebP")
 _OTHER_SIGNATURES = {
     b"GIF8": "GIF",
@@ -113,6 +116,12 @@ def _parts(content: bytes, limits: Limits) -> Parts:
         raise _damaged(error) from error
     if parts.width * parts.height > limits.max_pixels:
         raise _too_many_pixels(limits)
+    if max(parts.width, parts.height) > MAX_SIDE_PX:
+        raise TooLarge(
+            f"a side of the picture is longer than {MAX_SIDE_PX} pixels",
+            code="too_many_pixels",
+            allowed={"max_side_px": MAX_SIDE_PX},
+        )
     return parts
 
 
