@@ -9,7 +9,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.errors import DatabaseUnavailable, InvalidSettings
@@ -18,6 +18,8 @@ from service.settings import Settings
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_S = 5.0
 """How long a writer waits for another one before it gives up."""
+_MIGRATION_LOCK = 0x616E61746F
+"""Names the lock in PostgreSQL; any number does that nobody else there uses."""
 
 
 class Database:
@@ -53,7 +55,7 @@ class Database:
         return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
 
     def migrate(self) -> None:
-        """Brings the tables up to date; a new database gets them all.
+        """Brings the tables up to date; a new database gets them all. Of several at once, one does it.
 
         Raises:
             DatabaseUnavailable: if it cannot be reached or written.
@@ -61,6 +63,8 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.write() as connection:
+            if not self._is_sqlite:  # whose writers wait for each other anyway
+                connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

@@ -89,7 +89,8 @@ class JobQueue:
             NotFound: ``unknown_job``.
         """
         with self._database.write() as connection:
-            job = _get(connection, job_id, owner)
+            # Locked, or a worker could take the job and end it between this look and the change.
+            job = _get(connection, job_id, owner, lock=True)
             if job.state is JobState.QUEUED:
                 values: dict[str, Any] = {"state": JobState.CANCELLED.value, "finished_at": time.time()}
                 connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
@@ -225,8 +226,10 @@ def job_of(connection: Connection, row: Row[Any]) -> Job:
     )
 
 
-def _get(connection: Connection, job_id: str, owner: str | None) -> Job:
+def _get(connection: Connection, job_id: str, owner: str | None, lock: bool = False) -> Job:
     query: Select[Any] = select(jobs).where(jobs.c.id == job_id)
+    if lock:
+        query = query.with_for_update()
     if owner is not None:
         query = query.where(jobs.c.owner == owner)
     row = connection.execute(query).one_or_none()

@@ -13,9 +13,13 @@ from service.jobs.records import Limits
 LIMITS = Limits(cost=1000.0, jobs=100, jobs_per_owner=100)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Both kinds that the service runs on; PostgreSQL where its server is installed."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    else:
+        opened = Database(request.getfixturevalue("new_postgres")())
     opened.migrate()
     yield opened
     opened.close()
