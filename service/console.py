@@ -17,7 +17,7 @@ from rich.text import Text
 from service.errors import AnatomendError
 from service.keys.records import Key
 from service.report import Silent
-from service.wire.schemas import Answer, DetectionAnswer
+from service.wire.schemas import Answer, DetectionAnswer, JobAnswer
 
 
 def print_error(error: AnatomendError) -> None:
@@ -50,6 +50,16 @@ def print_detections(seen: Sequence[DetectionAnswer]) -> None:
     table = Table("class", "score", "x1", "y1", "x2", "y2")
     for one in seen:
         table.add_row(one.class_name, f"{one.conf:.2f}", *(f"{side:.0f}" for side in one.xyxy))
+    Console().print(table)
+
+
+def print_jobs(jobs: Sequence[JobAnswer]) -> None:
+    """A table of jobs."""
+    table = Table("id", "kind", "state", "made", "about")
+    for job in jobs:
+        about = str((job.problem or {}).get("detail") or job.request.get("prompt", ""))
+        made = job.created_at.strftime("%Y-%m-%d %H:%M")
+        table.add_row(job.id, job.kind.value, job.state.value, made, Text(about, overflow="ellipsis"))
     Console().print(table)
 
 

@@ -124,3 +124,10 @@ class StorageUnavailable(AnatomendError):
     """The place where pictures are kept does not answer, or refuses."""
 
     code = "storage_unavailable"
+
+
+class Unreachable(AnatomendError):
+    """A service that a client asks does not answer, or not in time."""
+
+    code = "unreachable"
+    exit_code = 4

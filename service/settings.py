@@ -16,6 +16,8 @@ from service.errors import InvalidSettings
 BUNDLED, STUB = "bundled", "stub"
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 PREFIX = "ANATOMEND_"
+OF_THE_CLIENT = frozenset({"ANATOMEND_SERVER", "ANATOMEND_KEY"})
+"""Read by the command line, to find a service; they set nothing in it."""
 
 
 class Settings(BaseSettings):
@@ -95,7 +97,7 @@ def read_settings() -> Settings:
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Variables that look like settings and are none: most likely misspelt."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OF_THE_CLIENT
     return sorted(
         name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known
     )

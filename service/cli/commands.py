@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from service.cli.options import (
     FeatherPx,
     Grow,
     Json,
+    Key,
     MaxRegions,
     NegativePrompt,
     Output,
@@ -25,20 +27,22 @@ from service.cli.options import (
     PolicyOption,
     Seed,
     SeedsPerAttempt,
+    ServerUrl,
     Sheet,
     Strengths,
     given,
 )
 from service.cli.place import Made, Place
+from service.cli.remote import Remote
 from service.cli.serving import serve
-from service.console import print_answer, print_detections, print_error, print_json, print_models
-from service.errors import AnatomendError
+from service.client import Anatomend
+from service.console import print_answer, print_detections, print_error, print_jobs, print_json, print_models
+from service.errors import AnatomendError, InvalidRequest
 from service.settings import read_settings
 from service.wire.schemas import DetectBody, GenerateBody, RepairUploadBody, validated
 
 app = typer.Typer(
     name="anatomend",
-    help="Generates pictures, finds malformed hands and limbs in them, and repairs only those places.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a user's mistake is one line, a programmer's a plain traceback
@@ -46,6 +50,12 @@ app = typer.Typer(
 app.add_typer(keys)
 app.command()(serve)
 app.command()(config)
+
+
+@app.callback()
+def choose(context: typer.Context, server: ServerUrl = None, key: Key = None) -> None:
+    """Generates pictures, finds malformed hands and limbs in them, and repairs only those places."""
+    context.obj = Anatomend(server, key) if server else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @app.command()
 def generate(
+    context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What the picture shall show.", show_default=False)],
     output: Output = None,
     negative_prompt: NegativePrompt = "",
@@ -107,12 +118,13 @@ def generate(
     )
     output = png_path(output)
     sheet = png_path(sheet) if sheet else None
-    made = _place().generate(body)
+    made = _place(context).generate(body)
     _deliver(made, numbered(output, len(made.pngs)), sheet, as_json)
 
 
 @app.command()
 def repair(
+    context: typer.Context,
     picture: Picture,
     output: Output = None,
     prompt: Annotated[str, typer.Option(help="What the picture shows; it guides the redrawing.")] = "",
@@ -150,16 +162,22 @@ def repair(
     )
     target = png_path(output) if output or not dry_run else None
     sheet = png_path(sheet) if sheet else None
-    made = _place().repair(read(picture), body, read(mask) if mask else None, dry_run)
+    made = _place(context).repair(read(picture), body, read(mask) if mask else None, dry_run)
     _deliver(made, [target], sheet, as_json, name=str(picture))
 
 
 @app.command()
-def detect(picture: Picture, conf: ConfOption = None, sheet: Sheet = None, as_json: Json = False) -> None:
+def detect(
+    context: typer.Context,
+    picture: Picture,
+    conf: ConfOption = None,
+    sheet: Sheet = None,
+    as_json: Json = False,
+) -> None:
     """Tell what is seen in a picture, and whether it is malformed."""
     body = validated(DetectBody, given(conf=conf))
     sheet = png_path(sheet) if sheet else None
-    seen = _place().detect(read(picture), body)
+    seen = _place(context).detect(read(picture), body)
     if sheet:
         write(sheet, seen.sheet())
     if as_json:
@@ -170,17 +188,42 @@ def detect(picture: Picture, conf: ConfOption = None, sheet: Sheet = None, as_js
 
 
 @app.command()
-def models(as_json: Json = False) -> None:
+def models(context: typer.Context, as_json: Json = False) -> None:
     """Tell which models are in use."""
-    facts = _place().models()
+    facts = _place(context).models()
     if as_json:
         print_json(facts)
     else:
         print_models(facts.models)
 
 
-def _place() -> Place:
-    return Local(read_settings())
+@app.command()
+def jobs(
+    context: typer.Context,
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this one.")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End that one.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Tell what a service has to do and has done; needs --server."""
+    client = context.obj
+    if not isinstance(client, Anatomend):
+        raise InvalidRequest("no service is named", code="missing_parameter", allowed="--server URL")
+    if job_id is None:
+        if cancel:
+            raise InvalidRequest("no job is named", code="missing_parameter", allowed="ID --cancel")
+        found = list(islice(client.jobs(), limit))
+    else:
+        found = [client.cancel(job_id) if cancel else client.job(job_id)]
+    if as_json:
+        rows = [job.model_dump(mode="json") for job in found]
+        print_json({"jobs": rows} if job_id is None else rows[0])
+    else:
+        print_jobs(found)
+
+
+def _place(context: typer.Context) -> Place:
+    return Local(read_settings()) if context.obj is None else Remote(context.obj)
 
 
 def _deliver(

@@ -28,6 +28,16 @@ MaxRegions = Annotated[int | None, typer.Option(help="At most so many regions.")
 SeedsPerAttempt = Annotated[int | None, typer.Option(help="Candidates on each rung.")]
 Grow = Annotated[float | None, typer.Option(help="How far a box is grown, as a share of its diagonal.")]
 FeatherPx = Annotated[int | None, typer.Option(help="Width of the mask's soft edge.")]
+ServerUrl = Annotated[
+    str | None,
+    typer.Option(envvar="ANATOMEND_SERVER", help="Let this service do the work.", metavar="URL"),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ANATOMEND_KEY", help="The key for it; better set by the variable.", show_envvar=True
+    ),
+]
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
 
 import numpy as np
-from pydantic_core import to_jsonable_python
 
 from detectors.detections import Detections, Image
 from service.cli.place import Made, Seen
-from service.client.client import Anatomend, Result
+from service.client.client import Anatomend, OnEvent, Result
 from service.console import progress_bars, waiting
 from service.jobs.records import EventType, JobEvent
 from service.report import Region, RegionOutcome, RepairReport
-from service.settings import Settings
 from service.sheet import detection_sheet, repair_sheet
 from service.store.png import encode_image
-from service.wire.schemas import DetectBody, GenerateBody, ImageAnswer, ModelsAnswer, RepairUploadBody
+from service.wire.schemas import (
+    DetectBody,
+    DetectionAnswer,
+    GenerateBody,
+    ImageAnswer,
+    ModelsAnswer,
+    RepairUploadBody,
+)
 from service.wire.uploads import Limits, read_image
+
+_ANY_SIZE = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
+"""The service has let the picture in, or made it."""
 
 
 class Remote:
@@ -31,23 +37,87 @@ class Remote:
 
     def generate(self, body: GenerateBody) -> Made:
         """See ``Place``."""
-        options = _told(body)
+        options = body.model_dump(mode="json", exclude_unset=True)
         with _bars() as on_event:
             return _made(self._client.generate(options.pop("prompt"), on_event=on_event, **options))
 
     def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
         """See ``Place``."""
+        options = body.model_dump(mode="json", exclude_unset=True)
         with _bars() as on_event:
             return _made(
-                self._client.repair(picture, mask=mask, dry_run=dry_run, on_event=on_event, **_told(body))
+                self._client.repair(picture, mask=mask, dry_run=dry_run, on_event=on_event, **options)
             )
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
         """See ``Place``."""
         with waiting("looking"):
             seen = self._client.detect(picture, conf=body.conf)
-        return Seen(seen.width, seen.height, seen.detections, lambda: _detection_sheet(picture, seen.detections))
+        rows = seen.detections
+        return Seen(seen.width, seen.height, rows, lambda: _detection_sheet(_pixels(picture), rows))
 
     def models(self) -> ModelsAnswer:
         """See ``Place``."""
         return self._client.models()
+
+
+@contextmanager
+def _bars() -> Iterator[OnEvent]:
+    """Draws the progress that a job's events tell."""
+    with progress_bars() as listener:
+
+        def draw(event: JobEvent) -> None:
+            if event.type is EventType.PROGRESS:
+                listener.progress(event.data["phase"], event.data["done"], event.data["total"])
+
+        yield draw
+
+
+def _made(result: Result) -> Made:
+    """The facts as a run on this machine would tell them: without addresses at the service."""
+    images = [
+        image.model_copy(
+            update={
+                "original_url": None,
+                "regions": [region.model_copy(update={"mask_url": None}) for region in image.regions],
+            }
+        )
+        for image in result.answer.images
+    ]
+    pngs = [result.png(index) for index in range(len(images))]
+
+    def sheet() -> bytes:
+        originals = [result.original_png(index) for index in range(len(images))]
+        rows = zip(images, pngs, originals, strict=True)
+        return encode_image(repair_sheet([_report(*row) for row in rows]))
+
+    return Made(result.answer.model_copy(update={"images": images}), pngs, sheet)
+
+
+def _report(facts: ImageAnswer, png: bytes, original: bytes) -> RepairReport:
+    """As much of the report as a sheet shows; masks it does not."""
+    image = _pixels(png)
+    empty = np.zeros(image.shape[:2], np.float32)
+    regions = tuple(
+        RegionOutcome(
+            Region(row.xyxy, row.class_name, row.conf_before, empty, empty),
+            (),
+            row.accepted,
+            row.reason,
+            row.conf_after,
+        )
+        for row in facts.regions
+    )
+    return RepairReport(image, _pixels(original), facts.seed, facts.outcome, regions, {}, {})
+
+
+def _detection_sheet(image: Image, rows: Sequence[DetectionAnswer]) -> bytes:
+    names = sorted({row.class_name for row in rows})
+    seen = Detections.of(
+        [row.xyxy for row in rows], [row.conf for row in rows], [names.index(row.class_name) for row in rows]
+    )
+    return encode_image(detection_sheet(image, seen, names))
+
+
+def _pixels(content: bytes) -> Image:
+    return read_image(content, _ANY_SIZE).image

@@ -1,0 +1,5 @@
+"""The service from Python: ``from service.client import Anatomend``."""
+
+from service.client.client import Anatomend, Result
+
+__all__ = ["Anatomend", "Result"]
