@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.diffusion.decision import (
@@ -125,6 +125,7 @@ def test_short_runs_get_fewer_looks(total, expected):
     assert checkpoints(total) == expected
 
 
+@settings(max_examples=15)
 @given(runs, st.sampled_from((0.0, 0.05, 0.3)))
 def test_fitted_thresholds_keep_their_promise_on_what_they_saw(seen, most):
     good = [run for run in seen if not run.malformed]

@@ -25,6 +25,11 @@ SCHEDULERS = [
 ]
 
 
+def scheduler_like(pipeline, name):
+    few_calls = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
+    return getattr(diffusers, name).from_config(pipeline.scheduler.config, **few_calls)
+
+
 class Samples:
     """Notes what every step came from and led to."""
 
@@ -69,10 +74,6 @@ def check(pipeline, cells):
         assert torch.equal(sample[outside], keep.samples[BACK_TO + i][outside]), i
     assert not torch.equal(seen.before[0][~outside], keep.samples[BACK_TO][~outside])
     assert (again != image).any()
-    seen_again, _ = resumed(pipeline, keep, packing, cells)
-    assert torch.equal(seen_again.ends[-1], seen.ends[-1]), "one seed, one repair"
-    other, _ = resumed(pipeline, keep, packing, cells, seed=6)
-    assert not torch.equal(other.ends[-1], seen.ends[-1])
     assert not {"step", "set_timesteps", "scale_model_input"} & set(vars(pipeline.scheduler))
 
 
@@ -84,7 +85,7 @@ def test_outside_the_mask_the_trajectory_is_the_kept_one(family, tmp_path, cells
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_with_any_scheduler(tiny_model, name, cells):
     pipeline = tiny_model._text_to_image
-    scheduler = getattr(diffusers, name).from_config(pipeline.scheduler.config)
+    scheduler = scheduler_like(pipeline, name)
     with replaced(pipeline, "scheduler", scheduler):
         check(pipeline, cells)
 
@@ -100,13 +101,21 @@ def test_with_any_scheduler(tiny_model, name, cells):
 def test_with_an_empty_mask_the_rest_of_the_run_is_the_same(tiny_model, name):
     """The history of a multistep method is kept as well, so even it does not notice. (Others draw noise.)"""
     pipeline = tiny_model._text_to_image
-    scheduler = getattr(diffusers, name).from_config(pipeline.scheduler.config)
+    scheduler = scheduler_like(pipeline, name)
     with replaced(pipeline, "scheduler", scheduler):
         keep, packing, image = kept_run(pipeline)
         unbound = Keep()
         unbound.kept, unbound.samples = keep.kept, keep.samples[: BACK_TO + 1]
         _, again = resumed(pipeline, unbound, packing, torch.zeros(1, 1, 4, 4))
     assert abs(again - image).max() < 1e-4
+
+
+def test_one_seed_is_one_repair(tiny_model, cells):
+    pipeline = tiny_model._text_to_image
+    keep, packing, _ = kept_run(pipeline)
+    first, again, other = (resumed(pipeline, keep, packing, cells, seed=seed)[1] for seed in (5, 5, 6))
+    assert (first == again).all()
+    assert (first != other).any()
 
 
 def test_a_stopped_run_is_taken_up_again(tiny_model, cells):

@@ -26,7 +26,7 @@ DIFFUSING = {
     "EulerDiscreteScheduler": ({}, "evs"),
     "EulerAncestralDiscreteScheduler": ({}, "ev"),
     "HeunDiscreteScheduler": ({}, "evs"),
-    "KDPM2DiscreteScheduler": ({}, "ev"),
+    "KDPM2DiscreteScheduler": ({}, "e"),
     "LMSDiscreteScheduler": ({}, "ev"),
     "UniPCMultistepScheduler": ({}, "evs"),
     "DEISMultistepScheduler": ({}, "ev"),
