@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
+import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -24,6 +25,7 @@ from service.api.routes import form_routes, json_routes, plain_routes
 from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
+from service.jobs.housekeeping import Housekeeping, keep_house
 from service.keys.ring import KeyRing
 from service.quiet import quiet
 from service.settings import Settings, read_settings
@@ -64,11 +66,17 @@ def create_app(
     executor: Executor = ProcessExecutor(settings) if load is None else InlineExecutor(settings, load)
     desk = Desk(settings, executor, on_failure)
     spans = tracer_provider(settings, "web")
+    stores = ImageStore(settings.data_dir / "images"), ImageStore(settings.data_dir / "inputs")
+    keeping = Housekeeping(settings, desk.database, *stores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await desk.start()
-        yield
+        async with anyio.create_task_group() as chores:
+            if keeping.is_wanted:
+                chores.start_soon(keep_house, keeping)
+            yield
+            chores.cancel_scope.cancel()
         await desk.stop()
         if spans is not None:
             await anyio.to_thread.run_sync(spans.shutdown)
@@ -82,7 +90,6 @@ def create_app(
         lifespan=lifespan,
         telemetry={"tracing": spans is not None, "tracer_provider": spans, **_NO_OTHER_TELEMETRY},
     )
-    stores = ImageStore(settings.data_dir / "images"), ImageStore(settings.data_dir / "inputs")
     app.state.context = Context(settings, desk, *stores)
     app.state.metrics = Metrics(desk, app.version)
     for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
