@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from bench.serving import until
 from service.stub import StubEngine
 from tests.service.problems import assert_problem
 from tests.service.scripted import encoded, noise
-from tests.service.serving import until
 
 WISH = {"prompt": "a hand", "seed": 1}
 LATER = {"Prefer": "respond-async"}
@@ -211,7 +211,7 @@ def test_too_many_of_one_callers_jobs_are_429(serve, engine):
 )
 @pytest.mark.parametrize("name", ["0" * 32, "x", "%00", "é" * 40])
 def test_an_unknown_job_is_told(client, method, path, name):
-    assert_problem(getattr(client, method)("/jobs/" + path.format(name)), 404, "unknown_job")
+    assert_problem(getattr(client, method)(path.format(name)), 404, "unknown_job")
 
 
 def test_pages_of_jobs(client):

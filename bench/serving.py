@@ -35,12 +35,13 @@ class Service:
         self.log = data.parent / "service.log"
 
     def start(self) -> Service:
+        """Begins, and returns when it is ready."""
         settings = {"ANATOMEND_MODEL": "stub", "ANATOMEND_DATA_DIR": str(self.data), "PORT": str(self.port)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", "serve"],
                 env=os.environ | settings | self._environment, stdout=log, stderr=log,
-                cwd=Path(__file__).resolve().parents[2],
+                cwd=Path(__file__).resolve().parents[1],
             )  # fmt: skip
         until(lambda: self.status("/readyz") == 200, READY_S, lambda: self.log.read_text()[-3000:])
         return self
@@ -57,6 +58,7 @@ class Service:
                 self.kill_web()
 
     def client(self) -> httpx.Client:
+        """A client of it; to be closed."""
         return httpx.Client(base_url=self.url, timeout=60)
 
     def status(self, path: str) -> int | None:
@@ -75,13 +77,13 @@ class Service:
         return None
 
     def kill_worker(self) -> None:
-        """kill -9."""
+        """Kill -9."""
         worker = until(self.worker, 20)
         worker.kill()
         worker.wait(10)
 
     def kill_web(self) -> None:
-        """kill -9, and wait until the worker has noticed."""
+        """Kill -9, and wait until the worker has noticed."""
         assert self.process is not None
         worker = self.worker()
         self.process.send_signal(signal.SIGKILL)
