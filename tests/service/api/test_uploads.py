@@ -13,7 +13,11 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from service.errors import AnatomendError, InvalidImage, InvalidRequest, TooLarge
+from service.wire.container.jpeg import read_jpeg
+from service.wire.container.png import read_png
+from service.wire.container.webp import read_webp
 from service.wire.uploads import Limits, read_image, read_mask
+from tests.service.api.hostile import SECRET, bitstream, canvas, exif, jpeg_with, png_of, png_with, riff
 from tests.service.scripted import encoded, noise
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=100_000)
@@ -274,3 +278,35 @@ def test_a_photo_with_a_second_picture_inside_is_a_jpeg():
     buffer = io.BytesIO()
     first.save(buffer, "MPO", save_all=True, append_images=[second])
     assert read_image(buffer.getvalue(), LIMITS).image.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "row", "clear"),
+    [
+        (2, 0, b"\x1b", b"\0\x01"),  # grey 0 1 2 3
+        (16, 0, b"\x01\x00\x01\x01\x01\x02\x01\x03", b"\x01\x01"),
+        (16, 2, b"\0\0" * 3 + b"\x11\0" * 3 + b"\x22\0" * 3 + b"\x33\0" * 3, b"\x11\0" * 3),
+    ],
+)
+def test_a_transparent_colour_of_any_depth(depth, colour, row, clear):
+    png = png_with((b"tRNS", clear), png=png_of(4, 1, depth, colour, zlib.compress(b"\0" + row)))
+    assert read_image(png, LIMITS).alpha.tolist() == [[255, 0, 255, 255]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_among_other_notes(order):
+    # A short stands in the first two bytes of the four, whichever end comes first.
+    value = 6 if order == "<" else 6 << 16
+    note = exif([(0x010F, 2, 9, 99), (0x0112, 3, 1, value)], order)
+    for content in (png_with((b"eXIf", note)), jpeg_with((0xE1, b"Exif\0\0" + note))):
+        assert read_image(content, LIMITS).image.shape == (48, 40, 3)
+
+
+def test_no_decoder_sees_anything_but_the_picture():
+    for content, take_apart in (
+        (png_with((b"tEXt", b"a\0" + SECRET), (b"iCCP", b"a\0\0" + zlib.compress(SECRET))), read_png),
+        (jpeg_with((0xFE, SECRET), (0xE1, b"Exif\0\0" + SECRET), (0xE2, b"MPF\0" + SECRET)), read_jpeg),
+        (riff(canvas(48, 40, 4), bitstream(), (b"XMP ", SECRET)), read_webp),
+    ):
+        assert SECRET in content or take_apart is read_png
+        assert SECRET not in take_apart(content).picture
