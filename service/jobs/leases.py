@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
@@ -223,9 +225,10 @@ def _own(connection: Connection, images: Collection[str], owner: str) -> None:
     for sha256 in sorted(set(images)):
         held = (image_owners.c.sha256 == sha256) & (image_owners.c.owner == owner)
         if connection.execute(select(image_owners.c.sha256).where(held)).first() is None:
-            connection.execute(
-                insert(image_owners).values(sha256=sha256, owner=owner, created_at=time.time())
-            )
+            row = {"sha256": sha256, "owner": owner, "created_at": time.time()}
+            # Another worker may have made the same picture for the same owner just now: then it is noted.
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(image_owners).values(row))
 
 
 def _killed_its_workers() -> Json:

@@ -8,11 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 _PLACES = "/usr/lib/postgresql/*/bin/initdb"
 
@@ -63,3 +65,20 @@ def postgres() -> Iterator[str]:
             run("pg_ctl", "--wait", f"--pgdata={data}", "--mode=immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_postgres() -> Iterator[Callable[[], str]]:
+    """Makes an empty database and gives its address."""
+    with postgres() as server:
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        numbers = count()
+
+        def make() -> str:
+            name = f"test_{next(numbers)}"
+            with engine.connect() as connection:
+                connection.execute(text(f"CREATE DATABASE {name}"))
+            return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+        yield make
+        engine.dispose()

@@ -9,6 +9,9 @@ from service.database.connect import Database
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import Limits
+from tests.service.postgres import new_postgres
+
+__all__ = ["new_postgres"]
 
 LIMITS = Limits(cost=1000.0, jobs=100, jobs_per_owner=100)
 
