@@ -85,7 +85,7 @@ def test_a_broken_stream_goes_on_where_it_was(page: Page, fake: FakeService):
 def test_cancel_and_try_again(page: Page, fake: FakeService):
     generate(page, fake)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+    expect(page.locator("#stage .badge")).to_have_text("Cancelled")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     assert [job["state"] for job in fake.jobs.values()] == ["cancelled", "queued"]
@@ -285,6 +285,7 @@ def test_a_refusal_says_what_is_allowed_and_keeps_what_was_typed(page: Page, fak
 def test_a_failed_job_says_why(page: Page, fake: FakeService):
     job = generate(page, fake)
     fake.finish(job, "failed", problem={"code": "worker_lost", "detail": "the worker died three times"})
+    expect(page.locator("#stage .badge")).to_have_text("Failed")
     expect(page.get_by_role("alert")).to_contain_text("the worker died three times")
 
 

@@ -56,6 +56,7 @@ export class Draft {
     this.classes = settings.classes ?? [];
     this.policy = settings.policy ?? "malformed";
     this.repair = request.repair !== false;
+    this.dryRun = request.dry_run ?? false;
     this.keep();
   }
 

@@ -16,7 +16,7 @@ export function finished(app, job) {
   `;
 }
 
-const heading = (job, outcome, tone, facts) => html`
+export const heading = (job, outcome, tone, facts) => html`
   <div class="title">
     <h1>${words.title(job)}</h1>
     <p class="meta"><span class="badge" data-tone=${tone}>${outcome}</span>${facts.filter(Boolean).map((fact) => html`<span class="quiet">${fact}</span>`)}</p>

@@ -12,11 +12,11 @@ function card(app, image, region, index) {
   const { look } = app;
   const changed = region.accepted && image.original_url;
   const name = className(region.class_name);
-  const cut = (url, when) => html`<figure>${crop(app, url, region.xyxy, image.width, image.height, `${name}, ${when}`)}<figcaption>${when}</figcaption></figure>`;
+  const cut = (url, when) => html`<figure>${crop(app, url, region.xyxy, image.width, image.height, `${name}, ${when.toLowerCase()}`)}<figcaption>${when}</figcaption></figure>`;
   return html`
     <li class="card region" id="region-${index}" tabindex="-1" data-tone=${region.accepted ? "mended" : "defect"}>
       <div class="crops">
-        ${changed ? html`${cut(image.original_url, "before")}${cut(image.url, "after")}` : cut(image.url, "kept")}
+        ${changed ? html`${cut(image.original_url, "Before")}${cut(image.url, "After")}` : cut(image.url, "Kept")}
       </div>
       <div class="facts">
         <div class="row between"><h3>${name}</h3><span class="verdict">${region.accepted ? "Repaired" : "Kept as it was"}</span></div>
@@ -49,7 +49,7 @@ function opinion(app, image, index) {
     <button class="toggle" aria-pressed=${given === verdict} @click=${() => app.judge(image, index, verdict)}>${label}</button>
   `;
   return html`
-    <div class="opinion row between" role="group" aria-label="What do you think of region ${index + 1}?">
+    <div class="opinion" role="group" aria-label="What do you think of region ${index + 1}?">
       <span class="quiet small">${given ? "Noted, thank you." : "What do you think?"}</span>
       <span class="row">${button("was_fine", "Was fine")} ${button("still_wrong", "Still wrong")}</span>
     </div>

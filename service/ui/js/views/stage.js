@@ -1,8 +1,9 @@
 // The large side of the page: a welcome, the picture to repair, or the open job.
 import { html } from "../lit.js";
 import { isOver } from "../job.js";
+import * as words from "../words.js";
+import { detected, finished, heading } from "./finished.js";
 import { icon } from "./icons.js";
-import { detected, finished } from "./finished.js";
 import { problemBox } from "./problem.js";
 import { running } from "./running.js";
 
@@ -25,7 +26,7 @@ function job(app, watched) {
 }
 
 const ended = (app, job) => html`
-  <h1>${job.state === "failed" ? "This one failed" : "Cancelled"}</h1>
+  ${heading(job, words.state(job.state), job.state, [])}
   ${problemBox(job.problem && { errors: [], ...job.problem })}
   <div class="row">
     <button class="main" @click=${() => app.retry(job)}>Try again</button>
