@@ -12,6 +12,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 from tests.ui.fake import FakeService, fake_app, served  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 20_000
+"""The machine may be busy; a test that passes waits for nothing of this."""
 
 
 @pytest.fixture(scope="package")
@@ -19,6 +21,7 @@ def chromium() -> Iterator[playwright.Browser]:
     """Debian's own browser; it ends with the last test here, since its loop would be in the way of others."""
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium to test the page")
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
@@ -40,7 +43,7 @@ def address(fake: FakeService) -> Iterator[str]:
 def page(chromium: playwright.Browser, address: str) -> Iterator[playwright.Page]:
     """The page at desktop width. Whatever the browser complains about fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=address)
-    context.set_default_timeout(8000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

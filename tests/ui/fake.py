@@ -87,7 +87,7 @@ class FakeService:
 
     def latest(self, number: int = 1) -> Json:
         """The newest job, once there are so many."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 20
         while len(self.jobs) < number:
             assert time.monotonic() < until, "no job came"
             time.sleep(0.01)

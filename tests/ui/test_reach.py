@@ -23,7 +23,6 @@ def open_in(chromium: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
     def opened(**options: Any) -> Page:
         contexts.append(chromium.new_context(base_url=address, **options))
-        contexts[-1].set_default_timeout(8000)
         return contexts[-1].new_page()
 
     yield opened
