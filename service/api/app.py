@@ -21,6 +21,8 @@ from service.api.job_routes import job_routes
 from service.api.measured import Measured
 from service.api.metric_routes import metric_routes
 from service.api.metrics import Metrics
+from service.api.openai.errors import OpenAIErrors
+from service.api.openai.routes import openai_form_routes, openai_json_routes, openai_plain_routes
 from service.api.routes import form_routes, json_routes, plain_routes
 from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
@@ -94,6 +96,8 @@ def create_app(
     app.state.metrics = Metrics(desk, app.version)
     for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
         app.include_router(routes)
+    for routes in (openai_json_routes, openai_form_routes, openai_plain_routes):
+        app.include_router(routes)
     problems.install(app)
     _add_layers(app, settings, KeyRing(desk.database, settings.require_keys), app.state.metrics)
     return app
@@ -117,6 +121,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metric
         max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES,
         is_shared=bool(origins),
     )
+    app.add_middleware(OpenAIErrors)  # outside of all, for the refusals of all
 
 
 def _version() -> str:

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from service.api.context import Context, InContext, OfCaller
 from service.api.negotiation import JSON, PNG
 from service.api.submitting import idempotency_key_of, submitted
+from service.api.wishes import generate_job, kept, repair_job
 from service.errors import InvalidRequest
 from service.jobs.records import NewJob
-from service.jobs.work import IMAGE, MASK
-from service.report import JobKind, RepairRequest
-from service.validation import check_generate, check_repair
-from service.wire.costs import cost_of_detect, cost_of_generate, cost_of_repair
+from service.jobs.work import IMAGE
+from service.report import JobKind
+from service.wire.costs import cost_of_detect
 from service.wire.schemas import (
     Answer,
     Conf,
@@ -34,7 +34,7 @@ from service.wire.schemas import (
     RepairUploadBody,
     validated,
 )
-from service.wire.uploads import Upload, read_image, read_mask
+from service.wire.uploads import Upload, read_image
 
 _FOREVER = "private, max-age=31536000, immutable"
 _FORM = "multipart/form-data"
@@ -100,15 +100,7 @@ plain_routes = APIRouter()
 @json_routes.post("/generate", response_model=Answer, responses=_PICTURE | _LATER | _REFUSALS)
 async def generate(body: GenerateBody, request: Request, context: InContext, caller: OfCaller) -> Response:
     """Makes pictures from a prompt, and repairs them where they are malformed."""
-    worker = context.desk.worker()
-    check_generate(body.to_request(), worker.class_names, context.settings.max_side_px)
-    new = NewJob(
-        JobKind.GENERATE,
-        body.model_dump(mode="json"),
-        cost_of_generate(body, worker.models),
-        caller.owner,
-        idempotency_key=idempotency_key_of(request),
-    )
+    new = generate_job(context, caller, body, idempotency_key_of(request))
     return await submitted(request, context, new)
 
 
@@ -136,23 +128,10 @@ async def repair(
 ) -> Response:
     """Redraws only the malformed places of an uploaded picture."""
     body = validated(RepairUploadBody, form.params, prefix="params")
-    content, upload = await _uploaded(form.image, context)
-    files, mask = {IMAGE: content}, None
-    if form.mask is not None:
-        files[MASK] = await form.mask.read(context.limits.max_bytes + 1)
-        mask = await context.pixels(read_mask, files[MASK], context.limits, upload.image.shape[:2])
-    worker = context.desk.worker()
-    wish = RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, body.to_params(), mask)
-    check_repair(wish, worker.class_names)
-    kept = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
-    new = NewJob(
-        JobKind.REPAIR,
-        kept.model_dump(mode="json"),
-        cost_of_repair(kept, worker.models),
-        caller.owner,
-        await _kept(context, files),
-        idempotency_key_of(request),
-    )
+    image = await form.image.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
+    mask = None if form.mask is None else await form.mask.read(context.limits.max_bytes + 1)
+    kept_body = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
+    new = await repair_job(context, caller, kept_body, image, mask, idempotency_key_of(request))
     return await submitted(request, context, new)
 
 
@@ -180,7 +159,7 @@ async def detect(
         DetectBody(conf=form.conf).model_dump(mode="json"),
         cost_of_detect(upload.image.shape[:2]),
         caller.owner,
-        await _kept(context, {IMAGE: content}),
+        await kept(context, {IMAGE: content}),
         idempotency_key_of(request),
     )
     return await submitted(request, context, new)
@@ -235,8 +214,3 @@ async def startupz(context: InContext) -> HealthAnswer:
 async def _uploaded(file: UploadFile, context: Context) -> tuple[bytes, Upload]:
     content = await file.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
     return content, await context.pixels(read_image, content, context.limits)
-
-
-async def _kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:
-    """Puts uploaded files where the worker finds them; their names become hashes."""
-    return {name: await context.pixels(context.inputs.put, content) for name, content in files.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,9 @@ from opentelemetry import trace
 from starlette.responses import JSONResponse, Response
 
 from service.api.context import Context
-from service.api.negotiation import PNG, Preferences, preferences_of, prefers_png
+from service.api.negotiation import PNG, preferences_of, prefers_png
 from service.api.problems import from_error, from_stored, request_id_of
-from service.errors import Cancelled, InvalidRequest
+from service.errors import Cancelled, InvalidRequest, NotReady
 from service.jobs.records import Job, NewJob
 from service.report import JobState
 from service.wire.answers import headers
@@ -32,16 +33,38 @@ async def submitted(request: Request, context: Context, new: NewJob) -> Response
     A client that goes away takes its job along, unless it left an Idempotency-Key (it means to come back) or
     said ``Prefer: keep-running``.
     """
+    job = await handed_in(context, new)
+    wishes = preferences_of(request.headers)
+    if not wishes.respond_async and not job.state.is_final:
+        stays = wishes.keep_running or new.idempotency_key is not None
+        limit_s = context.settings.sync_wait_s
+        timeout_s = limit_s if wishes.wait_s is None else min(limit_s, wishes.wait_s)
+        job = await _waited(request, context, job, timeout_s, stays)
+    return finished(request, context, job) if job.state.is_final else accepted(request, job)
+
+
+async def ended(request: Request, context: Context, new: NewJob) -> Job:
+    """Hands a job in and waits for its end, however long: for clients that cannot be told to come back.
+
+    Raises:
+        NotReady: if the service stops before that; the job is kept and goes on later.
+    """
+    job = await handed_in(context, new)
+    if not job.state.is_final:
+        job = await _waited(request, context, job, math.inf, new.idempotency_key is not None)
+    if not job.state.is_final:
+        raise NotReady("the service is stopping", allowed="try again when /readyz answers 200")
+    return job
+
+
+async def handed_in(context: Context, new: NewJob) -> Job:
+    """The job that was made of this wish, or that an equal one was made of before."""
     job, is_new = await context.desk.submit(new)
     # The worker knows nothing of requests: here the two ids meet, in the log and in the trace.
     trace.get_current_span().set_attribute("anatomend.job_id", job.id)
     if is_new:
         _log.info("job %s: %s is queued", job.id, job.kind.value, extra={"job_id": job.id, "key": new.owner})
-    wishes = preferences_of(request.headers)
-    if not wishes.respond_async and not job.state.is_final:
-        stays = wishes.keep_running or new.idempotency_key is not None
-        job = await _waited(request, context, job, wishes, stays)
-    return finished(request, context, job) if job.state.is_final else accepted(request, job)
+    return job
 
 
 def idempotency_key_of(request: Request) -> str | None:
@@ -115,9 +138,7 @@ def _prefixed(value: Any, prefix: str) -> Any:
     return [_prefixed(inner, prefix) for inner in value] if isinstance(value, list) else value
 
 
-async def _waited(request: Request, context: Context, job: Job, wishes: Preferences, stays: bool) -> Job:
-    limit_s = context.settings.sync_wait_s
-    timeout_s = limit_s if wishes.wait_s is None else min(limit_s, wishes.wait_s)
+async def _waited(request: Request, context: Context, job: Job, timeout_s: float, stays: bool) -> Job:
     result = job
     async with anyio.create_task_group() as group:
 

@@ -6,7 +6,10 @@ from itertools import count
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from service.settings import Settings
+from tests.service.live import live
 from tests.service.postgres import postgres
+from tests.service.scripted import ScriptedEngine
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,23 @@ def new_postgres(postgres_server: str) -> Iterator[Callable[[], str]]:
 
     yield make
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def live_engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture(scope="module")
+def url(live_engine: ScriptedEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One service for all tests of a file: starting one takes longer than any of them."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("served"), max_side_px=512)
+    with live(settings, live_engine) as address:
+        yield address
+
+
+@pytest.fixture
+def scripted(live_engine: ScriptedEngine) -> ScriptedEngine:
+    """The engine of that service, as new."""
+    live_engine.__init__()  # type: ignore[misc]
+    return live_engine

@@ -25,7 +25,7 @@ def service(url: str) -> Iterator[Anatomend]:
         yield client
 
 
-def test_generate_with_events_and_pictures(service: Anatomend, engine: ScriptedEngine, tmp_path: Path):
+def test_generate_with_events_and_pictures(service: Anatomend, scripted: ScriptedEngine, tmp_path: Path):
     told: list[JobEvent] = []
     result = service.generate("a hand", seed=3, num_images=2, num_inference_steps=4, on_event=told.append)
     assert [image.seed for image in result.answer.images] == [3, 4]
@@ -33,17 +33,17 @@ def test_generate_with_events_and_pictures(service: Anatomend, engine: ScriptedE
     assert np.array_equal(decoded(result.png(1)), noise((64, 64), 4))
     result.save(tmp_path / "first.png")
     assert (tmp_path / "first.png").read_bytes() == result.png()
-    assert engine.requests[0].num_inference_steps == 4
+    assert scripted.requests[0].num_inference_steps == 4
     assert told[-1].type is EventType.DONE
     assert EventType.PROGRESS in {event.type for event in told}
     assert service.image(result.answer.images[0].sha256) == result.png()
 
 
 def test_repair_of_bytes_and_of_a_file_with_a_mask(
-    service: Anatomend, engine: ScriptedEngine, tmp_path: Path
+    service: Anatomend, scripted: ScriptedEngine, tmp_path: Path
 ):
     assert service.repair(PNG).png() == PNG
-    engine.outcome = Outcome.REPAIRED
+    scripted.outcome = Outcome.REPAIRED
     (tmp_path / "in.png").write_bytes(PNG)
     result = service.repair(
         tmp_path / "in.png", mask=encoded(PIXELS[..., 0]), prompt="a hand", strengths=[0.5], seed=9
@@ -51,19 +51,19 @@ def test_repair_of_bytes_and_of_a_file_with_a_mask(
     assert result.answer.images[0].outcome is Outcome.REPAIRED
     assert result.original_png() == PNG
     assert result.png() != PNG
-    wish = engine.requests[1]
+    wish = scripted.requests[1]
     assert (wish.prompt, wish.seed, wish.params.strengths) == ("a hand", 9, (0.5,))
     assert wish.mask.shape == (40, 48)
 
 
-def test_detect_and_models(service: Anatomend, engine: ScriptedEngine):
+def test_detect_and_models(service: Anatomend, scripted: ScriptedEngine):
     seen = service.detect(PNG, conf=0.6)
     assert (seen.width, seen.height) == (48, 40)
     assert [row.class_name for row in seen.detections] == ["malformed_hand"]
     assert {card["role"]: card["id"] for card in service.models().models} == MODELS
 
 
-def test_jobs_are_listed_looked_at_and_replayed(service: Anatomend, engine: ScriptedEngine):
+def test_jobs_are_listed_looked_at_and_replayed(service: Anatomend, scripted: ScriptedEngine):
     job_id = service.generate("one").answer.id
     newest = next(service.jobs())
     assert (newest.id, newest.kind, newest.state) == (job_id, JobKind.GENERATE, JobState.SUCCEEDED)
@@ -75,7 +75,7 @@ def test_jobs_are_listed_looked_at_and_replayed(service: Anatomend, engine: Scri
     assert service.cancel(job_id).state is JobState.SUCCEEDED
 
 
-def test_all_pages_are_listed(service: Anatomend, engine: ScriptedEngine, monkeypatch):
+def test_all_pages_are_listed(service: Anatomend, scripted: ScriptedEngine, monkeypatch):
     made = [service.generate(f"number {i}").answer.id for i in range(3)]
     monkeypatch.setattr("service.client.client._PAGE", 2)
     assert [job.id for job in service.jobs()][:3] == made[::-1]
@@ -94,33 +94,33 @@ def test_all_pages_are_listed(service: Anatomend, engine: ScriptedEngine, monkey
         (lambda service: list(service.events("none")), NotFound, "unknown_job"),
     ],
 )
-def test_refusals_are_the_projects_own(service: Anatomend, engine: ScriptedEngine, call, kind, code):
+def test_refusals_are_the_projects_own(service: Anatomend, scripted: ScriptedEngine, call, kind, code):
     with pytest.raises(kind) as caught:
         call(service)
     assert caught.value.code == code
     assert caught.value.detail
-    assert not engine.requests
+    assert not scripted.requests
 
 
-def test_what_a_job_failed_with_is_raised(service: Anatomend, engine: ScriptedEngine):
-    engine.failures = [ModelUnavailable("gone", allowed="another")]
+def test_what_a_job_failed_with_is_raised(service: Anatomend, scripted: ScriptedEngine):
+    scripted.failures = [ModelUnavailable("gone", allowed="another")]
     with pytest.raises(ModelUnavailable, match="gone") as caught:
         service.generate("x")
     assert caught.value.allowed == "another"
-    engine.failures = [ValueError("secret")]
+    scripted.failures = [ValueError("secret")]
     with pytest.raises(Exception, match="the log tells why") as inside:
         service.generate("x")
     assert inside.value.code == "internal_error"
 
 
-def test_a_job_that_others_cancel_ends_the_call(service: Anatomend, engine: ScriptedEngine, url: str):
-    engine.gate = threading.Event()
+def test_a_job_that_others_cancel_ends_the_call(service: Anatomend, scripted: ScriptedEngine, url: str):
+    scripted.gate = threading.Event()
 
     def cancel() -> None:
         with Anatomend(url) as other:
-            assert engine.entered.wait(20)
+            assert scripted.entered.wait(20)
             other.cancel(next(other.jobs()).id)
-        engine.gate.set()
+        scripted.gate.set()
 
     thread = threading.Thread(target=cancel)
     thread.start()
@@ -129,19 +129,19 @@ def test_a_job_that_others_cancel_ends_the_call(service: Anatomend, engine: Scri
     thread.join()
 
 
-def test_a_call_that_takes_too_long_takes_its_job_along(engine: ScriptedEngine, url: str):
-    engine.gate = threading.Event()
+def test_a_call_that_takes_too_long_takes_its_job_along(scripted: ScriptedEngine, url: str):
+    scripted.gate = threading.Event()
     with Anatomend(url, timeout_s=0.8) as client, pytest.raises(Unreachable) as caught:
         client.generate("x")
     assert caught.value.code == "timed_out"
-    engine.gate.set()
+    scripted.gate.set()
     with Anatomend(url) as client:
         job_id = next(client.jobs()).id
         list(client.events(job_id))
         assert client.job(job_id).state is JobState.CANCELLED
 
 
-def test_what_the_listener_raises_ends_the_job(service: Anatomend, engine: ScriptedEngine):
+def test_what_the_listener_raises_ends_the_job(service: Anatomend, scripted: ScriptedEngine):
     def interrupt(_: JobEvent) -> None:
         raise KeyboardInterrupt
 

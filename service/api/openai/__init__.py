@@ -1,0 +1,1 @@
+"""The OpenAI Images API, for clients that speak that already."""

@@ -1,0 +1,117 @@
+"""``/v1/images/generations``, ``/v1/images/edits`` and ``/v1/models``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from sse_starlette import EventSourceResponse
+from starlette.responses import JSONResponse, Response
+
+from service.api.context import Context, InContext, OfCaller
+from service.api.openai.models import check_model, models_of
+from service.api.openai.pictures import as_base64, our_mask
+from service.api.openai.shapes import Common, EditForm, GenerationBody, refused, size_of, usage
+from service.api.openai.streaming import told
+from service.api.routes import FormRoute, JsonRoute
+from service.api.submitting import ended, finished, handed_in, idempotency_key_of, result_of
+from service.api.wishes import generate_job, repair_job
+from service.errors import NotFound
+from service.jobs.records import Job, NewJob
+from service.report import JobState
+from service.wire.schemas import Answer
+from service.wire.uploads import read_image
+
+_FORM = "multipart/form-data"
+_IGNORED = "X-Anatomend-Ignored"
+
+openai_json_routes = APIRouter(prefix="/v1", route_class=JsonRoute)
+openai_form_routes = APIRouter(prefix="/v1", route_class=FormRoute)
+openai_plain_routes = APIRouter(prefix="/v1")
+
+
+@openai_json_routes.post("/images/generations")
+async def generations(
+    body: GenerationBody, request: Request, context: InContext, caller: OfCaller
+) -> Response:
+    """Makes pictures as OpenAI's clients ask for them, and repairs them."""
+    body.check()
+    check_model(body.model, context.desk.worker())
+    new = generate_job(context, caller, body.to_body(), idempotency_key_of(request))
+    return await _answered(request, context, new, body, "image_generation")
+
+
+@openai_form_routes.post("/images/edits")
+async def edits(
+    form: Annotated[EditForm, Form(media_type=_FORM)], request: Request, context: InContext, caller: OfCaller
+) -> Response:
+    """Redraws a picture where the mask is transparent; without a mask, where it is malformed."""
+    form.check()
+    check_model(form.model, context.desk.worker())
+    body, limits = form.to_body(), context.limits
+    image = await form.the_image().read(limits.max_bytes + 1)  # one more than allowed: there are too many
+    mask = None
+    if form.mask is not None:
+        mask = await context.pixels(our_mask, await form.mask.read(limits.max_bytes + 1), limits)
+    await _check_size(form, image, context)
+    new = await repair_job(context, caller, body, image, mask, idempotency_key_of(request))
+    return await _answered(request, context, new, form, "image_edit")
+
+
+@openai_plain_routes.get("/models")
+async def models(context: InContext) -> dict[str, Any]:
+    """The names that ``model`` may have."""
+    return {"object": "list", "data": models_of(context.desk.worker())}
+
+
+@openai_plain_routes.get("/models/{name:path}")
+async def model(name: str, context: InContext) -> dict[str, Any]:
+    """One of them."""
+    known = {entry["id"]: entry for entry in models_of(context.desk.worker())}
+    if name not in known:
+        raise NotFound(f"no model {name!r}", code="model_not_found", allowed=sorted(known))
+    return known[name]
+
+
+async def _check_size(form: EditForm, image: bytes, context: Context) -> None:
+    wanted = size_of(form.size)
+    if wanted is None:
+        return
+    height, width = (await context.pixels(read_image, image, context.limits)).image.shape[:2]
+    if wanted != (width, height):
+        raise refused("size", f"the picture stays {width}x{height}", [f"{width}x{height}", "auto"])
+
+
+async def _answered(request: Request, context: Context, new: NewJob, wish: Common, kind: str) -> Response:
+    ignored = {_IGNORED: ", ".join(wish.without_effect)} if wish.without_effect else {}
+    if wish.stream:
+        job = await handed_in(context, new)
+        stays = new.idempotency_key is not None
+        return EventSourceResponse(told(request, context, job, wish, kind, stays), headers=ignored, ping=15)
+    job = await ended(request, context, new)
+    if job.state is not JobState.SUCCEEDED:
+        return finished(request, context, job)
+    facts = result_of(request, job)
+    assert isinstance(facts, Answer)
+    return JSONResponse(await _images(request, context, job, facts, wish), headers=ignored)
+
+
+async def _images(
+    request: Request, context: Context, job: Job, facts: Answer, wish: Common
+) -> dict[str, Any]:
+    data: list[dict[str, str]] = []
+    for image in facts.images:
+        if wish.wants_url:
+            data.append({"url": f"{request.url.scheme}://{request.url.netloc}{image.url}"})
+        else:
+            png = await context.pixels(context.images.get, image.sha256)
+            text = await context.pixels(as_base64, png, wish.format, wish.output_compression)
+            data.append({"b64_json": text})
+    return {
+        "created": int(job.created_at),
+        "data": data,
+        "background": "opaque",
+        "output_format": wish.format,
+        "size": f"{facts.images[0].width}x{facts.images[0].height}",
+        "usage": usage(),
+    }

@@ -1,0 +1,71 @@
+"""From checked parameters and uploaded bytes to a job that can be handed in."""
+
+from __future__ import annotations
+
+from service.api.auth import Caller
+from service.api.context import Context
+from service.jobs.records import NewJob
+from service.jobs.work import IMAGE, MASK
+from service.report import JobKind, RepairRequest
+from service.validation import check_generate, check_repair
+from service.wire.costs import cost_of_generate, cost_of_repair
+from service.wire.schemas import GenerateBody, RepairJobBody
+from service.wire.uploads import read_image, read_mask
+
+
+def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str | None = None) -> NewJob:
+    """A job that makes pictures.
+
+    Raises:
+        InvalidRequest: if the models or the settings do not allow for it.
+        NotReady, ModelUnavailable: if nobody could do it now.
+    """
+    worker = context.desk.worker()
+    check_generate(body.to_request(), worker.class_names, context.settings.max_side_px)
+    return NewJob(
+        JobKind.GENERATE,
+        body.model_dump(mode="json"),
+        cost_of_generate(body, worker.models),
+        caller.owner,
+        idempotency_key=key,
+    )
+
+
+async def repair_job(
+    context: Context,
+    caller: Caller,
+    body: RepairJobBody,
+    image: bytes,
+    mask: bytes | None = None,
+    key: str | None = None,
+) -> NewJob:
+    """A job that repairs a picture; its files are kept where the worker finds them.
+
+    Raises:
+        InvalidImage, TooLarge: if one of the files is no picture that we take.
+        InvalidRequest, NotReady, ModelUnavailable: as for ``generate_job``.
+    """
+    upload = await context.pixels(read_image, image, context.limits)
+    files, painted = {IMAGE: image}, None
+    if mask is not None:
+        files[MASK] = mask
+        painted = await context.pixels(read_mask, mask, context.limits, upload.image.shape[:2])
+    worker = context.desk.worker()
+    params = body.to_params()
+    check_repair(
+        RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
+        worker.class_names,
+    )
+    return NewJob(
+        JobKind.REPAIR,
+        body.model_dump(mode="json"),
+        cost_of_repair(body, worker.models),
+        caller.owner,
+        await kept(context, files),
+        key,
+    )
+
+
+async def kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:
+    """Puts uploaded files where the worker finds them; their names become hashes."""
+    return {name: await context.pixels(context.inputs.put, content) for name, content in files.items()}
