@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -188,6 +189,7 @@ class Engine:
             num_inference_steps=steps,
             guidance_scale=guidance,
             on_step=lambda done: listener.progress("generate", index * steps + min(done, steps), total),
+            on_preview=None if listener is SILENT else partial(listener.preview, index),
         )
         listener.progress("generate", (index + 1) * steps, total)
         return image

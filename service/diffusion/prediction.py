@@ -108,6 +108,15 @@ def prediction_of(scheduler: Any, timestep: Any) -> Prediction:
     raise _not_understood(scheduler)
 
 
+def is_understood(scheduler: Any) -> bool:
+    """Whether ``prediction_of`` can read this scheduler's runs."""
+    try:
+        _kind(scheduler)
+    except ModelUnavailable:
+        return False
+    return hasattr(scheduler, "sigmas") or hasattr(scheduler, "alphas_cumprod")
+
+
 def restricted(scheduler: Any, x0: Tensor) -> Tensor:
     """``x0`` as the scheduler clips it, if it is set to."""
     config = scheduler.config

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,14 @@ import PIL.Image
 import torch
 
 from detectors.detections import Image, Mask
+from service.diffusion.latents import Packing
+from service.diffusion.prediction import is_understood
+from service.diffusion.preview import Preview, SendPreviews, preview_for
+from service.diffusion.tap import tap
 
 MAX_TRAIN_STEPS = 1000
+PREVIEWS = 5
+"""How often at most a run is shown on its way: each costs a decode, if a small one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class DiffusionModel:
         self.model_id = model_id
         self.source = source
         self.defaults = defaults
+        self._preview: Preview | None = None
 
     @property
     def family(self) -> str:
@@ -74,12 +82,15 @@ class DiffusionModel:
         num_inference_steps: int,
         guidance_scale: float,
         on_step: Callable[[int], None] | None = None,
+        on_preview: Callable[[int, Image], None] | None = None,
     ) -> Image:
         """One picture from noise.
 
         Args:
             width: in pixels, as the height a multiple of 8.
             on_step: told how many steps are done, after each; what it raises ends the run undecoded.
+            on_preview: told a few times how many steps are done and what the picture looks like. The picture
+                that is made is the same, bit for bit, with it and without.
 
         Returns:
             uint8 RGB (height, width, 3).
@@ -94,7 +105,8 @@ class DiffusionModel:
         arguments |= {"width": width, "height": height, "guidance_scale": guidance_scale}
         if on_step is not None:
             arguments["callback_on_step_end"] = _step_counter(on_step)
-        return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
+        with self._showing(pipeline, on_preview, num_inference_steps, height, width):
+            return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
 
     def inpaint(
         self,
@@ -125,6 +137,30 @@ class DiffusionModel:
         if on_step is not None:
             arguments["callback_on_step_end"] = _step_counter(on_step)
         return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
+
+    @contextmanager
+    def _showing(
+        self,
+        pipeline: Any,
+        on_preview: Callable[[int, Image], None] | None,
+        steps: int,
+        height: int,
+        width: int,
+    ) -> Iterator[None]:
+        """Sends previews for the time of one run, decoded by the cheapest means there is.
+
+        A scheduler that cannot be looked into is no reason to make no picture: there are no previews then.
+        """
+        if on_preview is None or not is_understood(pipeline.scheduler):
+            yield
+            return
+        if self._preview is None:
+            self._preview = preview_for(pipeline)
+        hook = SendPreviews(
+            self._preview, lambda done, _, images: on_preview(done, images[0]), max(1, steps // PREVIEWS)
+        )
+        with tap(pipeline, [hook], Packing.of(pipeline, height, width)):
+            yield
 
     @property
     def _needs_mask(self) -> bool:

@@ -71,3 +71,14 @@ def test_steps_are_told(tiny_model):
     told = []
     tiny_model.generate(seed=1, on_step=told.append, **PROMPT, **SAMPLING)
     assert told == [1, 2, 3, 4]
+
+
+def test_previews_are_shown_a_few_times_and_change_nothing(tiny_model):
+    shown = []
+    with_them = tiny_model.generate(
+        seed=1, on_preview=lambda done, image: shown.append((done, image.shape)), **PROMPT, **SAMPLING
+    )
+    without = tiny_model.generate(seed=1, **PROMPT, **SAMPLING)
+    assert np.array_equal(with_them, without)
+    assert [done for done, _ in shown] == [1, 2, 3, 4]
+    assert all(len(shape) == 3 and shape[2] == 3 for _, shape in shown)
