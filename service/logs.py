@@ -34,6 +34,7 @@ def log_formatter(form: Format, process: str) -> logging.Formatter:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _named(process),
+        _without_colours,
     ]
     # Tracebacks are plain in both: the prettier ones print local variables, and with them what nobody
     # should read in a log.
@@ -50,6 +51,12 @@ def log_formatter(form: Format, process: str) -> logging.Formatter:
         foreign_pre_chain=told,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
+
+
+def _without_colours(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn says some things twice, once in colours."""
+    event.pop("color_message", None)
+    return event
 
 
 def _named(process: str) -> Processor:

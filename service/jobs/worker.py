@@ -167,7 +167,11 @@ class Worker:
         while not self._gone.wait(LEASE_S / 3):
             lease = self._lease
             try:
-                self._leases.tell(dataclasses.replace(self._facts, gpu=gpu_memory()))
+                facts = self._facts
+                # While the models are loaded torch may be imported by half: it is asked only afterwards.
+                self._leases.tell(
+                    dataclasses.replace(facts, gpu=gpu_memory()) if facts.state == "ready" else facts
+                )
                 if lease is not None:
                     self._leases.renew(lease)
             except DatabaseUnavailable as error:
