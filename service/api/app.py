@@ -24,6 +24,7 @@ from service.api.metrics import Metrics
 from service.api.openai.errors import OpenAIErrors
 from service.api.openai.routes import openai_form_routes, openai_json_routes, openai_plain_routes
 from service.api.routes import form_routes, json_routes, plain_routes
+from service.api.sdapi.routes import sdapi_json_routes, sdapi_plain_routes
 from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
@@ -31,8 +32,9 @@ from service.jobs.housekeeping import Housekeeping, keep_house
 from service.keys.ring import KeyRing
 from service.quiet import quiet
 from service.settings import Settings, read_settings
-from service.store.images import ImageStore
+from service.store.place import stores_of
 from service.tracing import tracer_provider
+from service.ui import page
 
 _FORM_EXTRA_BYTES = 1 << 20
 """For the fields and boundaries of a form beside its two files."""
@@ -68,7 +70,7 @@ def create_app(
     executor: Executor = ProcessExecutor(settings) if load is None else InlineExecutor(settings, load)
     desk = Desk(settings, executor, on_failure)
     spans = tracer_provider(settings, "web")
-    stores = ImageStore(settings.data_dir / "images"), ImageStore(settings.data_dir / "inputs")
+    stores = stores_of(settings.store_url, settings.data_dir)
     keeping = Housekeeping(settings, desk.database, *stores)
 
     @asynccontextmanager
@@ -98,6 +100,9 @@ def create_app(
         app.include_router(routes)
     for routes in (openai_json_routes, openai_form_routes, openai_plain_routes):
         app.include_router(routes)
+    for routes in (sdapi_json_routes, sdapi_plain_routes):
+        app.include_router(routes)
+    page.install(app)
     problems.install(app)
     _add_layers(app, settings, KeyRing(desk.database, settings.require_keys), app.state.metrics)
     return app

@@ -57,7 +57,7 @@ class Auth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, or refuses it."""
-        if scope["type"] == "http" and not _is_open(_path_of(scope)):
+        if scope["type"] == "http" and not _is_open(path_of(scope)):
             try:
                 scope.setdefault("state", {})["caller"] = await self._caller(scope)
             except AnatomendError as error:
@@ -78,7 +78,7 @@ class Auth:
         key = ring.find(secret)
         if key is None:
             raise Unauthorized("this key is unknown or was revoked", allowed=_HOW)
-        needed = KeyScope.ADMIN if _path_of(scope) in _FOR_ADMINS else KeyScope.USE
+        needed = KeyScope.ADMIN if path_of(scope) in _FOR_ADMINS else KeyScope.USE
         if not key.allows(needed):
             raise Forbidden(f"this key lacks the scope {needed.value}", allowed=[needed.value])
         return Caller(key.id, KeyScope.ADMIN in key.scopes)
@@ -96,7 +96,7 @@ class Auth:
             )
 
 
-def _path_of(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
     """The address below the mount point that a proxy may have added."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

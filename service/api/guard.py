@@ -9,12 +9,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from service.api.auth import path_of
 from service.api.problems import BodyTooLarge, problem
 
 _log = logging.getLogger(__name__)
 
 MAX_JSON_BYTES = 1 << 20
 """A prompt and its parameters take a few thousand."""
+PICTURES_IN_JSON = "/sdapi/"
+"""There pictures come as base64: as large as a form with two files."""
 
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -79,7 +82,8 @@ class Guard:
         """A ``receive`` that counts, since a sender need not say or tell truly how much it will send."""
         headers = Headers(scope=scope)
         is_form = headers.get("content-type", "").startswith("multipart/")
-        limit = self._max_form_bytes if is_form else MAX_JSON_BYTES
+        has_pictures = is_form or path_of(scope).startswith(PICTURES_IN_JSON)
+        limit = self._max_form_bytes if has_pictures else MAX_JSON_BYTES
         announced = headers.get("content-length", "")
         too_large = announced.isdecimal() and int(announced) > limit
         received = 0

@@ -159,6 +159,10 @@ class Desk:
         """See ``JobQueue.page``."""
         return await self._in_thread(self.queue.page, owner, limit, before)
 
+    async def latest(self, job_id: str) -> dict[EventType, JobEvent]:
+        """See ``EventLog.latest``: how a job stands, for those who look now and then."""
+        return await self._in_thread(self._log.latest, job_id)
+
     async def cancel(self, job_id: str, owner: str | None) -> Job:
         """See ``JobQueue.cancel``."""
         return await self._in_thread(self.queue.cancel, job_id, owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from service.database.connect import Database
 from service.database.schema import job_events
@@ -36,6 +36,16 @@ class EventLog:
         with self._database.write() as connection:
             for kind, data in events:
                 append(connection, job_id, kind, data)
+
+    def latest(self, job_id: str) -> dict[EventType, JobEvent]:
+        """The last event of each kind that a job has."""
+        last = (
+            select(func.max(job_events.c.id)).where(job_events.c.job_id == job_id).group_by(job_events.c.type)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(select(job_events).where(job_events.c.id.in_(last)))
+            events = [JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data)) for row in rows]
+        return {event.type: event for event in events}
 
     def after(self, seen: Collection[tuple[str, int]], limit: int = 500) -> list[JobEvent]:
         """What happened to some jobs, in order.

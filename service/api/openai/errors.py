@@ -8,6 +8,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.auth import path_of
 from service.api.problems import MEDIA_TYPE
 
 PREFIX = "/v1/"
@@ -48,8 +49,7 @@ class OpenAIErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, and its refusal back in other words."""
-        path = str(scope.get("path", "")).removeprefix(str(scope.get("root_path", "")))
-        if scope["type"] != "http" or not path.startswith(PREFIX):
+        if scope["type"] != "http" or not path_of(scope).startswith(PREFIX):
             await self._app(scope, receive, send)
             return
         start: Message | None = None

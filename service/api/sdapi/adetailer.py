@@ -1,0 +1,172 @@
+"""The ADetailer block of a request: what of it can be had here, and what cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from detectors.protocols import is_malformed, part_of
+from service.validation import MAX_FEATHER_PX, MAX_REGIONS
+from service.wire.schemas import validated
+
+NAME = "ADetailer"
+_PARTS = {
+    "hand": ("hand",),
+    "face": ("face", "head"),
+    "person": ("hand", "limb", "person"),
+    "body": ("hand", "limb", "person"),
+}
+"""The body parts that a detection model's file name speaks of, as the people who publish them name them."""
+_SWITCHES = (
+    "ad_use_inpaint_width_height",
+    "ad_use_steps",
+    "ad_use_cfg_scale",
+    "ad_use_checkpoint",
+    "ad_use_vae",
+    "ad_use_sampler",
+    "ad_use_noise_multiplier",
+    "ad_use_clip_skip",
+    "ad_restore_face",
+)
+_NEUTRAL: Mapping[str, Any] = {
+    "ad_model_classes": "",
+    "ad_mask_min_ratio": 0,
+    "ad_mask_max_ratio": 1,
+    "ad_dilate_erode": 4,
+    "ad_x_offset": 0,
+    "ad_y_offset": 0,
+    "ad_mask_merge_invert": "None",
+    "ad_inpaint_only_masked": True,
+    "ad_inpaint_only_masked_padding": 32,
+    "ad_controlnet_model": "None",
+    **dict.fromkeys(_SWITCHES, False),
+}
+"""What cannot be had here, with the value that asks for nothing."""
+
+
+class Unit(BaseModel):
+    """One tab of ADetailer."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+    ad_model: str = Field("None", max_length=200)
+    ad_tab_enable: bool = True
+    ad_tap_enable: bool = Field(True, description="The same, as older versions spell it.")
+    ad_prompt: str = ""
+    ad_negative_prompt: str = ""
+    ad_confidence: float | None = Field(None, ge=0, le=1)
+    ad_denoising_strength: float | None = Field(None, ge=0, le=1)
+    ad_mask_k_largest: NonNegativeInt = 0
+    ad_mask_k: NonNegativeInt = 0
+    ad_mask_blur: NonNegativeInt | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it does something."""
+        return self.ad_model != "None" and self.ad_tab_enable and self.ad_tap_enable
+
+
+_TOLD = {
+    "conf": "ADetailer confidence",
+    "strengths": "ADetailer denoising strength",
+    "max_regions": "ADetailer mask only top k",
+    "feather_px": "ADetailer mask blur",
+}
+"""What a picture's metadata calls what was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detailer:
+    """What the block asks for.
+
+    Attributes:
+        is_on: None where a request has no such block.
+        knobs: values for ``RepairBody``; without ``classes`` nothing that is named can be found here.
+        prompt, negative_prompt: of the repairs; empty where they are the picture's own.
+        used: what was understood, named as ADetailer names it in a picture's metadata.
+        unused: what was asked for and cannot be had.
+    """
+
+    is_on: bool | None = None
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
+    negative_prompt: str = ""
+    used: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether it is on, and looks only for parts that are not known here."""
+        return bool(self.is_on) and not self.knobs["classes"]
+
+
+def detailer_of(scripts: Mapping[str, Any] | None, class_names: Sequence[str]) -> Detailer:
+    """Reads the block: up to two switches, then a unit for each tab.
+
+    Raises:
+        Refused: if a unit's values are of no use.
+    """
+    block = next((script for name, script in (scripts or {}).items() if name.lower() == NAME.lower()), None)
+    if block is None:
+        return Detailer()
+    args = block.get("args", []) if isinstance(block, dict) else block
+    args = args if isinstance(args, list) else [args]
+    switches = [arg for arg in args if isinstance(arg, bool)]
+    units = [
+        validated(Unit, arg, prefix=f"alwayson_scripts.{NAME}.args.{index}")
+        for index, arg in enumerate(args)
+        if isinstance(arg, dict)
+    ]
+    units = [unit for unit in units if unit.is_on]
+    if not units or not all(switches[:1]):
+        return Detailer(is_on=False)
+    return _joined(units, class_names)
+
+
+def _joined(units: Sequence[Unit], class_names: Sequence[str]) -> Detailer:
+    """One repair for all units: the first one to say something is heard."""
+    unused = [text for unit in units for text in _unused(unit)]
+    known = [unit for unit in units if _classes(unit.ad_model, class_names)]
+    unused += [f"ad_model {unit.ad_model}: no such part is known here" for unit in units if unit not in known]
+    if len(known) > 1:
+        unused.append("settings of each unit: one repair for all, with those of the first that has them")
+    classes = [name for unit in known for name in _classes(unit.ad_model, class_names)]
+    knobs: dict[str, Any] = {"classes": list(dict.fromkeys(classes))}
+    for unit in reversed(known):
+        knobs |= _knobs(unit)
+    used = {_TOLD[name]: value for name, value in knobs.items() if name in _TOLD}
+    used["ADetailer model"] = ", ".join(unit.ad_model for unit in known)
+    first = known[0] if known else units[0]
+    return Detailer(
+        True, knobs, first.ad_prompt, first.ad_negative_prompt, used, tuple(dict.fromkeys(unused))
+    )
+
+
+def _knobs(unit: Unit) -> dict[str, Any]:
+    knobs: dict[str, Any] = {}
+    if unit.ad_confidence is not None and 0 < unit.ad_confidence < 1:
+        knobs["conf"] = unit.ad_confidence
+    if unit.ad_denoising_strength:
+        knobs["strengths"] = [unit.ad_denoising_strength]
+    most = unit.ad_mask_k or unit.ad_mask_k_largest
+    if most:
+        knobs["max_regions"] = min(most, MAX_REGIONS)
+    if unit.ad_mask_blur is not None:
+        knobs["feather_px"] = min(unit.ad_mask_blur, MAX_FEATHER_PX)
+    return knobs
+
+
+def _unused(unit: Unit) -> list[str]:
+    extra = unit.model_extra or {}
+    return [name for name, neutral in _NEUTRAL.items() if extra.get(name, neutral) not in (neutral, None)]
+
+
+def _classes(model: str, class_names: Sequence[str]) -> list[str]:
+    """The detector's classes for what a model's name speaks of; the malformed ones where it knows them."""
+    name = model.lower()
+    parts = {part for word, those in _PARTS.items() if word in name for part in those}
+    found = [known for known in class_names if part_of(known) in parts]
+    return [known for known in found if is_malformed(known)] or found

@@ -1,0 +1,38 @@
+"""Pictures as base64, in and out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from service.errors import InvalidImage
+from service.store.png import encode_mask
+from service.wire.uploads import FORMATS, Limits, read_image, read_mask
+
+
+def picture_in(text: str, name: str) -> bytes:
+    """The bytes of a picture that was sent as base64, bare or as a ``data:`` address.
+
+    Raises:
+        InvalidImage: if it is neither. Addresses of the web are not fetched.
+    """
+    content = text.partition(",")[2] if text.startswith("data:") else text
+    try:
+        return base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidImage(f"{name} is no base64", code="not_an_image", allowed=FORMATS) from error
+
+
+def inverted(mask: bytes, limits: Limits) -> bytes:
+    """The mask that is white where this one is black.
+
+    Raises:
+        InvalidImage, TooLarge: if it is no picture that we take.
+    """
+    size_hw = read_image(mask, limits).image.shape[:2]
+    return encode_mask(1 - read_mask(mask, limits, size_hw))
+
+
+def picture_out(png: bytes) -> str:
+    """Bare base64."""
+    return base64.b64encode(png).decode()

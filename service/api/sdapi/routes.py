@@ -1,0 +1,165 @@
+"""``/sdapi/v1``: generate, redraw, look on, interrupt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request
+from starlette.responses import JSONResponse, Response
+
+from service.api.auth import Caller
+from service.api.context import Context, InContext, OfCaller
+from service.api.routes import JsonRoute
+from service.api.sdapi.adetailer import Detailer, detailer_of
+from service.api.sdapi.answers import answered
+from service.api.sdapi.facts import FIXED, check_options, options, sd_models
+from service.api.sdapi.pictures import inverted, picture_in, picture_out
+from service.api.sdapi.progress import progress_of, work_of
+from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
+from service.api.submitting import ended, finished, result_of
+from service.api.wishes import generate_job, repair_job
+from service.errors import NotFound
+from service.jobs.records import NewJob
+from service.report import JobState
+from service.validation import MAX_FEATHER_PX
+from service.wire.schemas import Answer, GenerateBody, RepairJobBody, validated
+
+_WHOLE = "img2img without a mask: only what is malformed is redrawn"
+_SEVERAL = "batch_size, n_iter: one picture"
+_ITS_OWN_PROMPT = "ad_prompt, ad_negative_prompt: repairs follow the picture's prompt"
+_MASK_ONLY = "ADetailer: with a mask, only the mask is redrawn"
+
+sdapi_json_routes = APIRouter(prefix="/sdapi/v1", route_class=JsonRoute)
+sdapi_plain_routes = APIRouter(prefix="/sdapi/v1")
+
+
+@sdapi_json_routes.post("/txt2img")
+async def txt2img(wish: Txt2Img, request: Request, context: InContext, caller: OfCaller) -> Response:
+    """Makes pictures, and repairs what is malformed, or what an ADetailer block says."""
+    detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
+    unused = [*wish.without_effect, *detailer.unused]
+    if detailer.prompt or detailer.negative_prompt:
+        unused.append(_ITS_OWN_PROMPT)
+    repairs = detailer.is_on is not False and not detailer.finds_nothing
+    body = validated(
+        GenerateBody,
+        {
+            "prompt": wish.prompt,
+            "negative_prompt": wish.negative_prompt or "",
+            "seed": wish.wanted_seed,
+            **wish.sides(),
+            "num_inference_steps": wish.steps,
+            "guidance_scale": wish.cfg_scale,
+            "num_images": wish.batch_size * wish.n_iter,
+            "repair": dict(detailer.knobs) if repairs else False,
+        },
+    )
+    return await _answered(request, context, generate_job(context, caller, body), wish, detailer, unused)
+
+
+@sdapi_json_routes.post("/img2img")
+async def img2img(wish: Img2Img, request: Request, context: InContext, caller: OfCaller) -> Response:
+    """Redraws a picture where the mask is white; without a mask, where it is malformed."""
+    detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
+    image = picture_in(wish.init_images[0], "init_images")
+    mask = await _mask(wish, context)
+    knobs = dict(detailer.knobs)
+    if mask is not None or not detailer.is_on:
+        knobs |= _mask_knobs(wish)
+    prompt = detailer.prompt.replace("[PROMPT]", wish.prompt) or wish.prompt
+    body = validated(
+        RepairJobBody,
+        {
+            "prompt": prompt if mask is None else wish.prompt,
+            "negative_prompt": detailer.negative_prompt or wish.negative_prompt or "",
+            "seed": wish.wanted_seed,
+            **knobs,
+            "dry_run": mask is None and detailer.finds_nothing,
+        },
+    )
+    unused = [*wish.without_effect, *detailer.unused]
+    unused += [_SEVERAL] if wish.batch_size * wish.n_iter > 1 else []
+    unused += [_WHOLE] if mask is None and not detailer.is_on else []
+    unused += [_MASK_ONLY] if mask is not None and detailer.is_on else []
+    new = await repair_job(context, caller, body, image, mask)
+    return await _answered(request, context, new, wish, detailer, unused)
+
+
+@sdapi_plain_routes.get("/progress")
+async def progress(context: InContext, caller: OfCaller, skip_current_image: bool = False) -> dict[str, Any]:
+    """How far the caller's current job is."""
+    return await progress_of(context, caller, not skip_current_image)
+
+
+@sdapi_plain_routes.post("/interrupt")
+async def interrupt(context: InContext, caller: OfCaller) -> dict[str, Any]:
+    """Ends the caller's current job; the call that waits for it is answered 409."""
+    return await _interrupted(context, caller)
+
+
+@sdapi_plain_routes.post("/skip")
+async def skip(context: InContext, caller: OfCaller) -> dict[str, Any]:
+    """The same: there is no half of a job to go on with."""
+    return await _interrupted(context, caller)
+
+
+@sdapi_plain_routes.get("/sd-models")
+async def models(context: InContext) -> list[dict[str, Any]]:
+    """The one that is loaded."""
+    return sd_models(context.desk.worker())
+
+
+@sdapi_plain_routes.get("/options")
+async def get_options(context: InContext) -> dict[str, Any]:
+    """What front ends look at."""
+    return options(context.desk.worker())
+
+
+@sdapi_json_routes.post("/options")
+async def set_options(wanted: Annotated[dict[str, Any], Body()], context: InContext) -> None:
+    """Agrees to what is so already."""
+    check_options(wanted, context.desk.worker())
+
+
+@sdapi_plain_routes.get("/{name}")
+async def fixed(name: str) -> Any:
+    """Lists that front ends ask for and that hold nothing to choose here."""
+    if name not in FIXED:
+        raise NotFound(f"no /sdapi/v1/{name}", allowed=sorted(FIXED))
+    return FIXED[name]
+
+
+async def _answered(
+    request: Request, context: Context, new: NewJob, wish: Wish, detailer: Detailer, unused: list[str]
+) -> Response:
+    job = await ended(request, context, new)
+    if job.state is not JobState.SUCCEEDED:
+        return finished(request, context, job)
+    facts = result_of(request, job)
+    assert isinstance(facts, Answer)
+    pngs = [await context.pixels(context.images.get, image.sha256) for image in facts.images]
+    pictures = [picture_out(png) for png in pngs]
+    return JSONResponse(answered(wish, job, facts, pictures, detailer, list(dict.fromkeys(unused))))
+
+
+async def _mask(wish: Img2Img, context: Context) -> bytes | None:
+    if not wish.mask:
+        return None
+    mask = picture_in(wish.mask, "mask")
+    return await context.pixels(inverted, mask, context.limits) if wish.inpainting_mask_invert else mask
+
+
+def _mask_knobs(wish: Img2Img) -> dict[str, Any]:
+    knobs: dict[str, Any] = {}
+    if wish.denoising_strength is not None:
+        knobs["strengths"] = [wish.denoising_strength]
+    if wish.mask_blur is not None:
+        knobs["feather_px"] = min(wish.mask_blur, MAX_FEATHER_PX)
+    return knobs
+
+
+async def _interrupted(context: Context, caller: Caller) -> dict[str, Any]:
+    running = [job for job in await work_of(context, caller) if job.state is JobState.RUNNING]
+    if running:
+        await context.desk.cancel(running[0].id, caller.owner)
+    return {}

@@ -1,0 +1,89 @@
+"""What front ends send: far more than means something here, so nothing unknown is refused, but told of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.validation import MAX_PROMPT_CHARS, SIZE_STEP_PX
+
+_ANY_SEED = -1
+_WITHOUT_EFFECT = (
+    "sampler_name",
+    "sampler_index",
+    "scheduler",
+    "enable_hr",
+    "tiling",
+    "restore_faces",
+    "styles",
+    "subseed_strength",
+    "script_name",
+    "override_settings",
+    "inpainting_fill",
+    "refiner_checkpoint",
+)
+_NEUTRAL: tuple[Any, ...] = (None, False, 0, "", [], {}, "None", "Automatic", "automatic")
+
+Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+
+
+class Wish(BaseModel):
+    """What both addresses take; what is left out is the model's own."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    prompt: Text = ""
+    negative_prompt: Text | None = ""
+    seed: int = Field(_ANY_SEED, description="-1: any.")
+    steps: int | None = None
+    cfg_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    batch_size: int = Field(1, ge=1)
+    n_iter: int = Field(1, ge=1)
+    denoising_strength: float | None = Field(None, ge=0, le=1)
+    send_images: bool = True
+    alwayson_scripts: dict[str, Any] | None = Field(None, description="ADetailer is understood.")
+
+    @property
+    def wanted_seed(self) -> int | None:
+        """None where any will do."""
+        return None if self.seed < 0 else self.seed
+
+    @property
+    def without_effect(self) -> list[str]:
+        """What was asked for and means nothing here."""
+        extra = self.model_extra or {}
+        told = [name for name in _WITHOUT_EFFECT if extra.get(name) not in _NEUTRAL]
+        scripts = [name for name, script in (self.alwayson_scripts or {}).items() if _says(name, script)]
+        return told + [f"alwayson_scripts.{name}" for name in scripts]
+
+    def echo(self) -> dict[str, Any]:
+        """The request again, without its pictures, as the web UI does it."""
+        return self.model_dump(mode="json", exclude={"init_images", "mask"})
+
+
+class Txt2Img(Wish):
+    """What to make."""
+
+    def sides(self) -> dict[str, int | None]:
+        """Width and height, rounded down to what a model can draw, as the web UI does it."""
+        return {
+            name: None if side is None else side - side % SIZE_STEP_PX
+            for name, side in (("width", self.width), ("height", self.height))
+        }
+
+
+class Img2Img(Wish):
+    """What to redraw."""
+
+    init_images: list[str] = Field(min_length=1, max_length=1, description="base64, or a data: address.")
+    mask: str | None = Field(None, description="The same; white = redraw.")
+    mask_blur: int | None = Field(None, ge=0)
+    inpainting_mask_invert: bool = False
+
+
+def _says(name: str, script: Any) -> bool:
+    args = script.get("args") if isinstance(script, dict) else script
+    return name.lower() != "adetailer" and bool(args) and args != [False]
