@@ -52,7 +52,7 @@ class Local:
         """See ``Place``."""
         image = read_image(picture, Limits.of(self._settings)).image
         engine = self._engine()
-        seen = engine.detect(image, body.conf)
+        seen = engine.detect(image, body.conf).by_confidence()
         height, width = image.shape[:2]
         return Seen(
             width,
