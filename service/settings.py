@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     critic: str = Field(BUNDLED, description="bundled, a critic folder, or none")
     models_dir: Path = Field(MODELS_DIR, description="where the bundled models lie")
     data_dir: Path = Field(Path("data"), description="where pictures and reports are stored")
+    store_url: str = Field(
+        "", description="where pictures are kept: s3://bucket/prefix?endpoint=…; data_dir if empty"
+    )
+    embed_report: bool = Field(True, description="write the report into the PNG of each picture made")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 = torch's own choice")
     max_side_px: int = Field(2048, ge=64, description="largest width or height to generate")

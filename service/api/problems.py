@@ -6,6 +6,7 @@ import http
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +26,8 @@ from service.errors import (
     NotFound,
     NotReady,
     QueueFull,
+    StorageFull,
+    StorageUnavailable,
     TooLarge,
     Unauthorized,
 )
@@ -51,6 +54,8 @@ _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (ModelUnavailable, 503),
     (QueueFull, 503),
     (DatabaseUnavailable, 503),
+    (StorageUnavailable, 503),
+    (StorageFull, 507),
     (Unauthorized, 401),
     (Forbidden, 403),
     (Conflict, 409),
@@ -122,7 +127,7 @@ def from_error(error: AnatomendError, request_id: str) -> Response:
     """The problem that stands for one of the project's own exceptions."""
     by_class = next(status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind))
     status = _STATUS_BY_CODE.get(error.code, by_class)
-    passes = isinstance(error, (NotReady, QueueFull, DatabaseUnavailable))
+    passes = isinstance(error, (NotReady, QueueFull, DatabaseUnavailable, StorageUnavailable))
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not passes:
         _log.error("request %s: %s: %s", request_id, error.code, error.detail)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if passes else {}
@@ -182,5 +187,5 @@ async def _on_invalid_parameters(request: Request, error: Exception) -> Response
     openapi = request.app.openapi()
     operation = openapi["paths"].get(request.scope["route"].path, {}).get(request.method.lower(), {})
     media_types = operation.get("requestBody", {}).get("content", {})
-    schema = next((entry["schema"] for entry in media_types.values()), {})
+    schema: Mapping[str, Any] = next((entry["schema"] for entry in media_types.values()), {})
     return from_error(refuse_body(openapi, schema, error.errors()), request_id_of(request))

@@ -146,10 +146,7 @@ class Desk:
         """See ``JobQueue.submit``; a full queue refuses without asking the database."""
         if new.idempotency_key is None:
             self.check_ready()
-        job, is_new = await self._in_thread(self.queue.submit, new)
-        if is_new:
-            self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
-        return job, is_new
+        return await self._in_thread(self.queue.submit, new)
 
     async def get(self, job_id: str, owner: str | None) -> Job:
         """See ``JobQueue.get``."""

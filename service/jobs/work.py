@@ -34,6 +34,7 @@ class Bench:
     inputs: ImageStore
     images: ImageStore
     limits: Limits
+    embed_report: bool = True
 
 
 def work_on(job: Job, bench: Bench, listener: Listener) -> Done:
@@ -82,7 +83,7 @@ def _answered(job: Job, bench: Bench, reports: list[RepairReport], upload: Uploa
         stored.add(sha256)
         return f"/images/{sha256}"
 
-    facts = answer(job.id, reports, bench.images, url, upload)
+    facts = answer(job.id, reports, bench.images, url, upload, bench.embed_report)
     return Done(facts.model_dump(mode="json"), frozenset(stored))
 
 

@@ -28,7 +28,7 @@ from service.jobs.records import EventType, Json, Lease, WorkerFacts
 from service.jobs.work import Bench, work_on
 from service.report import Attempt, Region
 from service.settings import Settings
-from service.store.images import ImageStore
+from service.store.place import stores_of
 from service.wire.answers import model_facts
 from service.wire.uploads import Limits
 
@@ -107,8 +107,8 @@ class Worker:
         self._facts = WorkerFacts(self.id, "ready", time.time(), cards, engine.class_names)
         self._leases.tell(self._facts)
         _log.info("the models are loaded after %.1f s", time.monotonic() - started)
-        stores = ImageStore(settings.data_dir / "inputs"), ImageStore(settings.data_dir / "images")
-        return Bench(engine, *stores, Limits.of(settings))
+        images, inputs = stores_of(settings.store_url, settings.data_dir)
+        return Bench(engine, inputs, images, Limits.of(settings), settings.embed_report)
 
     def _fail(self, error: AnatomendError) -> None:
         _log.error("not ready: %s", error.detail)

@@ -12,6 +12,22 @@ _ALLOWED = "a folder, or s3://bucket/prefix?endpoint=https://host&region=name"
 _OPTIONS = frozenset({"endpoint", "region"})
 
 
+def stores_of(store_url: str, data_dir: Path) -> tuple[ImageStore, ImageStore]:
+    """The stores of what was made and of what was uploaded: apart, since only the first one is given out.
+
+    Args:
+        store_url: as for ``open_store``; empty for ``data_dir``.
+
+    Raises:
+        InvalidSettings: if the address cannot be used.
+    """
+    if not store_url:
+        return open_store(data_dir / "images"), open_store(data_dir / "inputs")
+    address, mark, options = store_url.partition("?")
+    images, inputs = (f"{address.rstrip('/')}/{name}{mark}{options}" for name in ("images", "inputs"))
+    return open_store(images), open_store(inputs)
+
+
 def open_store(where: str | Path) -> ImageStore:
     """The store at ``where``: a folder, or ``s3://bucket/prefix?endpoint=…&region=…``.
 

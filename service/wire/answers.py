@@ -15,6 +15,8 @@ from detectors.detections import Detections, Image
 from service.report import ModelCard, RepairReport
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
+from service.store.report_chunk import with_report
+from service.wire.embedded import embedded_facts
 from service.wire.schemas import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
 from service.wire.uploads import Upload
 
@@ -31,13 +33,14 @@ def answer(
     store: ImageStore,
     url: Url,
     upload: Upload | None = None,
+    embed: bool = True,
 ) -> Answer:
     """Stores the pictures of these reports and tells of them.
 
     Raises:
         OSError: if a picture cannot be stored.
     """
-    return facts_of(request_id, reports, [_image(report, store, url, upload) for report in reports])
+    return facts_of(request_id, reports, [_image(report, store, url, upload, embed) for report in reports])
 
 
 def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[ImageAnswer]) -> Answer:
@@ -89,13 +92,18 @@ def model_facts(card: ModelCard) -> dict[str, Any]:
     return facts
 
 
-def picture_png(report: RepairReport, upload: Upload | None = None) -> bytes:
-    """The PNG bytes of a report's picture; an uploaded PNG that stayed as it was comes back byte for byte."""
-    if upload is None:
-        return encode_image(report.image)
-    if report.image is report.original or np.array_equal(report.image, upload.image):
+def picture_png(report: RepairReport, upload: Upload | None = None, embed: bool = True) -> bytes:
+    """The PNG bytes of a report's picture, with the report inside if ``embed``.
+
+    An uploaded picture that stayed as it was comes back as it came, without a report.
+    """
+    if upload is not None and (report.image is report.original or np.array_equal(report.image, upload.image)):
         return original_png(report, upload)
-    return encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
+    if upload is None:
+        png = encode_image(report.image)
+    else:
+        png = encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
+    return with_report(png, embedded_facts(report)) if embed else png
 
 
 def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
@@ -125,9 +133,11 @@ def image_answer(
     )
 
 
-def _image(report: RepairReport, store: ImageStore, url: Url, upload: Upload | None) -> ImageAnswer:
+def _image(
+    report: RepairReport, store: ImageStore, url: Url, upload: Upload | None, embed: bool
+) -> ImageAnswer:
     original = store.put(original_png(report, upload))
-    final = original if report.image is report.original else store.put(picture_png(report, upload))
+    final = store.put(picture_png(report, upload, embed))
     masks = [store.put(encode_mask(outcome.region.composite_mask)) for outcome in report.regions]
     return image_answer(report, url(final), final, url(original), [url(mask) for mask in masks])
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from service.api.context import Context, InContext, OfCaller
 from service.api.openai.models import check_model, models_of
 from service.api.openai.pictures import as_base64, our_mask
-from service.api.openai.shapes import Common, EditForm, GenerationBody, refused, size_of, usage
+from service.api.openai.shapes import Common, EditForm, ErrorAnswer, GenerationBody, refused, size_of, usage
 from service.api.openai.streaming import told
 from service.api.routes import FormRoute, JsonRoute
 from service.api.submitting import ended, finished, handed_in, idempotency_key_of, result_of
@@ -25,12 +25,19 @@ from service.wire.uploads import read_image
 _FORM = "multipart/form-data"
 _IGNORED = "X-Anatomend-Ignored"
 
-openai_json_routes = APIRouter(prefix="/v1", route_class=JsonRoute)
-openai_form_routes = APIRouter(prefix="/v1", route_class=FormRoute)
-openai_plain_routes = APIRouter(prefix="/v1")
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 422, 429, 500, 503)
+}
+_PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/event-stream": {}}}
+}
+
+openai_json_routes = APIRouter(prefix="/v1", route_class=JsonRoute, responses=_REFUSALS)
+openai_form_routes = APIRouter(prefix="/v1", route_class=FormRoute, responses=_REFUSALS)
+openai_plain_routes = APIRouter(prefix="/v1", responses=_REFUSALS)
 
 
-@openai_json_routes.post("/images/generations")
+@openai_json_routes.post("/images/generations", responses=_PICTURES)
 async def generations(
     body: GenerationBody, request: Request, context: InContext, caller: OfCaller
 ) -> Response:
@@ -41,7 +48,7 @@ async def generations(
     return await _answered(request, context, new, body, "image_generation")
 
 
-@openai_form_routes.post("/images/edits")
+@openai_form_routes.post("/images/edits", responses=_PICTURES)
 async def edits(
     form: Annotated[EditForm, Form(media_type=_FORM)], request: Request, context: InContext, caller: OfCaller
 ) -> Response:

@@ -9,7 +9,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.report import RepairParams
-from service.validation import MAX_IMAGES
+from service.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
 from service.wire.refusals import Refused
 from service.wire.schemas import (
     GenerateBody,
@@ -24,6 +24,7 @@ from service.wire.schemas import (
 Format = Literal["png", "jpeg", "webp"]
 
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_SIZE_OR_AUTO = f"^({_SIZE.pattern}|auto)$"
 _SEEDS = {"low": 2, "high": 8, "hd": 8, "xhigh": 12, "max": 16}
 """Candidates on each rung: what this service can do more or less of is to repair with care."""
 _WITHOUT_EFFECT = ("style", "user", "safety_identifier", "moderation", "input_fidelity")
@@ -36,7 +37,7 @@ class Common(BaseModel):
 
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="As /v1/models tells.")
     n: int | None = Field(None, ge=1, le=MAX_IMAGES, description="How many pictures.")
-    size: str | None = Field(None, max_length=16, description="As 512x768, or auto: the model's own.")
+    size: str | None = Field(None, pattern=_SIZE_OR_AUTO, description="As 512x768, or auto: the model's own.")
     quality: Literal["auto", "standard", "low", "medium", "high", "hd", "xhigh", "max"] | None = Field(
         None, description="How many candidates are drawn for each repair."
     )
@@ -94,8 +95,12 @@ class GenerationBody(Common):
     """What to make."""
 
     prompt: Prompt = Field(description="What the picture shall show.")
-    num_inference_steps: int | None = Field(None, description="Ours: the model's own if left out.")
-    guidance_scale: float | None = Field(None, description="Ours: the model's own if left out.")
+    num_inference_steps: int | None = Field(
+        None, ge=1, le=MAX_STEPS, description="Ours: the model's own if left out."
+    )
+    guidance_scale: float | None = Field(
+        None, ge=0, le=MAX_GUIDANCE, description="Ours: the model's own if left out."
+    )
     repair: bool = Field(True, description="Ours: whether to repair what is malformed.")
 
     def to_body(self) -> GenerateBody:
@@ -117,6 +122,21 @@ class GenerationBody(Common):
             "repair": RepairBody(seeds_per_attempt=self.candidates) if self.repair else False,
         }
         return validated(GenerateBody, wish)
+
+
+class ErrorFacts(BaseModel):
+    """What went wrong, in their words."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """Every refusal under ``/v1``."""
+
+    error: ErrorFacts
 
 
 class EditForm(Common):
@@ -158,17 +178,9 @@ class EditForm(Common):
 
 
 def size_of(size: str | None) -> tuple[int, int] | None:
-    """Width and height; None where the model or the picture decides.
-
-    Raises:
-        Refused: if it is no size.
-    """
-    if size in (None, "auto"):
-        return None
-    found = _SIZE.fullmatch(str(size))
-    if found is None:
-        raise refused("size", f"{size!r} is no size", "WIDTHxHEIGHT or auto")
-    return int(found[1]), int(found[2])
+    """Width and height; None where the model or the picture decides."""
+    found = _SIZE.fullmatch(size or "auto")
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def refused(parameter: str, message: str, allowed: object) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
@@ -9,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.api.auth import Caller
 from service.api.context import Context, InContext, OfCaller
-from service.api.routes import JsonRoute
+from service.api.routes import JsonRoute, problems
 from service.api.sdapi.adetailer import Detailer, detailer_of
 from service.api.sdapi.answers import answered
 from service.api.sdapi.facts import FIXED, check_options, options, sd_models
@@ -18,7 +19,6 @@ from service.api.sdapi.progress import progress_of, work_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
 from service.api.submitting import ended, finished, result_of
 from service.api.wishes import generate_job, repair_job
-from service.errors import NotFound
 from service.jobs.records import NewJob
 from service.report import JobState
 from service.validation import MAX_FEATHER_PX
@@ -29,8 +29,10 @@ _SEVERAL = "batch_size, n_iter: one picture"
 _ITS_OWN_PROMPT = "ad_prompt, ad_negative_prompt: repairs follow the picture's prompt"
 _MASK_ONLY = "ADetailer: with a mask, only the mask is redrawn"
 
-sdapi_json_routes = APIRouter(prefix="/sdapi/v1", route_class=JsonRoute)
-sdapi_plain_routes = APIRouter(prefix="/sdapi/v1")
+_REFUSALS = problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+
+sdapi_json_routes = APIRouter(prefix="/sdapi/v1", route_class=JsonRoute, responses=_REFUSALS)
+sdapi_plain_routes = APIRouter(prefix="/sdapi/v1", responses=_REFUSALS)
 
 
 @sdapi_json_routes.post("/txt2img")
@@ -121,12 +123,19 @@ async def set_options(wanted: Annotated[dict[str, Any], Body()], context: InCont
     check_options(wanted, context.desk.worker())
 
 
-@sdapi_plain_routes.get("/{name}")
-async def fixed(name: str) -> Any:
-    """Lists that front ends ask for and that hold nothing to choose here."""
-    if name not in FIXED:
-        raise NotFound(f"no /sdapi/v1/{name}", allowed=sorted(FIXED))
-    return FIXED[name]
+def _fixed(name: str) -> Callable[[], Any]:
+    """A route for a list that front ends ask for and that holds nothing to choose here."""
+
+    async def answer() -> Any:
+        return FIXED[name]
+
+    return answer
+
+
+for _name in FIXED:
+    sdapi_plain_routes.add_api_route(
+        f"/{_name}", _fixed(_name), name=_name, summary=f"What {_name} there are."
+    )
 
 
 async def _answered(

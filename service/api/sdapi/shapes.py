@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.validation import MAX_PROMPT_CHARS, SIZE_STEP_PX
+from service.validation import (
+    MAX_GUIDANCE,
+    MAX_IMAGES,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_STEPS,
+    SIZE_STEP_PX,
+)
+from service.wire.schemas import Prompt
 
 _ANY_SEED = -1
 _WITHOUT_EFFECT = (
@@ -35,13 +43,13 @@ class Wish(BaseModel):
 
     prompt: Text = ""
     negative_prompt: Text | None = ""
-    seed: int = Field(_ANY_SEED, description="-1: any.")
-    steps: int | None = None
-    cfg_scale: float | None = None
-    width: int | None = None
-    height: int | None = None
-    batch_size: int = Field(1, ge=1)
-    n_iter: int = Field(1, ge=1)
+    seed: int = Field(_ANY_SEED, ge=_ANY_SEED, le=MAX_SEED, description="-1: any.")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS)
+    cfg_scale: float | None = Field(None, ge=0, le=MAX_GUIDANCE)
+    width: int | None = Field(None, ge=SIZE_STEP_PX)
+    height: int | None = Field(None, ge=SIZE_STEP_PX)
+    batch_size: int = Field(1, ge=1, le=MAX_IMAGES)
+    n_iter: int = Field(1, ge=1, le=MAX_IMAGES)
     denoising_strength: float | None = Field(None, ge=0, le=1)
     send_images: bool = True
     alwayson_scripts: dict[str, Any] | None = Field(None, description="ADetailer is understood.")
@@ -66,6 +74,8 @@ class Wish(BaseModel):
 
 class Txt2Img(Wish):
     """What to make."""
+
+    prompt: Prompt
 
     def sides(self) -> dict[str, int | None]:
         """Width and height, rounded down to what a model can draw, as the web UI does it."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.report import Outcome, Policy, RepairParams
+from service.store.report_chunk import read_report
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, noise
 
@@ -87,7 +88,11 @@ def test_png_on_request_with_the_facts_in_headers(client, engine: ScriptedEngine
     facts = {name: value for name, value in response.headers.items() if name.startswith("x-anatomend-")}
     sha256 = hashlib.sha256(response.content).hexdigest()
     assert facts["x-anatomend-sha256"] == sha256
-    assert facts["x-anatomend-url"] == facts["x-anatomend-original-url"] == f"/images/{sha256}"
+    assert facts["x-anatomend-url"] == f"/images/{sha256}"
+    assert read_report(response.content)["outcome"] == "unrepaired"
+    original = client.get(facts["x-anatomend-original-url"]).content
+    assert read_report(original) is None
+    assert np.array_equal(decoded(original), decoded(response.content))
     assert client.get(f"/jobs/{facts['x-anatomend-id']}").json()["state"] == "succeeded"
     assert (facts["x-anatomend-width"], facts["x-anatomend-height"]) == ("64", "64")
     assert (facts["x-anatomend-seed"], facts["x-anatomend-outcome"]) == ("3", "unrepaired")

@@ -228,7 +228,6 @@ def test_feedback_on_a_region_is_kept_and_the_last_word_counts(client):
     address = f"/images/{sha256}/feedback"
     for verdict in ("still_wrong", "was_fine"):
         assert client.post(address, json={"region": 0, "verdict": verdict}).status_code == 201
-    assert_problem(
-        client.post(f"/images/{'0' * 64}/feedback", json={"region": 0, "verdict": "was_fine"}), 404
-    )
+    unknown = client.post(f"/images/{'0' * 64}/feedback", json={"region": 0, "verdict": "was_fine"})
+    assert_problem(unknown, 404, "unknown_image")
     assert client.post(address, json={"region": 0, "verdict": "nice"}).status_code == 422
