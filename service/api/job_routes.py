@@ -13,13 +13,18 @@ from starlette.responses import Response
 from service.api.context import Context, InContext, OfCaller
 from service.api.routes import problems
 from service.api.submitting import accepted, job_answer
+from service.errors import NotFound
 from service.jobs.records import EventType
 from service.wire.schemas import JobAnswer, JobsAnswer
+from service.wire.uploads import MEDIA_TYPES, media_type_of
 
 PING_S = 15
 MAX_PAGE = 100
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}}
 }
 
 job_routes = APIRouter(prefix="/jobs")
@@ -43,6 +48,18 @@ async def jobs(
 async def job(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
     """One job, with its result once it has one."""
     return job_answer(request, await context.desk.get(job_id, caller.sees))
+
+
+@job_routes.get("/{job_id}/inputs/{name}", response_class=Response, responses=_FILE | problems(401, 404, 503))
+async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -> Response:
+    """A file that was uploaded with a job, as it came: its ``image`` or its ``mask``."""
+    inputs = (await context.desk.get(job_id, caller.sees)).inputs
+    if name not in inputs:
+        raise NotFound("the job has no such file", code="unknown_file", allowed=sorted(inputs))
+    content = await context.pixels(context.inputs.get, inputs[name])
+    return Response(
+        content, media_type=media_type_of(content), headers={"Cache-Control": "private, no-cache"}
+    )
 
 
 @job_routes.post("/{job_id}/cancel", response_model=JobAnswer, responses=problems(401, 404, 503))

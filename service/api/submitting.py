@@ -114,10 +114,16 @@ def job_answer(request: Request, job: Job) -> JobAnswer:
         started_at=None if job.started_at is None else _time(job.started_at),
         finished_at=None if job.finished_at is None else _time(job.finished_at),
         position=job.position,
-        request=dict(job.request),
+        request={**job.request, **_uploads_of(request, job)},
         result=result_of(request, job),
         problem=None if job.problem is None else dict(job.problem),
     )
+
+
+def _uploads_of(request: Request, job: Job) -> dict[str, str]:
+    """Where a job's uploaded files are: ``image_url`` and perhaps ``mask_url``."""
+    prefix = request.scope.get("root_path", "")
+    return {f"{name}_url": f"{prefix}/jobs/{job.id}/inputs/{name}" for name in job.inputs}
 
 
 def result_of(request: Request, job: Job) -> Answer | DetectAnswer | None:

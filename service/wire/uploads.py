@@ -65,6 +65,15 @@ class Upload:
     png: bytes | None
 
 
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
+
+
+def media_type_of(content: bytes) -> str:
+    """The media type of an upload that was taken in."""
+    png, jpeg, webp = MEDIA_TYPES
+    return png if content.startswith(b"\x89PNG") else jpeg if content.startswith(b"\xff\xd8") else webp
+
+
 def read_image(content: bytes, limits: Limits) -> Upload:
     """Decodes an uploaded picture; of an animated one, its first frame.
 

@@ -12,7 +12,6 @@ from playwright.sync_api import Page, expect
 from service.api.app import create_app
 from service.report import Outcome
 from service.settings import Settings
-from service.ui.page import install
 from tests.service.scripted import ScriptedEngine
 from tests.ui import scenes
 from tests.ui.fake import served
@@ -26,7 +25,6 @@ def engine() -> ScriptedEngine:
 @pytest.fixture
 def address(tmp_path: Path, engine: ScriptedEngine) -> Iterator[str]:
     app = create_app(Settings(data_dir=tmp_path / "data"), lambda _: engine)
-    install(app)
     with served(app) as address:
         yield address
 

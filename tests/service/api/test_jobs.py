@@ -83,6 +83,14 @@ def test_uploads_can_be_jobs_as_well(client, path):
     assert ended(client, response.json()["id"])["state"] == "succeeded"
 
 
+def test_an_upload_keeps_its_address(client):
+    content = encoded(noise((24, 32)))
+    job = client.post("/repair", files={"image": content}, headers=LATER).json()
+    response = client.get(job["request"]["image_url"])
+    assert (response.content, response.headers["content-type"]) == (content, "image/png")
+    assert_problem(client.get(f"/jobs/{job['id']}/inputs/mask"), 404, "unknown_file")
+
+
 def test_events_tell_the_whole_story_and_resume(serve):
     with serve(load=lambda _: StubEngine(0.02)) as client:
         job = client.post("/repair", files={"image": encoded(noise((24, 32)))}, headers=LATER).json()
