@@ -13,7 +13,7 @@ from tests.service.postgres import new_postgres
 
 __all__ = ["new_postgres"]
 
-LIMITS = Limits(cost=1000.0, jobs=100, jobs_per_owner=100)
+LIMITS = Limits(cost=1e6, jobs=10_000, jobs_per_owner=10_000)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

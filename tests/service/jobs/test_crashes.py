@@ -105,7 +105,8 @@ def test_sigterm_in_the_middle_of_a_job_answers_those_who_wait_and_keeps_the_job
         check_ended_once(service.data, {job_id})
 
 
-def test_clients_that_go_away_free_the_worker_within_one_step(tmp_path):
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_clients_that_go_away_free_the_worker_within_one_step(tmp_path, times):
     with Service(tmp_path / "data", stub_step_ms=100) as service:
         body = b'{"prompt": "x", "num_inference_steps": 150}'
         head = (
@@ -113,17 +114,18 @@ def test_clients_that_go_away_free_the_worker_within_one_step(tmp_path):
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         with service.client() as client:
-            for number in range(10):
+            for _ in range(times):
                 with socket.create_connection(("127.0.0.1", service.port)) as connection:
                     connection.sendall(head.encode() + body)
-                    job = until(lambda n=number: _newest_running(client, n))
+                    job = until(lambda: _newest_running(client))
                 until(lambda j=job: client.get(f"/jobs/{j}").json()["state"] == "cancelled", 10)
             assert client.post("/generate", json={"prompt": "x"}).status_code == 200
 
 
-def _newest_running(client: httpx.Client, before: int) -> str | None:
-    found = client.get("/jobs", params={"limit": 100}).json()["jobs"]
-    return found[0]["id"] if len(found) == before + 1 and found[0]["state"] == "running" else None
+def _newest_running(client: httpx.Client) -> str | None:
+    found = client.get("/jobs", params={"limit": 1}).json()["jobs"]
+    seen = found and found[0]["state"] == "running" and found[0]["id"]
+    return seen or None
 
 
 def test_livez_answers_while_the_worker_is_busy(service):
