@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format clean
+.PHONY: help install serve test promises lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ serve: $(STAMP) ## run the service on HOST and PORT (127.0.0.1:8000)
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest
+
+promises: $(STAMP) ## run the long tests that guard a promise (some minutes)
+	$(BIN)/python -m pytest -m slow tests/service/api/test_mutated_uploads.py tests/service/jobs/test_cancel_race.py
 
 lint: $(STAMP) ## check format, rules and types
 	$(BIN)/ruff format --check .
