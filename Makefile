@@ -30,7 +30,8 @@ test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest
 
 promises: $(STAMP) ## run the long tests that guard a promise (some minutes)
-	$(BIN)/python -m pytest -m slow tests/service/api/test_mutated_uploads.py tests/service/jobs/test_cancel_race.py
+	$(BIN)/python -m pytest -m slow tests/service/api/test_mutated_uploads.py tests/service/jobs/test_cancel_race.py \
+		tests/service/api/test_contract.py
 
 lint: $(STAMP) ## check format, rules and types
 	$(BIN)/ruff format --check .
