@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -74,7 +76,8 @@ def seam(before: Image, after: Image, mask: Mask) -> float:
         after: the same part after compositing.
         mask: float32 (H, W), the composite mask.
     """
-    return max(_step_ratio(before, after, mask), _grain_ratio(before, after, mask) ** GRAIN_POWER)
+    coarser = math.pow(_grain_ratio(before, after, mask), GRAIN_POWER)
+    return max(_step_ratio(before, after, mask), coarser)
 
 
 def _step_ratio(before: Image, after: Image, mask: Mask) -> float:
