@@ -26,6 +26,7 @@ from service.settings import Settings
 from service.wire.schemas import GenerateBody
 
 LATER = {"Prefer": "respond-async"}
+QUEUE = 20
 FINAL = {"succeeded", "failed", "cancelled"}
 
 
@@ -115,7 +116,7 @@ def overload(args: argparse.Namespace) -> list[list[object]]:
     """Ten times as much as the queue holds: how soon the rest is refused."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Service(Path(folder) / "data", stub_step_ms=500, queue_jobs=20) as service,
+        Service(Path(folder) / "data", stub_step_ms=500, queue_jobs=QUEUE) as service,
     ):
         posts = asyncio.run(post_all(service.url, 200, args.clients[0]))
     refused = np.array([post.seconds for post in posts if post.status == 503])

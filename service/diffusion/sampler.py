@@ -19,7 +19,7 @@ from service.diffusion.preview import Preview, SendPreviews, preview_for
 from service.diffusion.tap import tap
 
 MAX_TRAIN_STEPS = 1000
-PREVIEWS = 5
+PREVIEWS = 3
 """How often at most a run is shown on its way: each costs a decode, if a small one."""
 
 
@@ -155,7 +155,7 @@ class DiffusionModel:
             yield
             return
         if self._preview is None:
-            self._preview = preview_for(pipeline)
+            self._preview = preview_for(pipeline, shrink=2)
         hook = SendPreviews(
             self._preview, lambda done, _, images: on_preview(done, images[0]), max(1, steps // PREVIEWS)
         )

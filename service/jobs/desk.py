@@ -66,6 +66,7 @@ class Desk:
         self._threads = anyio.CapacityLimiter(8)
         self._followers: dict[str, set[_Follower]] = defaultdict(set)
         self._depth = QueueDepth(0, 0.0)
+        self._recount: asyncio.Task[QueueDepth] | None = None
         self._workers: list[WorkerFacts] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.draining = asyncio.Event()
@@ -143,10 +144,30 @@ class Desk:
         return self._depth
 
     async def submit(self, new: NewJob) -> tuple[Job, bool]:
-        """See ``JobQueue.submit``; a full queue refuses without asking the database."""
+        """See ``JobQueue.submit``; a full queue refuses at once, by what is counted here."""
         if new.idempotency_key is None:
-            self.check_ready()
-        return await self._in_thread(self.queue.submit, new)
+            self.worker()
+            await self._check_room()
+        job, is_new = await self._in_thread(self.queue.submit, new)
+        if is_new:
+            self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
+        return job, is_new
+
+    async def _check_room(self) -> None:
+        """Refuses if the queue is full, without waiting in line for the right to write.
+
+        The count here does not know what the worker has begun since it was last read, so before anybody is
+        refused it is read again, once for all who wonder at that moment.
+        """
+        if not self.queue.is_full(self._depth):
+            return
+        if self._recount is None:
+            self._recount = asyncio.ensure_future(self._in_thread(self.queue.depth))
+        try:
+            self._depth = await asyncio.shield(self._recount)
+        finally:
+            self._recount = None
+        self.check_ready()
 
     async def get(self, job_id: str, owner: str | None) -> Job:
         """See ``JobQueue.get``."""
