@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
@@ -18,8 +16,6 @@ SMOOTH_STEP = 2.0
 SMOOTH_GRAIN = 1.0
 """Grain, of 255, that nobody sees."""
 BAND_SHARE = 1 / 16
-GRAIN_POWER = 1.86
-"""A grain 1.35 times as coarse as before is as bad as a step 1.75 times as high."""
 
 
 def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
@@ -66,8 +62,7 @@ def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
 def seam(before: Image, after: Image, mask: Mask) -> float:
     """How much more the mask's edge can be seen than before; about 1 is unchanged.
 
-    The larger of two ratios: that of the colour step across the edge, and that of the grain just inside it,
-    which weighs more, since the eye forgives an edge sooner than a patch of another texture.
+    The larger of two ratios: that of the colour step across the edge, and that of the grain just inside it.
     Without the second, a patch of the right tone whose ground is mottled where the picture is smooth would
     have a clean seam.
 
@@ -76,8 +71,7 @@ def seam(before: Image, after: Image, mask: Mask) -> float:
         after: the same part after compositing.
         mask: float32 (H, W), the composite mask.
     """
-    coarser = math.pow(_grain_ratio(before, after, mask), GRAIN_POWER)
-    return max(_step_ratio(before, after, mask), coarser)
+    return max(_step_ratio(before, after, mask), _grain_ratio(before, after, mask))
 
 
 def _step_ratio(before: Image, after: Image, mask: Mask) -> float:

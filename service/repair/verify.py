@@ -28,7 +28,7 @@ LOOK_CONF = 0.05
 JPEG_QUALITY = 90
 REDUCTION = 0.9
 LEAST_VIEW_PX, MOST_VIEW_PX = 320, 2048
-SEAM_LIMIT = 1.75
+SEAM_LIMIT = 1.35
 """Mottled patches that anyone sees measured 1.42 and more on smooth ground."""
 CONF_NOISE, CRITIC_NOISE = 0.05, 0.1
 """A rise within these is not "worse"."""
