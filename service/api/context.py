@@ -55,7 +55,8 @@ class Context:
             owns_image, self.desk.database, sha256, caller.owner
         ):
             raise unknown_image()
-        await self.pixels(self.images.get, sha256)
+        if not await self.pixels(self.images.exists, sha256):
+            raise unknown_image()
 
     async def keep_feedback(self, sha256: str, body: FeedbackBody, caller: Caller) -> None:
         """Keeps one verdict on one region, in the place of the caller's earlier one."""

@@ -40,7 +40,7 @@ async def submitted(request: Request, context: Context, new: NewJob) -> Response
         limit_s = context.settings.sync_wait_s
         timeout_s = limit_s if wishes.wait_s is None else min(limit_s, wishes.wait_s)
         job = await _waited(request, context, job, timeout_s, stays)
-    return finished(request, context, job) if job.state.is_final else accepted(request, job)
+    return await finished(request, context, job) if job.state.is_final else accepted(request, job)
 
 
 async def ended(request: Request, context: Context, new: NewJob) -> Job:
@@ -89,19 +89,24 @@ def accepted(request: Request, job: Job) -> Response:
     return JSONResponse(job_answer(request, job).model_dump(mode="json"), 202, where)
 
 
-def finished(request: Request, context: Context, job: Job) -> Response:
+async def finished(request: Request, context: Context, job: Job) -> Response:
     """The answer to a job that has ended."""
-    if job.state is JobState.CANCELLED:
-        return from_error(Cancelled("the job was cancelled", allowed="retry it"), request_id_of(request))
-    if job.state is JobState.FAILED:
-        return from_stored(job.problem or {}, request_id_of(request))
+    if job.state is not JobState.SUCCEEDED:
+        return unsuccessful(request, job)
     facts = result_of(request, job)
     about = {"X-Anatomend-Job": job.id}
     if isinstance(facts, Answer) and prefers_png(request.headers.get("accept", "")):
-        png = context.images.get(facts.images[0].sha256)
+        png = await context.pixels(context.images.get, facts.images[0].sha256)
         return Response(png, media_type=PNG, headers=about | headers(facts))
     assert facts is not None
     return JSONResponse(facts.model_dump(mode="json"), headers=about)
+
+
+def unsuccessful(request: Request, job: Job) -> Response:
+    """The problem of a job that was cancelled or has failed."""
+    if job.state is JobState.CANCELLED:
+        return from_error(Cancelled("the job was cancelled", allowed="retry it"), request_id_of(request))
+    return from_stored(job.problem or {}, request_id_of(request))
 
 
 def job_answer(request: Request, job: Job) -> JobAnswer:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from service.database.connect import Database
 from service.database.schema import job_events
@@ -44,7 +45,7 @@ class EventLog:
         )
         with self._database.read() as connection:
             rows = connection.execute(select(job_events).where(job_events.c.id.in_(last)))
-            events = [JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data)) for row in rows]
+            events = [_event_of(row) for row in rows]
         return {event.type: event for event in events}
 
     def after(self, seen: Collection[tuple[str, int]], limit: int = 500) -> list[JobEvent]:
@@ -64,8 +65,8 @@ class EventLog:
                 .order_by(job_events.c.id)
                 .limit(limit)
             )
-            return [
-                JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data))
-                for row in rows
-                if row.id > known[row.job_id]
-            ]
+            return [_event_of(row) for row in rows if row.id > known[row.job_id]]
+
+
+def _event_of(row: Row[Any]) -> JobEvent:
+    return JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data))

@@ -14,7 +14,7 @@ from service.api.openai.pictures import as_base64, our_mask
 from service.api.openai.shapes import Common, EditForm, ErrorAnswer, GenerationBody, refused, size_of, usage
 from service.api.openai.streaming import told
 from service.api.routes import FormRoute, JsonRoute
-from service.api.submitting import ended, finished, handed_in, idempotency_key_of, result_of
+from service.api.submitting import ended, handed_in, idempotency_key_of, result_of, unsuccessful
 from service.api.wishes import generate_job, repair_job
 from service.errors import NotFound
 from service.jobs.records import Job, NewJob
@@ -97,7 +97,7 @@ async def _answered(request: Request, context: Context, new: NewJob, wish: Commo
         return EventSourceResponse(told(request, context, job, wish, kind, stays), headers=ignored, ping=15)
     job = await ended(request, context, new)
     if job.state is not JobState.SUCCEEDED:
-        return finished(request, context, job)
+        return unsuccessful(request, job)
     facts = result_of(request, job)
     assert isinstance(facts, Answer)
     return JSONResponse(await _images(request, context, job, facts, wish), headers=ignored)

@@ -16,7 +16,7 @@ from service.api.openai.errors import error_of
 from service.api.openai.pictures import as_base64
 from service.api.openai.shapes import Common, usage
 from service.api.problems import from_error, request_id_of
-from service.api.submitting import finished, result_of
+from service.api.submitting import result_of, unsuccessful
 from service.errors import NotReady
 from service.jobs.records import EventType, Job
 from service.report import JobState
@@ -78,7 +78,7 @@ def _event(name: str, job: Job, wish: Common, facts: dict[str, Any]) -> ServerSe
 
 def _failed(request: Request, context: Context, job: Job) -> ServerSentEvent:
     if job.state.is_final:
-        response = finished(request, context, job)
+        response = unsuccessful(request, job)
     else:
         response = from_error(NotReady("the service is stopping"), request_id_of(request))
     problem = json.loads(bytes(response.body))

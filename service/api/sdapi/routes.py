@@ -17,7 +17,7 @@ from service.api.sdapi.facts import FIXED, check_options, options, sd_models
 from service.api.sdapi.pictures import inverted, picture_in, picture_out
 from service.api.sdapi.progress import progress_of, work_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
-from service.api.submitting import ended, finished, result_of
+from service.api.submitting import ended, result_of, unsuccessful
 from service.api.wishes import generate_job, repair_job
 from service.jobs.records import NewJob
 from service.report import JobState
@@ -143,7 +143,7 @@ async def _answered(
 ) -> Response:
     job = await ended(request, context, new)
     if job.state is not JobState.SUCCEEDED:
-        return finished(request, context, job)
+        return unsuccessful(request, job)
     facts = result_of(request, job)
     assert isinstance(facts, Answer)
     pngs = [await context.pixels(context.images.get, image.sha256) for image in facts.images]
