@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from detectors.detections import Box, Image, Mask
+from service.runs import Sampling, WatchParams
 
 __all__ = [
     "SILENT",
@@ -109,7 +110,12 @@ class RepairParams:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One wish for pictures. ``None`` sizes and steps mean the model's own defaults."""
+    """One wish for pictures. ``None`` sizes and steps mean the model's own defaults.
+
+    Attributes:
+        best_of: candidates for each picture; the one that looks best is taken.
+        watch: how they are watched; not at all if None.
+    """
 
     prompt: str
     negative_prompt: str = ""
@@ -120,6 +126,17 @@ class GenerateRequest:
     guidance_scale: float | None = None
     num_images: int = 1
     repair: RepairParams | None = field(default_factory=RepairParams)
+    best_of: int = 1
+    watch: WatchParams | None = None
+
+    @property
+    def seeds_per_image(self) -> int:
+        """How many seeds running belong to each picture, so that no two pictures share one.
+
+        Picture ``i`` takes them from ``seed + i * seeds_per_image`` on: its candidates first, then restarts.
+        """
+        watch = self.watch
+        return self.best_of + (watch.max_restarts if watch is not None and watch.stop else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,6 +216,7 @@ class RepairReport:
         original: what came in or was first generated.
         seed: what it was made from.
         timings_s: seconds by phase (``generate``, ``detect``, ``repair``).
+        sampling: the runs that it was chosen from; None for an upload.
     """
 
     image: Image
@@ -208,6 +226,7 @@ class RepairReport:
     regions: tuple[RegionOutcome, ...]
     models: Mapping[str, str]
     timings_s: Mapping[str, float]
+    sampling: Sampling | None = None
 
 
 class Listener(Protocol):
@@ -215,6 +234,10 @@ class Listener(Protocol):
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """``phase`` is ``generate``, ``detect`` or ``repair``; ``done`` runs to ``total``."""
+        ...
+
+    def wants_preview(self) -> bool:
+        """Whether ``preview`` should be told now: what nobody sees need not be decoded."""
         ...
 
     def preview(self, picture: int, step: int, image: Image) -> None:
@@ -235,6 +258,10 @@ class Silent:
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Says nothing."""
+
+    def wants_preview(self) -> bool:
+        """Nobody looks."""
+        return False
 
     def preview(self, picture: int, step: int, image: Image) -> None:
         """Says nothing."""

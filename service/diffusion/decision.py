@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-
-import numpy as np
 
 from detectors.boxes import area, iou
 from detectors.protocols import is_malformed
@@ -18,9 +16,6 @@ from service.errors import ModelUnavailable
 FRACTIONS = (0.3, 0.5, 0.7)
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25
-LEAST_HIT = 0.05
-FAR_RARER = 5.0
-RATES = (0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01, 0.0)
 
 
 class Rule(StrEnum):
@@ -100,11 +95,13 @@ class PreviewThresholds:
         limits: by fraction of the run, by class name. A class that is not named never counts.
         detector: id of the model they were fitted for; empty if they were not fitted.
         preview: kind of preview that they were fitted on.
+        generator: id of the model whose runs they were fitted on.
     """
 
     limits: Mapping[float, Mapping[str, Limit]]
     detector: str = ""
     preview: str = ""
+    generator: str = ""
 
     @classmethod
     def guessed(
@@ -133,7 +130,7 @@ class PreviewThresholds:
                 float(fraction): {name: Limit(**limit) for name, limit in by_class.items()}
                 for fraction, by_class in stored["limits"].items()
             }
-            return cls(limits, stored["detector"], stored["preview"])
+            return cls(limits, stored["detector"], stored["preview"], stored["generator"])
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelUnavailable(f"{path} cannot be read: {error}") from error
 
@@ -143,7 +140,12 @@ class PreviewThresholds:
             str(fraction): {name: asdict(limit) for name, limit in by_class.items()}
             for fraction, by_class in self.limits.items()
         }
-        stored = {"detector": self.detector, "preview": self.preview, "limits": limits}
+        stored = {
+            "detector": self.detector,
+            "preview": self.preview,
+            "generator": self.generator,
+            "limits": limits,
+        }
         path.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
 
     def limit(self, fraction: float, class_name: str) -> Limit | None:
@@ -152,14 +154,6 @@ class PreviewThresholds:
             return None
         nearest = min(self.limits, key=lambda known: (abs(known - fraction), known))
         return self.limits[nearest].get(class_name)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedRun:
-    """A run that was watched to its end, for fitting: its looks, and whether it ended malformed."""
-
-    looks: tuple[Look, ...]
-    malformed: bool
 
 
 def checkpoints(total: int, fractions: Sequence[float] = FRACTIONS) -> dict[int, float]:
@@ -217,45 +211,6 @@ def is_local(
     return all(float(iou(box, hit)[0, 0]) > 0.0 for hit in hits)
 
 
-def fit_thresholds(
-    runs: Iterable[WatchedRun], most_false_aborts: float = 0.05, detector: str = "", preview: str = ""
-) -> PreviewThresholds:
-    """The loosest thresholds with which few of the runs that ended well would have been stopped.
-
-    For a rate r, ``hit`` is the score that a share r of the good runs reaches at that fraction, and ``far``
-    the one that r / 5 reach; the largest r is taken with which ``decide`` stops at most the wanted share.
-
-    Args:
-        runs: watched to their end, all with the same fractions.
-        most_false_aborts: share of the runs that ended well that may be stopped, in [0, 1].
-        detector: id, to be stored.
-        preview: kind, to be stored.
-
-    Raises:
-        ValueError: if no run ended well.
-    """
-    seen = list(runs)
-    good = [run for run in seen if not run.malformed]
-    if not good:
-        raise ValueError("thresholds need runs that ended well")
-    fractions = sorted({look.fraction for run in seen for look in run.looks})
-    names = sorted({s.class_name for run in seen for look in run.looks for s in look.sightings})
-    for rate in RATES:
-        limits = {f: {name: _limit(good, f, name, rate) for name in names} for f in fractions}
-        thresholds = PreviewThresholds(limits, detector, preview)
-        if stopped_share(good, thresholds) <= most_false_aborts:
-            break
-    return thresholds
-
-
-def stopped_share(runs: Sequence[WatchedRun], thresholds: PreviewThresholds) -> float:
-    """Share of the runs that would have been stopped, in [0, 1]; 0 if there is none."""
-    stopped = [
-        any(decide(run.looks[: i + 1], thresholds) is not None for i in range(len(run.looks))) for run in runs
-    ]
-    return float(np.mean(stopped)) if stopped else 0.0
-
-
 def _guess(conf: float, fraction: float) -> Limit:
     hit = conf + (1.0 - conf) * 0.5 * (1.0 - fraction)
     return Limit(hit, hit + (1.0 - hit) * 0.5)
@@ -273,23 +228,3 @@ def _was_hit(seen: Sighting, look: Look, thresholds: PreviewThresholds) -> bool:
         and float(iou(earlier.xyxy, seen.xyxy)[0, 0]) > 0.0
         for earlier in look.sightings
     )
-
-
-def _limit(good: Sequence[WatchedRun], fraction: float, name: str, rate: float) -> Limit:
-    best = [
-        max((s.conf for s in look.sightings if s.class_name == name), default=0.0)
-        for run in good
-        for look in run.looks
-        if look.fraction == fraction
-    ]
-    hit, far = (_exceeded_by(best, share) for share in (rate, rate / FAR_RARER))
-    return Limit(hit, max(hit, far))
-
-
-def _exceeded_by(scores: Sequence[float], share: float) -> float:
-    """The least score that at most this share of ``scores`` reaches."""
-    falling = sorted(scores, reverse=True)
-    allowed = math.floor(share * len(falling))
-    if allowed >= len(falling):
-        return LEAST_HIT
-    return max(LEAST_HIT, float(np.nextafter(falling[allowed], np.inf)))

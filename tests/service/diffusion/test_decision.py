@@ -11,13 +11,11 @@ from service.diffusion.decision import (
     PreviewThresholds,
     Rule,
     Sighting,
-    WatchedRun,
     checkpoints,
     decide,
-    fit_thresholds,
     is_local,
-    stopped_share,
 )
+from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.errors import ModelUnavailable
 
 HERE, THERE = (10.0, 10.0, 50.0, 50.0), (200.0, 200.0, 240.0, 240.0)
