@@ -88,7 +88,7 @@ async def events(
     last_event_id: Annotated[str | None, Header(description="Where to go on from.")] = None,
 ) -> EventSourceResponse:
     """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done."""
-    await context.desk.get(job_id, caller.sees)
+    await context.desk.attend(await context.desk.get(job_id, caller.sees))
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
     return EventSourceResponse(_told(request, context, job_id, after), ping=PING_S)
 

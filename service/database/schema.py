@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -44,6 +45,7 @@ jobs = Table(
     Column("lease_token", Integer, nullable=False),
     Column("lease_until", Float, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("attended", Boolean, nullable=False, server_default=false()),
     Column("result", Text),
     Column("problem", Text),
     UniqueConstraint("owner", "idempotency_key"),

@@ -17,6 +17,7 @@ from service.database.connect import Database
 from service.errors import DatabaseUnavailable, ModelUnavailable, NotReady, QueueFull
 from service.jobs.events import EventLog
 from service.jobs.executors import Executor
+from service.jobs.intake import Intake
 from service.jobs.leases import living_workers
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, Job, JobEvent, Limits, NewJob, QueueDepth, WorkerFacts
@@ -64,6 +65,7 @@ class Desk:
         )
         self._log = EventLog(self.database)
         self._threads = anyio.CapacityLimiter(8)
+        self._intake = Intake(lambda news: self._in_thread(self.queue.submit_all, news))
         self._followers: dict[str, set[_Follower]] = defaultdict(set)
         self._depth = QueueDepth(0, 0.0)
         self._recount: asyncio.Task[QueueDepth] | None = None
@@ -148,7 +150,7 @@ class Desk:
         if new.idempotency_key is None:
             self.worker()
             await self._check_room()
-        job, is_new = await self._in_thread(self.queue.submit, new)
+        job, is_new = await self._intake.submit(new)
         if is_new:
             self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
         return job, is_new
@@ -180,6 +182,11 @@ class Desk:
     async def latest(self, job_id: str) -> dict[EventType, JobEvent]:
         """See ``EventLog.latest``: how a job stands, for those who look now and then."""
         return await self._in_thread(self._log.latest, job_id)
+
+    async def attend(self, job: Job) -> None:
+        """Has a job shown while it is done; see ``JobQueue.attend``."""
+        if not job.state.is_final:
+            await self._in_thread(self.queue.attend, job.id)
 
     async def cancel(self, job_id: str, owner: str | None) -> Job:
         """See ``JobQueue.cancel``."""

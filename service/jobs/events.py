@@ -32,10 +32,10 @@ class EventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, job_id: str, events: Collection[tuple[EventType, Json]]) -> None:
-        """Tells several things about a job at once."""
+    def append(self, events: Collection[tuple[str, EventType, Json]]) -> None:
+        """Tells several things at once, each of a job's id."""
         with self._database.write() as connection:
-            for kind, data in events:
+            for job_id, kind, data in events:
                 append(connection, job_id, kind, data)
 
     def latest(self, job_id: str) -> dict[EventType, JobEvent]:

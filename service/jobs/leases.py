@@ -15,7 +15,7 @@ from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
 from service.jobs.events import append, end_events
 from service.jobs.queue import job_of
-from service.jobs.records import EventType, Json, Lease, WorkerFacts
+from service.jobs.records import EventType, Json, Lease, Wishes, WorkerFacts
 from service.report import JobState
 
 LEASE_S = 15.0
@@ -55,17 +55,18 @@ class Leases:
                 else:
                     return self._take(connection, job.id, row.lease_token + 1)
 
-    def is_wanted(self, lease: Lease) -> bool:
-        """Whether the work should go on: not if its cancelling was asked for.
+    def wishes(self, lease: Lease) -> Wishes:
+        """What those who asked for the job want now.
 
         Raises:
             LeaseLost: if the job is not this worker's any more.
         """
+        query = select(jobs.c.cancel_requested, jobs.c.attended).where(*self._held(lease))
         with self._database.read() as connection:
-            row = connection.execute(select(jobs.c.cancel_requested).where(*self._held(lease))).one_or_none()
+            row = connection.execute(query).one_or_none()
         if row is None:
             raise LeaseLost
-        return not row.cancel_requested
+        return Wishes(row.cancel_requested, row.attended)
 
     def renew(self, lease: Lease) -> None:
         """Holds on to a job for another while.

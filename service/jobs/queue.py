@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
 from service.database.schema import job_events, jobs
-from service.errors import Conflict, InvalidRequest, NotFound, QueueFull
+from service.errors import AnatomendError, Conflict, InvalidRequest, NotFound, QueueFull
 from service.jobs.events import append, end_events
 from service.jobs.records import EventType, Job, Json, Limits, NewJob, QueueDepth
 from service.report import JobKind, JobState
@@ -42,19 +42,44 @@ class JobQueue:
             InvalidRequest: ``idempotency_key_reused`` with another request.
             DatabaseUnavailable: nothing was written.
         """
-        fingerprint = fingerprint_of(new)
+        answer = self.submit_all([new])[0]
+        if isinstance(answer, AnatomendError):
+            raise answer
+        return answer
+
+    def submit_all(self, news: Sequence[NewJob]) -> list[tuple[Job, bool] | QueueFull | InvalidRequest]:
+        """Writes several jobs down in one transaction: many who ask at once cost one write to the disk.
+
+        Returns:
+            For each what ``submit`` gives or raises.
+
+        Raises:
+            DatabaseUnavailable: nothing was written.
+        """
         try:
             with self._database.write() as connection:
-                known = self._known(connection, new, fingerprint)
-                if known is not None:
-                    return known, False
-                self._admit(connection, new)
-                return self._insert(connection, new, fingerprint), True
-        except IntegrityError:  # another process was quicker with the same key
+                room = _Room(_depth(connection))
+                return [self._submitted(connection, new, room) for new in news]
+        except IntegrityError:  # another process was quicker with the key of one of them
+            if len(news) > 1:
+                return [answer for new in news for answer in self.submit_all([new])]
             with self._database.read() as connection:
-                known = self._known(connection, new, fingerprint)
+                known = self._known(connection, news[0], fingerprint_of(news[0]))
             assert known is not None
-            return known, False
+            return [(known, False)]
+
+    def _submitted(
+        self, connection: Connection, new: NewJob, room: _Room
+    ) -> tuple[Job, bool] | QueueFull | InvalidRequest:
+        fingerprint = fingerprint_of(new)
+        try:  # whatever is refused is refused before anything of it is written
+            known = self._known(connection, new, fingerprint)
+            if known is not None:
+                return known, False
+            self._admit(connection, new, room)
+        except (QueueFull, InvalidRequest) as refusal:
+            return refusal
+        return self._insert(connection, new, fingerprint, room), True
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """One job.
@@ -99,6 +124,11 @@ class JobQueue:
                 connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
             return _get(connection, job_id, owner)
 
+    def attend(self, job_id: str) -> None:
+        """Notes that somebody looks on while a job is done: only then are there previews of it."""
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(attended=True))
+
     def retry(self, job_id: str, owner: str | None = None) -> Job:
         """Asks again for what a finished job was asked for, as a new job.
 
@@ -115,8 +145,9 @@ class JobQueue:
                 )
             cost = connection.scalar(select(jobs.c.cost).where(jobs.c.id == job_id))
             again = NewJob(old.kind, old.request, cost or 0.0, old.owner, old.inputs)
-            self._admit(connection, again)
-            return self._insert(connection, again, fingerprint_of(again))
+            room = _Room(_depth(connection))
+            self._admit(connection, again, room)
+            return self._insert(connection, again, fingerprint_of(again), room)
 
     def depth(self) -> QueueDepth:
         """What waits now, of all owners."""
@@ -148,10 +179,9 @@ class JobQueue:
             )  # fmt: skip
         return job_of(connection, row)
 
-    def _admit(self, connection: Connection, new: NewJob) -> None:
+    def _admit(self, connection: Connection, new: NewJob, room: _Room) -> None:
         """An empty queue takes a job of any cost, or a large one could never be done."""
-        limits, depth = self._limits, _depth(connection)
-        own = connection.scalar(select(func.count()).where(_QUEUED, jobs.c.owner == new.owner)) or 0
+        limits, depth, own = self._limits, room.depth, room.own(connection, new.owner)
         if own >= limits.jobs_per_owner:
             raise QueueFull(
                 f"{own} of your jobs are waiting",
@@ -164,7 +194,7 @@ class JobQueue:
                 allowed={"jobs": limits.jobs, "megapixel_steps": limits.cost},
             )  # fmt: skip
 
-    def _insert(self, connection: Connection, new: NewJob, fingerprint: str) -> Job:
+    def _insert(self, connection: Connection, new: NewJob, fingerprint: str, room: _Room) -> Job:
         job_id = uuid.uuid4().hex
         connection.execute(
             jobs.insert().values(
@@ -182,10 +212,35 @@ class JobQueue:
                 lease_token=0,
                 lease_until=0.0,
                 cancel_requested=False,
+                attended=False,
             )
         )
         append(connection, job_id, EventType.STATE, {"state": JobState.QUEUED.value})
-        return _get(connection, job_id, None)
+        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+        return job_of(connection, row, before=room.take(new))
+
+
+class _Room:
+    """What waits, counted once for a transaction that may add to it."""
+
+    def __init__(self, depth: QueueDepth) -> None:
+        self.depth = depth
+        self._own: dict[str, int] = {}
+
+    def own(self, connection: Connection, owner: str) -> int:
+        """How many of an owner's jobs wait."""
+        if owner not in self._own:
+            query = select(func.count()).where(_QUEUED, jobs.c.owner == owner)
+            self._own[owner] = connection.scalar(query) or 0
+        return self._own[owner]
+
+    def take(self, new: NewJob) -> int:
+        """Counts one more; returns how many were before it."""
+        before = self.depth.jobs
+        self.depth = QueueDepth(before + 1, self.depth.cost + new.cost)
+        if new.owner in self._own:
+            self._own[new.owner] += 1
+        return before
 
 
 def fingerprint_of(new: NewJob) -> str:
@@ -201,11 +256,11 @@ def _with_seed(request: Json) -> Json:
     return {**request, "seed": secrets.randbits(SEED_BITS)}
 
 
-def job_of(connection: Connection, row: Row[Any]) -> Job:
-    """The record of a row of the table."""
+def job_of(connection: Connection, row: Row[Any], before: int | None = None) -> Job:
+    """The record of a row of the table; ``before`` jobs wait before it, counted if it is not told."""
     state = JobState(row.state)
-    position = None
-    if state is JobState.QUEUED:
+    position = before if state is JobState.QUEUED else None
+    if state is JobState.QUEUED and before is None:
         position = connection.scalar(select(func.count()).where(_QUEUED, jobs.c.seq < row.seq))
     return Job(
         seq=row.seq,

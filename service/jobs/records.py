@@ -91,6 +91,14 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is wanted of a running job: that it end, and that it show itself on the way."""
+
+    cancel: bool
+    previews: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How much may wait.
 

@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from io import BytesIO
 
-import numpy as np
 from opentelemetry import trace
-from PIL import Image as Pillow
 from structlog.contextvars import bound_contextvars
 
-from detectors.detections import Image
 from service.database.connect import Database
 from service.errors import AnatomendError, Cancelled, DatabaseUnavailable
 from service.jobs.engines import LoadEngine
 from service.jobs.events import EventLog
 from service.jobs.gpu import gpu_memory
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
-from service.jobs.records import EventType, Json, Lease, WorkerFacts
+from service.jobs.records import Json, Lease, WorkerFacts
+from service.jobs.told import News, Stopping, Told
 from service.jobs.work import Bench, work_on
-from service.report import Attempt, Region
 from service.settings import Settings
 from service.store.place import stores_of
 from service.wire.answers import model_facts
 from service.wire.uploads import Limits
 
 IDLE_S = 0.02
-PROGRESS_EVERY_S = 0.1
-PREVIEW_EVERY_S = 0.5
-PREVIEW_SIDE_PX = 256
 
 _log = logging.getLogger(__name__)
-
-
-class Stopping(Exception):
-    """The worker was told to leave in the middle of a job."""
 
 
 class Worker:
@@ -59,7 +47,7 @@ class Worker:
         self._load = load
         self._database = Database.of(settings)
         self._leases = Leases(self._database, self.id)
-        self._events = EventLog(self._database)
+        self._news = News(EventLog(self._database))
         self._leave_soon = threading.Event()
         self._leave_now = threading.Event()
         self._gone = threading.Event()
@@ -78,9 +66,10 @@ class Worker:
         pulse.start()
         try:
             bench = self._bench()
-            while bench is not None and not self._leave_soon.is_set():
-                if not self._one(bench):
-                    self._leave_soon.wait(IDLE_S)
+            with self._news:
+                while bench is not None and not self._leave_soon.is_set():
+                    if not self._one(bench):
+                        self._leave_soon.wait(IDLE_S)
             if bench is None:  # so that /readyz can tell why, until the keeper takes this process down
                 self._leave_soon.wait()
         finally:
@@ -148,7 +137,10 @@ class Worker:
     def _do(self, lease: Lease, bench: Bench) -> None:
         job, started = lease.job, time.monotonic()
         try:
-            done = work_on(job, bench, _Told(self._leases, self._events, lease, self._leave_now))
+            try:
+                done = work_on(job, bench, Told(self._leases, self._news, lease, self._leave_now))
+            finally:
+                self._news.flush()
         except Cancelled:
             self._leases.cancel(lease)
         except Stopping:
@@ -178,54 +170,6 @@ class Worker:
                 _log.warning("the worker could not tell that it lives: %s", error.detail)
             except LeaseLost:
                 _log.warning("the worker's lease is lost; its next step will end the work")
-
-
-class _Told:
-    """Passes on how a job goes, not too often, and ends it when that is asked for."""
-
-    def __init__(self, leases: Leases, events: EventLog, lease: Lease, leave_now: threading.Event) -> None:
-        self._leases, self._events, self._lease = leases, events, lease
-        self._leave_now = leave_now
-        self._phase = ""
-        self._progress_at = self._preview_at = -1e9
-
-    def progress(self, phase: str, done: int, total: int) -> None:
-        """Also the place where the work is ended: it is called between any two steps."""
-        if self._leave_now.is_set():
-            raise Stopping
-        if not self._leases.is_wanted(self._lease):
-            raise Cancelled("the job was cancelled")
-        now = time.monotonic()
-        if phase != self._phase or done == total or now - self._progress_at >= PROGRESS_EVERY_S:
-            self._phase, self._progress_at = phase, now
-            self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
-
-    def preview(self, picture: int, step: int, image: Image) -> None:
-        now = time.monotonic()
-        if now - self._preview_at >= PREVIEW_EVERY_S:
-            self._preview_at = now
-            self._tell(EventType.PREVIEW, {"picture": picture, "step": step, "image": _data_url(image)})
-
-    def found(self, picture: int, regions: Sequence[Region]) -> None:
-        rows = [{"class_name": r.class_name, "xyxy": list(r.xyxy), "conf": round(r.conf, 4)} for r in regions]
-        self._tell(EventType.REGIONS, {"picture": picture, "regions": rows})
-
-    def tried(self, picture: int, region: int, attempt: Attempt) -> None:
-        facts = {
-            "method": attempt.method,
-            "strength": attempt.strength,
-            "seed": attempt.seed,
-            "conf": round(attempt.conf, 4),
-            "seam": round(attempt.seam, 3),
-            "verdict": attempt.verdict.value,
-        }
-        self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
-
-    def _tell(self, kind: EventType, data: Json) -> None:
-        try:
-            self._events.append(self._lease.job.id, [(kind, data)])
-        except DatabaseUnavailable as error:  # news may be missed; the work itself goes on
-            _log.warning("job %s: news could not be told: %s", self._lease.job.id, error.detail)
 
 
 def _failure(job_id: str, error: Exception) -> Json:
@@ -263,11 +207,3 @@ def _persistently(write: Callable[[], None], tries: int = 5) -> None:
             if not left:
                 raise
             time.sleep(1.0)
-
-
-def _data_url(image: Image) -> str:
-    picture = Pillow.fromarray(np.ascontiguousarray(image))
-    picture.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

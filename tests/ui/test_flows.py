@@ -53,6 +53,9 @@ def test_generate_shows_the_way_and_the_end(page: Page, fake: FakeService):
     fake.tell(job, "state", {"state": "queued", "position": 3})
     stage = page.locator("#stage")
     expect(stage.get_by_text("3 ahead of you")).to_be_visible()
+    fake.tell(job, "state", {"state": "queued"})  # the kept event, which knows no place
+    fake.tell(job, "progress", {"phase": "generate", "done": 0, "total": 12})
+    expect(stage.get_by_text("3 ahead of you")).to_be_visible()
     fake.tell(job, "state", {"state": "running", "position": None})
     fake.tell(job, "progress", {"phase": "generate", "done": 5, "total": 12})
     fake.tell(job, "preview", {"image": scenes.preview(scenes.HAND, 3), "step": 5})

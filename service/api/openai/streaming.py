@@ -44,6 +44,8 @@ async def told(
 
 async def _partials(context: Context, job: Job, wish: Common, kind: str) -> AsyncIterator[ServerSentEvent]:
     index, wanted = 0, wish.partial_images or 0
+    if wanted:
+        await context.desk.attend(job)
     async for event in context.desk.follow(job.id):
         if event.type is EventType.PREVIEW and index < wanted:
             preview = base64.b64decode(str(event.data["image"]).partition(",")[2])

@@ -36,6 +36,8 @@ async def progress_of(context: Context, caller: Caller, with_picture: bool) -> d
     elapsed_s = 0.0 if begun_at is None else max(0.0, time.time() - begun_at)
     eta_s = elapsed_s * (1 - share) / share if share else 0.0
     picture = latest.get(EventType.PREVIEW) if with_picture else None
+    if with_picture and picture is None:
+        await context.desk.attend(jobs[0])
     shown = None if picture is None else str(picture.data["image"]).partition(",")[2]
     return _told(share, eta_s, shown, latest, len(jobs), jobs[0])
 

@@ -15,7 +15,7 @@ export class Watched {
   /** Takes one event of the job's stream. */
   take(type, data) {
     if (type === "done") this.job = data;
-    else if (type === "state") Object.assign(this.job, { state: data.state, position: data.position ?? null });
+    else if (type === "state") this.#stands(data);
     else if (type === "progress") this.job.progress = data;
     else if (type === "preview") Object.assign(this, { preview: data.image, picture: data.picture ?? 0 });
     else if (type === "regions") this.#found(data);
@@ -25,6 +25,12 @@ export class Watched {
   /** All regions that were found so far, in order. */
   get found() {
     return [...this.regions.values()].flat();
+  }
+
+  /** That a job waits may be told after its place in the queue: the place is kept. */
+  #stands({ state, position }) {
+    const kept = state === "queued" ? this.job.position : null;
+    Object.assign(this.job, { state, position: position ?? kept });
   }
 
   #found({ picture, regions }) {

@@ -24,7 +24,7 @@ def working(*workers: Leases) -> Iterator[None]:
             lease = worker.claim()
             if lease is None:
                 continue
-            if worker.is_wanted(lease):
+            if not worker.wishes(lease).cancel:
                 worker.succeed(lease, {"of": lease.job.id}, ())
             else:
                 worker.cancel(lease)

@@ -58,7 +58,7 @@ def test_a_silent_workers_job_goes_to_another_and_its_own_result_is_refused(queu
         lambda: slow.cancel(old),
         lambda: slow.renew(old),
         lambda: slow.give_back(old),
-        lambda: slow.is_wanted(old),
+        lambda: slow.wishes(old),
     ):
         with pytest.raises(LeaseLost):
             call()
@@ -105,8 +105,8 @@ def test_cancelling_a_running_job_reaches_its_worker_and_nobody_elses(queue, lea
     queue.submit(NEW), queue.submit(NEW)
     one, two = a.claim(), b.claim()
     queue.cancel(one.job.id)
-    assert not a.is_wanted(one)
-    assert b.is_wanted(two)
+    assert a.wishes(one).cancel
+    assert not b.wishes(two).cancel
     a.cancel(one)
     assert queue.get(one.job.id).state is JobState.CANCELLED
     assert queue.get(two.job.id).state is JobState.RUNNING

@@ -129,7 +129,7 @@ def test_every_state_is_told_and_the_last_word_is_done(queue, leases, database):
     job, _ = queue.submit(NEW)
     worker, log = leases(), EventLog(database)
     lease = worker.claim()
-    log.append(job.id, [(EventType.PREVIEW, {"image": "…"}), (EventType.PROGRESS, {"done": 1})])
+    log.append([(job.id, EventType.PREVIEW, {"image": "…"}), (job.id, EventType.PROGRESS, {"done": 1})])
     worker.succeed(lease, {}, ())
     told = log.after([(job.id, 0)])
     assert [event.type.value for event in told] == ["state", "state", "progress", "done"]
