@@ -35,6 +35,7 @@ from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_photographs
 from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
 from training.schedule import AveragedWeights, Budget, set_learning_rate
+from training.smears import with_smears
 from training.textures import spoil
 
 PARTS = ("hand", "malformed_hand", "limb", "malformed_limb")
@@ -76,9 +77,8 @@ def cut(args: argparse.Namespace) -> None:
         pictures, lines = read_shard(path)
         for start in range(0, len(lines), BATCH):
             rows = slice(start, start + BATCH)
-            for picture, line in zip(
-                textures.apply(pictures[rows], lines[rows], rng), lines[rows], strict=True
-            ):
+            smeared, truth = with_smears(pictures[rows], lines[rows], rng)
+            for picture, line in zip(textures.apply(smeared, truth, rng), truth, strict=True):
                 take(picture, line["parts"])
     if args.photos is not None:
         for picture, parts in read_photographs(args.photos):

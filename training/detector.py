@@ -25,6 +25,7 @@ from detectors.protocols import CLASS_NAMES
 from detectors.yolo import import_yolo
 from training.anatomy.world import read_shard, shards
 from training.schedule import set_learning_rate
+from training.smears import with_smears
 from training.textures import RENOISE_STRENGTHS, read_picture, renoise, round_trip, spoil
 
 BATCH = 25
@@ -120,8 +121,8 @@ def prepare(args: argparse.Namespace) -> None:
         pictures, lines = read_shard(path)
         for start in range(0, len(lines), BATCH):
             rows = slice(start, start + BATCH)
-            textured = textures.apply(pictures[rows], lines[rows], rng)
-            for picture, line in zip(textured, lines[rows], strict=True):
+            smeared, truth = with_smears(pictures[rows], lines[rows], rng)
+            for picture, line in zip(textures.apply(smeared, truth, rng), truth, strict=True):
                 name = f"{path.stem}-{line['seed']}"
                 size = picture.shape[0]
                 cv2.imwrite(
