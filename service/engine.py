@@ -7,19 +7,19 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 
-import numpy as np
 import torch
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Critic, Detector, is_malformed
+from service.candidates import Candidates
+from service.diffusion.decision import PreviewThresholds
 from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
-from service.loading import choose_device, load_critic, load_detector
+from service.loading import choose_device, load_critic, load_detector, load_preview_thresholds
+from service.looking import Looked, Looker
 from service.repair.ladder import Ladder, Repaired
-from service.repair.plan import MASK_CLASS, plan_from_mask, plan_repair
+from service.repair.plan import MASK_CLASS, plan_from_mask
 from service.repair.redraw import Inpainter, Wording
 from service.repair.verify import Gate
 from service.report import (
@@ -31,10 +31,10 @@ from service.report import (
     Region,
     RegionOutcome,
     RepairParams,
-    RepairPlan,
     RepairReport,
     RepairRequest,
 )
+from service.runs import Sampling
 from service.settings import Settings
 from service.validation import check_conf, check_generate, check_image, check_repair
 
@@ -58,6 +58,7 @@ class Engine:
         inpainter: Inpainter | None = None,
         max_side_px: int = 2048,
         sources: Mapping[str, str] | None = None,
+        preview_thresholds: PreviewThresholds | None = None,
     ) -> None:
         """Puts loaded parts together.
 
@@ -68,6 +69,7 @@ class Engine:
             inpainter: redraws in the generator's place.
             max_side_px: largest width or height to generate.
             sources: where each role was loaded from, for ``models``.
+            preview_thresholds: fitted for the watch; guessed if None.
         """
         self._generator = generator
         self._inpainter = inpainter or generator
@@ -75,6 +77,9 @@ class Engine:
         self._critic = critic
         self._max_side_px = max_side_px
         self._sources = sources or {}
+        native_px = self._inpainter.native_px
+        self._looker = Looker(detector, native_px)
+        self._candidates = Candidates(generator, detector, critic, preview_thresholds, native_px)
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
@@ -92,6 +97,7 @@ class Engine:
             load_critic(settings, device),
             max_side_px=settings.max_side_px,
             sources={"generator": settings.model, "detector": settings.detector, "critic": settings.critic},
+            preview_thresholds=load_preview_thresholds(settings),
         )
 
     @property
@@ -131,15 +137,15 @@ class Engine:
         check_image(image)
         if conf is not None:
             check_conf(conf)
-        return self._found(
+        return self._looker.found(
             image, {name: conf or self._detector.default_conf[name] for name in self.class_names}
         )
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Pictures from a prompt, each looked through and repaired.
 
-        Picture ``i`` is what a request for one picture with ``seed + i`` gives. Without ``repair`` the
-        picture is looked through only, so that the report says what is wrong with it.
+        Picture ``i`` is what a request for one picture with ``seed + i * request.seeds_per_image`` gives.
+        Without ``repair`` the picture is looked through only, so that the report says what is wrong with it.
 
         Raises:
             InvalidRequest: with a code and what is allowed.
@@ -147,14 +153,15 @@ class Engine:
         check_generate(request, self.class_names, self._max_side_px)
         first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         wording = Wording(request.prompt, request.negative_prompt)
+        dry_run = request.repair is None
         reports = []
         for i in range(request.num_images):
             timings: dict[str, float] = {}
             with _timed(timings, "generate"):
-                image = self._draw(request, first_seed + i, i, listener)
-            look = self._look(image, request.repair or RepairParams(), timings, listener)
-            dry_run = request.repair is None
-            reports.append(self._report(look, wording, first_seed + i, dry_run, timings, listener, i))
+                made = self._candidates.best(request, first_seed, i, listener)
+            look = self._look(made.image, request.repair or RepairParams(), timings, listener)
+            report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
+            reports.append(report)
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
@@ -171,50 +178,28 @@ class Engine:
             look = self._look(request.image, request.params, timings, listener)
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
-            look = _Look(request.image, plan, self._thresholds(request.params), frozenset())
+            look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
         return self._report(look, wording, seed, request.dry_run, timings, listener)
-
-    def _draw(self, request: GenerateRequest, seed: int, index: int, listener: Listener) -> Image:
-        defaults = self._generator.defaults
-        steps = request.num_inference_steps or defaults.num_inference_steps
-        total = request.num_images * steps
-        guidance = defaults.guidance_scale if request.guidance_scale is None else request.guidance_scale
-        listener.progress("generate", index * steps, total)
-        image = self._generator.generate(
-            request.prompt,
-            negative_prompt=request.negative_prompt,
-            seed=seed,
-            width=request.width or defaults.width,
-            height=request.height or defaults.height,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            on_step=lambda done: listener.progress("generate", index * steps + min(done, steps), total),
-            on_preview=None if listener is SILENT else partial(listener.preview, index),
-        )
-        listener.progress("generate", (index + 1) * steps, total)
-        return image
 
     def _look(
         self, image: Image, params: RepairParams, timings: dict[str, float], listener: Listener
-    ) -> _Look:
-        thresholds = self._thresholds(params)
+    ) -> Looked:
         listener.progress("detect", 0, 1)
         with _timed(timings, "detect"):
-            found = self._found(image, thresholds)
+            look = self._looker.look(image, params)
         listener.progress("detect", 1, 1)
-        native_px = self._inpainter.native_px
-        plan = plan_repair(found, self.class_names, image.shape[:2], params, native_px)
-        return _Look(image, plan, thresholds, frozenset(self.class_names[i] for i in found.class_id))
+        return look
 
     def _report(
         self,
-        look: _Look,
+        look: Looked,
         wording: Wording,
         seed: int,
         dry_run: bool,
         timings: dict[str, float],
         listener: Listener,
         picture: int = 0,
+        sampling: Sampling | None = None,
     ) -> RepairReport:
         listener.found(picture, look.plan.regions)
         gate = Gate(self._detector, self._critic, look.thresholds)
@@ -232,21 +217,8 @@ class Engine:
             regions=repaired.outcomes,
             models={card.role: card.id for card in self.models()},
             timings_s=timings,
+            sampling=sampling,
         )
-
-    def _found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
-        seen = self._detector.detect([image], min(thresholds.values()))[0]
-        least = np.array([thresholds[self.class_names[i]] for i in seen.class_id])
-        return seen[seen.conf >= least]
-
-    def _thresholds(self, params: RepairParams) -> Mapping[str, float]:
-        """The defaults by class name, with the request's own for all defects."""
-        default = self._detector.default_conf
-        asked = params.conf
-        return {
-            name: asked if asked is not None and is_malformed(name) else default[name]
-            for name in self.class_names
-        }
 
     def _card(
         self,
@@ -257,16 +229,6 @@ class Engine:
         defaults: Mapping[str, object],
     ) -> ModelCard:
         return ModelCard(role, model.model_id, self._sources.get(role, ""), family, size_hw, defaults)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """A picture after the first look: what to repair in it, and by which measure."""
-
-    image: Image
-    plan: RepairPlan
-    thresholds: Mapping[str, float]
-    seen: frozenset[str]
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:

@@ -9,6 +9,7 @@ import torch
 from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
+from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
 from service.errors import InvalidSettings, ModelUnavailable
 from service.settings import BUNDLED, Settings
 
@@ -37,12 +38,21 @@ def load_detector(settings: Settings, device: str) -> YoloDetector:
     Raises:
         ModelUnavailable: naming the file that was tried.
     """
-    bundled = settings.models_dir / "detector" / "detector.pt"
-    path = bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
+    path = _detector_path(settings)
     try:
         return YoloDetector.load(path, device)
     except ModelLoadError as error:
         raise ModelUnavailable(f"the detector {settings.detector!r} cannot be loaded: {error}") from error
+
+
+def load_preview_thresholds(settings: Settings) -> PreviewThresholds | None:
+    """What the watch goes by, from the file beside the detector; None if there is none.
+
+    Raises:
+        ModelUnavailable: if the file is there and cannot be read.
+    """
+    path = _detector_path(settings).parent / THRESHOLDS_FILE
+    return PreviewThresholds.load(path) if path.is_file() else None
 
 
 def load_critic(settings: Settings, device: str) -> CropCritic | None:
@@ -59,3 +69,8 @@ def load_critic(settings: Settings, device: str) -> CropCritic | None:
         return CropCritic.load(folder, device)
     except ModelLoadError as error:
         raise ModelUnavailable(f"the critic {settings.critic!r} cannot be loaded: {error}") from error
+
+
+def _detector_path(settings: Settings) -> Path:
+    bundled = settings.models_dir / "detector" / "detector.pt"
+    return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from service.diffusion.latents import Packing
+from detectors.detections import Mask
+from service.diffusion.latents import Packing, mask_to_cells
 from service.diffusion.prediction import Prediction
 from service.diffusion.tap import Hook, Step, replaced, tap
 
@@ -64,6 +65,29 @@ class Keep:
         """Saves the finished latents."""
         if step.is_last:
             self.samples.append(latents.clone())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resume:
+    """Where a kept run is taken up again.
+
+    Attributes:
+        keep: what the run left.
+        index: a key of ``keep.kept``.
+        mask: float32 (H, W) in pixels of the picture; above 0 = sample again.
+        seed: of the fresh noise.
+    """
+
+    keep: Keep
+    index: int
+    mask: Mask
+    seed: int
+
+    @property
+    def cells(self) -> Tensor:
+        """The mask as ``resume_inside`` takes it."""
+        rows, columns = self.keep.samples[self.index].shape[-2:]
+        return mask_to_cells(self.mask, (rows, columns))
 
 
 class Follow:

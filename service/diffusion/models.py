@@ -98,6 +98,7 @@ def load_diffusion(model: str, models_dir: Path, device: str) -> DiffusionModel:
         model_id=_model_id(source),
         source=source.name,
         defaults=_defaults(text_to_image, source),
+        previews_dir=models_dir,
     )
 
 

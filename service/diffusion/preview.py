@@ -152,20 +152,27 @@ def to_images(pictures: Tensor) -> list[Image]:
 class SendPreviews:
     """A hook that sends a small picture every few steps."""
 
-    def __init__(self, preview: Preview, send: Callable[[int, int, Sequence[Image]], None], every: int = 1):
+    def __init__(
+        self,
+        preview: Preview,
+        send: Callable[[int, int, Sequence[Image]], None],
+        every: int = 1,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Takes where to send them.
 
         Args:
             preview: the decoder.
             send: told how many steps are done, of how many, and the pictures of the batch.
             every: at every so many-th step, and at the last.
+            wanted: asked each time before anything is decoded.
         """
-        self._preview, self._send, self._every = preview, send, every
+        self._preview, self._send, self._every, self._wanted = preview, send, every, wanted
 
     def __call__(self, step: Step) -> None:
         """Decodes and sends, if it is time."""
         done = step.index + 1
-        if done % self._every == 0 or step.is_last:
+        if (done % self._every == 0 or step.is_last) and self._wanted():
             with torch.no_grad():
                 self._send(done, step.total, to_images(self._preview.decode(step.x0)))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,17 @@ import PIL.Image
 import torch
 
 from detectors.detections import Image, Mask
+from service.diffusion.keep import Resume, resume_inside
 from service.diffusion.latents import Packing
 from service.diffusion.prediction import is_understood
 from service.diffusion.preview import Preview, SendPreviews, preview_for
-from service.diffusion.tap import tap
+from service.diffusion.tap import Hook, tap
 
 MAX_TRAIN_STEPS = 1000
 PREVIEWS = 3
 """How often at most a run is shown on its way: each costs a decode, if a small one."""
+SHOWN_SHRINK = 2
+"""What is shown on the way is decoded at half the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,25 @@ class DiffusionModel:
         model_id: str,
         source: str,
         defaults: SamplingDefaults,
+        previews_dir: Path | None = None,
     ) -> None:
+        """Takes what was loaded.
+
+        Args:
+            text_to_image: a diffusers pipeline.
+            inpainting: another, on the same weights.
+            model_id: name and hash, for the report.
+            source: where it was loaded from.
+            defaults: for what a request leaves open.
+            previews_dir: where tiny autoencoders may lie, see ``preview_for``.
+        """
         self._text_to_image = text_to_image
         self._inpainting = inpainting
         self.model_id = model_id
         self.source = source
         self.defaults = defaults
-        self._preview: Preview | None = None
+        self._previews_dir = previews_dir
+        self._previews: dict[int, Preview] = {}
 
     @property
     def family(self) -> str:
@@ -71,6 +86,24 @@ class DiffusionModel:
         """Side of the square at which the model redraws: its default size's shorter side, whole cells."""
         return min(self.defaults.width, self.defaults.height) // self.cell_px * self.cell_px
 
+    @property
+    def can_be_tapped(self) -> bool:
+        """Whether runs can be looked into: the scheduler is of a kind that is understood."""
+        return is_understood(self._text_to_image.scheduler)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a run can be taken up again inside a mask."""
+        return self.can_be_tapped and not self._needs_mask
+
+    def preview(self, shrink: int = 1) -> Preview:
+        """The cheapest look at x0 that there is; made once. See ``preview_for``."""
+        if shrink not in self._previews:
+            self._previews[shrink] = preview_for(
+                self._text_to_image, shrink=shrink, taesd_dir=self._previews_dir
+            )
+        return self._previews[shrink]
+
     def generate(
         self,
         prompt: str,
@@ -83,17 +116,26 @@ class DiffusionModel:
         guidance_scale: float,
         on_step: Callable[[int], None] | None = None,
         on_preview: Callable[[int, Image], None] | None = None,
+        wants_preview: Callable[[], bool] = lambda: True,
+        hooks: Sequence[Hook] = (),
+        resume: Resume | None = None,
     ) -> Image:
-        """One picture from noise.
+        """One picture from noise, or from where a kept run is taken up.
 
         Args:
             width: in pixels, as the height a multiple of 8.
             on_step: told how many steps are done, after each; what it raises ends the run undecoded.
             on_preview: told a few times how many steps are done and what the picture looks like. The picture
                 that is made is the same, bit for bit, with it and without.
+            wants_preview: asked before each.
+            hooks: called at every step, before a preview is sent (see ``tap``).
+            resume: the run to take up; ``seed`` is then not used.
 
         Returns:
             uint8 RGB (height, width, 3).
+
+        Raises:
+            StopRun: as a hook raises it; nothing is decoded then.
         """
         if self._needs_mask:
             blank = np.full((height, width, 3), 127, np.uint8)
@@ -103,10 +145,18 @@ class DiffusionModel:
             arguments = {"num_inference_steps": num_inference_steps}
         pipeline = self._inpainting if self._needs_mask else self._text_to_image
         arguments |= {"width": width, "height": height, "guidance_scale": guidance_scale}
+        first = 0 if resume is None else resume.index
         if on_step is not None:
-            arguments["callback_on_step_end"] = _step_counter(on_step)
-        with self._showing(pipeline, on_preview, num_inference_steps, height, width):
-            return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
+            arguments["callback_on_step_end"] = _step_counter(on_step, first)
+        shown = self._shown(on_preview, wants_preview, num_inference_steps, first)
+        packing = Packing.of(pipeline, height, width)
+        if resume is None:
+            with tap(pipeline, [*hooks, *shown], packing):
+                return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
+        where = resume.keep, resume.index, resume.cells, [resume.seed]
+        with resume_inside(pipeline, *where, [*hooks, *shown], packing) as latents:
+            arguments["latents"] = latents
+            return self._run(pipeline, prompt, negative_prompt, [resume.seed], arguments)[0]
 
     def inpaint(
         self,
@@ -138,29 +188,24 @@ class DiffusionModel:
             arguments["callback_on_step_end"] = _step_counter(on_step)
         return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
 
-    @contextmanager
-    def _showing(
+    def _shown(
         self,
-        pipeline: Any,
         on_preview: Callable[[int, Image], None] | None,
+        wanted: Callable[[], bool],
         steps: int,
-        height: int,
-        width: int,
-    ) -> Iterator[None]:
-        """Sends previews for the time of one run, decoded by the cheapest means there is.
+        first: int,
+    ) -> list[Hook]:
+        """What sends previews, decoded by the cheapest means there is.
 
         A scheduler that cannot be looked into is no reason to make no picture: there are no previews then.
         """
-        if on_preview is None or not is_understood(pipeline.scheduler):
-            yield
-            return
-        if self._preview is None:
-            self._preview = preview_for(pipeline, shrink=2)
-        hook = SendPreviews(
-            self._preview, lambda done, _, images: on_preview(done, images[0]), max(1, steps // PREVIEWS)
-        )
-        with tap(pipeline, [hook], Packing.of(pipeline, height, width)):
-            yield
+        if on_preview is None or not self.can_be_tapped:
+            return []
+
+        def send(done: int, _total: int, images: Sequence[Image]) -> None:
+            on_preview(first + done, images[0])
+
+        return [SendPreviews(self.preview(SHOWN_SHRINK), send, max(1, steps // PREVIEWS), wanted)]
 
     @property
     def _needs_mask(self) -> bool:
@@ -204,10 +249,10 @@ class DiffusionModel:
 
 
 def _step_counter(
-    on_step: Callable[[int], None],
+    on_step: Callable[[int], None], first: int = 0
 ) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
     def after_step(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(step + 1)
+        on_step(first + step + 1)
         return tensors
 
     return after_step

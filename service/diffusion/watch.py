@@ -22,6 +22,9 @@ from service.diffusion.tap import Step, StopRun
 
 LEAST_CONF = 0.05
 
+StopRule = Callable[[AbortReason, Look], bool]
+"""Whether to stop for this reason, seen in this look."""
+
 
 class Watch:
     """A hook for a run of one picture.
@@ -39,7 +42,8 @@ class Watch:
         size_hw: tuple[int, int],
         *,
         fractions: Sequence[float] = FRACTIONS,
-        stop: bool = True,
+        stop: bool | StopRule = True,
+        first: int = 0,
         on_preview: Callable[[Look, Image], None] | None = None,
     ) -> None:
         """Takes what to look with.
@@ -50,7 +54,8 @@ class Watch:
             thresholds: what counts in a preview.
             size_hw: height and width in pixels of the finished picture, for the boxes.
             fractions: of the run at which to look; short runs get fewer looks (see ``checkpoints``).
-            stop: whether to stop the run, or only to tell.
+            stop: whether to stop the run, or only to tell; or what decides it each time.
+            first: index of this run's first step in the whole run, if that is taken up again.
             on_preview: told of each look, with the picture that was looked at.
         """
         self._preview = preview
@@ -59,6 +64,7 @@ class Watch:
         self._size_hw = size_hw
         self._fractions = fractions
         self._stop = stop
+        self._first = first
         self._on_preview = on_preview
         self.looks: list[Look] = []
         self.reason: AbortReason | None = None
@@ -70,20 +76,21 @@ class Watch:
             StopRun: with an ``AbortReason``.
             ValueError: if the run makes more than one picture at once.
         """
-        fraction = checkpoints(step.total, self._fractions).get(step.index)
+        index, total = self._first + step.index, self._first + step.total
+        fraction = checkpoints(total, self._fractions).get(index)
         if fraction is None:
             return
         if len(step.x0) != 1:
             raise ValueError(f"a watched run makes one picture, not {len(step.x0)}")
         with torch.no_grad():
             image = to_images(self._preview.decode(step.x0))[0]
-        look = Look(step.index, fraction, self._sightings(image))
+        look = Look(index, fraction, self._sightings(image))
         self.looks.append(look)
         if self._on_preview is not None:
             self._on_preview(look, image)
         reason = decide(self.looks, self._thresholds)
         self.reason = self.reason or reason
-        if reason is not None and self._stop:
+        if reason is not None and (self._stop(reason, look) if callable(self._stop) else self._stop):
             raise StopRun(reason)
 
     def _sightings(self, image: Image) -> tuple[Sighting, ...]:

@@ -1,0 +1,92 @@
+"""Which of several finished candidates looks best: by the gate, which later judges their repairs too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from detectors.detections import Detections, Image
+from detectors.protocols import Critic, Detector, is_malformed
+from service.looking import Looker
+from service.repair.ladder import rivals_of
+from service.repair.redraw import window_of
+from service.repair.verify import LOOK_CONF, Gate
+from service.report import Policy, RepairParams
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How a candidate looks; of two the better one is less.
+
+    Attributes:
+        conf: score of its worst place, in [0, 1].
+        critic: the critic's worst probability of malformed; None if nothing was shown to it.
+        defects: places to repair.
+        passes: pictures that the detector was shown to find this out.
+    """
+
+    conf: float
+    critic: float | None
+    defects: int
+    passes: int
+
+    @property
+    def badness(self) -> tuple[float, float, int]:
+        """The worst place first, then the critic, then how many."""
+        return self.conf, self.critic or 0.0, self.defects
+
+
+@dataclass(slots=True)
+class Counted:
+    """A detector that counts the pictures it is shown."""
+
+    detector: Detector
+    passes: int = 0
+    model_id: str = field(init=False)
+    class_names: tuple[str, ...] = field(init=False)
+    default_conf: Mapping[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model_id, self.class_names = self.detector.model_id, self.detector.class_names
+        self.default_conf = self.detector.default_conf
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        """What the detector sees."""
+        self.passes += len(images)
+        return self.detector.detect(images, conf)
+
+
+def rank(
+    image: Image, detector: Detector, critic: Critic | None, params: RepairParams, native_px: int
+) -> Rank:
+    """How one candidate looks.
+
+    Each place that would be repaired is read as before a repair. A picture without one is ranked by what the
+    detector suspects in it below its threshold, so it always comes before one that needs repair.
+
+    Args:
+        image: uint8 RGB.
+        detector: finds the places and reads them.
+        critic: the gate's second opinion.
+        params: what counts as a place; the policy does not matter here.
+        native_px: side of the square at which is redrawn.
+    """
+    counted = Counted(detector)
+    looked = Looker(counted, native_px).look(image, replace(params, policy=Policy.MALFORMED))
+    regions = looked.plan.regions
+    if not regions:
+        seen = counted.detect([image], LOOK_CONF)[0]
+        suspected = [
+            float(conf)
+            for conf, i in zip(seen.conf, seen.class_id, strict=True)
+            if is_malformed(detector.class_names[i])
+        ]
+        return Rank(max(suspected, default=0.0), None, 0, counted.passes)
+    gate = Gate(counted, critic, looked.thresholds)
+    readings = []
+    for index, region in enumerate(regions):
+        near = window_of(region, image.shape[:2], native_px).box
+        readings += gate.read([image], region, near, rivals_of(looked.plan, index))
+    critics = [reading.critic for reading in readings if reading.critic is not None]
+    worst = max(reading.conf for reading in readings)
+    return Rank(worst, max(critics, default=None), len(regions), counted.passes)
