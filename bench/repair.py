@@ -25,15 +25,14 @@ from bench.judge import Judge
 from bench.prompts import prompts
 from detectors import boxes
 from detectors.detections import Image
-from detectors.protocols import is_malformed, part_of
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector, is_malformed, part_of
 from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
 from service.loading import choose_device, load_critic, load_detector
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
-from service.repair.redraw import Wording
+from service.repair.wording import Wording
 from service.repair.verify import Gate, Judgement
 from service.report import GenerateRequest, Outcome, RepairParams, RepairReport, RepairRequest, Verdict
 from service.settings import read_settings
@@ -98,15 +97,28 @@ class AcceptAlways(Gate):
         return replace(super().judge(*args, **kwargs), verdict=Verdict.ACCEPTED)
 
 
-def redraw_once(generator: DiffusionModel, detector: YoloDetector, case: Case) -> RepairReport:
-    """The control: every malformed region redrawn once at 0.4, whatever comes of it."""
+def redraw_once(
+    generator: DiffusionModel, detector: Detector, case: Case, params: RepairParams = CONTROL
+) -> RepairReport:
+    """The control: every region redrawn once at 0.4, whatever comes of it."""
     names, limits = detector.class_names, detector.default_conf
     found = detector.detect([case.image], min(limits.values()))[0]
     found = found[found.conf >= np.array([limits[names[i]] for i in found.class_id])]
-    plan = plan_repair(found, names, case.image.shape[:2], CONTROL, generator.native_px)
+    plan = plan_repair(found, names, case.image.shape[:2], params, generator.native_px)
     ladder = Ladder(generator, AcceptAlways(detector, None, limits), Wording(case.prompt))
     made = ladder.repair(case.image, plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
+
+
+def parts_of(engine: Engine, image: Image) -> list[Sequence[float]]:
+    """Boxes of all hands and limbs, however they look; overlapping ones counted once."""
+    found = engine.detect(image, LOOK_CONF).by_confidence()
+    names = [part_of(engine.class_names[i]) for i in found.class_id]
+    kept: list[Sequence[float]] = []
+    for xyxy, name in zip(found.xyxy, names, strict=True):
+        if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], kept).max() < 0.6):
+            kept.append([float(v) for v in xyxy])
+    return kept
 
 
 class Bench:
@@ -115,19 +127,9 @@ class Bench:
     def __init__(self, engine: Engine, judge: Judge) -> None:
         self.engine, self.judge = engine, judge
 
-    def parts(self, image: Image) -> list[Sequence[float]]:
-        """Boxes of all hands and limbs, however they look; overlapping ones counted once."""
-        found = self.engine.detect(image, LOOK_CONF).by_confidence()
-        names = [part_of(self.engine.class_names[i]) for i in found.class_id]
-        kept: list[Sequence[float]] = []
-        for xyxy, name in zip(found.xyxy, names, strict=True):
-            if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], kept).max() < 0.6):
-                kept.append([float(v) for v in xyxy])
-        return kept
-
     def tally(self, case: Case, report: RepairReport, seconds: float, into: Tally) -> None:
         """Adds one finished picture."""
-        places = [case.known] if case.known is not None else self.parts(case.image)
+        places = [case.known] if case.known is not None else parts_of(self.engine, case.image)
         places += [r.region.xyxy for r in report.regions if case.known is None]
         before = self.judge.malformed([report.original] * len(places), places)
         after = self.judge.malformed([report.image] * len(places), places)

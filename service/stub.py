@@ -51,7 +51,8 @@ class StubEngine:
             image = _noise(size_hw, first + picture)
             for step in range(steps):
                 listener.progress("generate", picture * steps + step, request.num_images * steps)
-                listener.preview(picture, step, image)
+                if listener.wants_preview():
+                    listener.preview(picture, step, image)
                 time.sleep(self._step_s)
             listener.found(picture, ())
             reports.append(_report(image, image, first + picture, ()))

@@ -15,6 +15,7 @@ from service.api.routes import problems
 from service.api.submitting import accepted, job_answer
 from service.errors import NotFound
 from service.jobs.records import EventType
+from service.report import JobState
 from service.wire.schemas import JobAnswer, JobsAnswer
 from service.wire.uploads import MEDIA_TYPES, media_type_of
 
@@ -46,8 +47,12 @@ async def jobs(
 
 @job_routes.get("/{job_id}", response_model=JobAnswer, responses=problems(401, 404, 503))
 async def job(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
-    """One job, with its result once it has one."""
-    return job_answer(request, await context.desk.get(job_id, caller.sees))
+    """One job: how far it is while it runs, its result once it has one."""
+    found = await context.desk.get(job_id, caller.sees)
+    told = None
+    if found.state is JobState.RUNNING:
+        told = (await context.desk.latest(job_id)).get(EventType.PROGRESS)
+    return job_answer(request, found, None if told is None else told.data)
 
 
 @job_routes.get("/{job_id}/inputs/{name}", response_class=Response, responses=_FILE | problems(401, 404, 503))

@@ -16,10 +16,10 @@ from service.api.context import Context
 from service.api.negotiation import PNG, preferences_of, prefers_png
 from service.api.problems import from_error, from_stored, request_id_of
 from service.errors import Cancelled, InvalidRequest, NotReady
-from service.jobs.records import Job, NewJob
+from service.jobs.records import Job, Json, NewJob
 from service.report import JobState
 from service.wire.answers import headers
-from service.wire.schemas import Answer, DetectAnswer, JobAnswer
+from service.wire.schemas import Answer, DetectAnswer, JobAnswer, ProgressAnswer
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 _CHECK_CLIENT_S = 0.1
@@ -109,7 +109,7 @@ def unsuccessful(request: Request, job: Job) -> Response:
     return from_stored(job.problem or {}, request_id_of(request))
 
 
-def job_answer(request: Request, job: Job) -> JobAnswer:
+def job_answer(request: Request, job: Job, progress: Json | None = None) -> JobAnswer:
     """A job as ``GET /jobs/{id}`` tells of it."""
     return JobAnswer(
         id=job.id,
@@ -119,6 +119,7 @@ def job_answer(request: Request, job: Job) -> JobAnswer:
         started_at=None if job.started_at is None else _time(job.started_at),
         finished_at=None if job.finished_at is None else _time(job.finished_at),
         position=job.position,
+        progress=None if progress is None else ProgressAnswer.model_validate(progress),
         request={**job.request, **_uploads_of(request, job)},
         result=result_of(request, job),
         problem=None if job.problem is None else dict(job.problem),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.serving import until
+from service.jobs.told import Told
 from service.stub import StubEngine
 from tests.service.problems import assert_problem
 from tests.service.scripted import encoded, noise
@@ -111,13 +112,35 @@ def test_events_tell_the_whole_story_and_resume(serve):
 
 def test_previews_are_shown_while_it_runs_and_forgotten_afterwards(serve):
     with serve(load=lambda _: StubEngine(0.05)) as client:
-        wish = WISH | {"num_inference_steps": 8}
+        wish = WISH | {"num_inference_steps": 60}
         job = client.post("/generate", json=wish, headers=LATER).json()
         seen = [kind for _, kind, _ in events_of(client.get(f"/jobs/{job['id']}/events"))]
         assert "preview" in seen
         again = [kind for _, kind, _ in events_of(client.get(f"/jobs/{job['id']}/events"))]
         assert "preview" not in again
         assert again[-1] == "done"
+
+
+def test_nobody_looks_on_and_there_are_no_previews(serve, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Told, "preview", lambda *about: shown.append(about))
+    with serve(load=lambda _: StubEngine(0.02)) as client:
+        wish = WISH | {"num_inference_steps": 60}
+        client.post("/generate", json=wish)
+        assert not shown
+        job = client.post("/generate", json=wish, headers=LATER).json()
+        client.get(f"/jobs/{job['id']}/events")
+        assert shown
+
+
+def test_how_far_a_running_job_is(serve):
+    with serve(load=lambda _: StubEngine(0.05)) as client:
+        wish = WISH | {"num_inference_steps": 150}
+        address = client.post("/generate", json=wish, headers=LATER).headers["location"]
+        progress = until(lambda: client.get(address).json()["progress"])
+        assert (progress["phase"], progress["total"]) == ("generate", 150)
+        client.post(f"{address}/cancel")
+        assert ended(client, address.rsplit("/", 1)[1])["progress"] is None
 
 
 def test_cancel_stops_within_one_step_and_the_next_job_runs(serve):

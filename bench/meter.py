@@ -1,0 +1,77 @@
+"""Counts what pictures cost, where it is spent: in the denoiser, the decoder and the detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detectors.detections import Detections, Image
+from service.diffusion.sampler import DiffusionModel
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was spent.
+
+    Attributes:
+        seconds: on the clock.
+        denoised: latents that went through the denoiser, counted again at each step; guidance makes two.
+        decoded: latents that were decoded, at full size or smaller.
+        detected: pictures that the detector was shown.
+    """
+
+    seconds: float
+    denoised: int
+    decoded: int
+    detected: int
+
+
+class Meter:
+    """Hangs counters on a model and a detector.
+
+    Attributes:
+        detector: the same detector, counted; to be used in its place.
+    """
+
+    def __init__(self, model: DiffusionModel, detector: Any) -> None:
+        self._denoised = self._decoded = 0
+        self.detector = _Counted(detector)
+        model.denoiser.register_forward_pre_hook(self._on_denoise, with_kwargs=True)
+        model.decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
+
+    def reset(self) -> None:
+        """Begins again at nothing."""
+        self._denoised = self._decoded = self.detector.shown = 0
+
+    def cost(self, seconds: float) -> Cost:
+        """What was counted since the last reset."""
+        return Cost(seconds, self._denoised, self._decoded, self.detector.shown)
+
+    def _on_denoise(self, _module: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        self._denoised += len(_first(args, kwargs))
+
+    def _on_decode(self, _module: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        self._decoded += len(_first(args, kwargs))
+
+
+class _Counted:
+    """Whatever a detector can, and how many pictures it was shown."""
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+        self.shown = 0
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        """As the detector, counted."""
+        self.shown += len(images)
+        found: list[Detections] = self._detector.detect(images, conf)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+
+def _first(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """The latents, however they were passed."""
+    return args[0] if args else kwargs.get("sample", kwargs.get("hidden_states"))
