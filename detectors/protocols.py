@@ -52,6 +52,7 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
 class DifferentiableDetector(Protocol):
     """What can say, as a function that has a gradient, how malformed a region looks."""
 
@@ -77,6 +78,12 @@ class PresenceDetector(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """``defect_energy``, and how surely there is a part at all, float32 (B,) each, from one look."""
         ...
+
+
+def guide_in(detector: Detector) -> DifferentiableDetector | None:
+    """The detector as one that can say where its score for "malformed" comes from; None if it cannot."""
+    knows_defects = any(is_malformed(name) for name in detector.class_names)
+    return detector if knows_defects and isinstance(detector, DifferentiableDetector) else None
 
 
 class Critic(Protocol):

@@ -11,17 +11,21 @@ from contextlib import contextmanager
 import torch
 
 from detectors.detections import Detections, Image
-from detectors.protocols import Critic, Detector, is_malformed
+from detectors.protocols import Critic, Detector, guide_in, is_malformed
 from service.candidates import Candidates
 from service.diffusion.decision import PreviewThresholds
 from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
+from service.errors import InvalidRequest
 from service.loading import choose_device, load_critic, load_detector, load_preview_thresholds
 from service.looking import Looked, Looker
+from service.params import Method
+from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
 from service.repair.plan import MASK_CLASS, plan_from_mask
-from service.repair.redraw import Inpainter, Wording
+from service.repair.redraw import Inpainter
 from service.repair.verify import Gate
+from service.repair.wording import Wording
 from service.report import (
     SILENT,
     GenerateRequest,
@@ -114,7 +118,8 @@ class Engine:
         """The loaded models: generator, detector and, if there is one, critic."""
         generator, detector, critic = self._generator, self._detector, self._critic
         sampling = dataclasses.asdict(generator.defaults)
-        scores: dict[str, object] = {"conf": dict(detector.default_conf)}
+        can_guide = guide_in(detector) is not None
+        scores: dict[str, object] = {"conf": dict(detector.default_conf), "gradient": can_guide}
         cards = [
             self._card("generator", generator, generator.family, self.default_size, sampling),
             self._card("detector", detector, type(detector).__name__, None, scores),
@@ -140,6 +145,18 @@ class Engine:
         return self._looker.found(
             image, {name: conf or self._detector.default_conf[name] for name in self.class_names}
         )
+
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        """Where the scores of all that is malformed come from, in colour over the picture.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            seen: what ``detect`` found in it.
+
+        Raises:
+            InvalidRequest: ``no_gradient``, if the detector cannot say.
+        """
+        return self._looker.heatmap(image, seen)
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Pictures from a prompt, each looked through and repaired.
@@ -207,7 +224,8 @@ class Engine:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:
             with _timed(timings, "repair"):
-                ladder = Ladder(self._inpainter, gate, wording, look.seen)
+                nudger = self._nudger() if look.plan.params.may_nudge else None
+                ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         return RepairReport(
             image=repaired.image,
@@ -219,6 +237,18 @@ class Engine:
             timings_s=timings,
             sampling=sampling,
         )
+
+    def _nudger(self) -> Nudger:
+        """Bends by the detector's gradient: the gate's other opinion, the critic's, is not asked here.
+
+        Raises:
+            InvalidRequest: ``no_gradient``, if the detector or the model cannot be used so.
+        """
+        if self._inpainter is not self._generator or not self._generator.can_be_tapped:
+            raise InvalidRequest(
+                "what redraws cannot be looked into", code="no_gradient", allowed=[Method.REDRAW.value]
+            )
+        return Nudger(self._generator.preview(), self._looker.guide)
 
     def _card(
         self,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from detectors.detections import Detections, Image
-from detectors.protocols import Detector, is_malformed
-from service.repair.plan import plan_repair
+from detectors.heatmap import overlay
+from detectors.protocols import Detector, DifferentiableDetector, guide_in, is_malformed
+from service.errors import InvalidRequest
+from service.params import MaskSource
+from service.repair.guided import heat_of_picture, hot_places
+from service.repair.plan import Shape, plan_repair
 from service.report import RepairParams, RepairPlan
 
 
@@ -43,11 +48,45 @@ class Looker:
     native_px: int
 
     def look(self, image: Image, params: RepairParams) -> Looked:
-        """Finds and plans."""
+        """Finds and plans.
+
+        Raises:
+            InvalidRequest: if the choice names a region that there is not, or a mask is to follow what the
+                detector cannot tell.
+        """
         thresholds, names = self.thresholds(params), self.detector.class_names
         found = self.found(image, thresholds)
-        plan = plan_repair(found, names, image.shape[:2], params, self.native_px)
+        plan = plan_repair(found, names, image.shape[:2], params, self.native_px, self._shape(image, params))
         return Looked(image, plan, thresholds, frozenset(names[i] for i in found.class_id))
+
+    @property
+    def guide(self) -> DifferentiableDetector:
+        """The detector as one that has a gradient.
+
+        Raises:
+            InvalidRequest: ``no_gradient``, if it has none.
+        """
+        guide = guide_in(self.detector)
+        if guide is None:
+            raise InvalidRequest(
+                f"{self.detector.model_id} cannot say where its score for malformed comes from",
+                code="no_gradient",
+                allowed="no heat map and no nudge with this detector",
+            )
+        return guide
+
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        """The picture with where the scores of all that is malformed come from in colour over it.
+
+        Raises:
+            InvalidRequest: ``no_gradient``, if the detector cannot say.
+        """
+        return overlay(image, heat_of_picture(self.guide, image, seen, self.detector.class_names))
+
+    def _shape(self, image: Image, params: RepairParams) -> Shape | None:
+        if params.mask.source is MaskSource.BOX:
+            return None
+        return partial(hot_places, self.guide, image, shape=params.mask)
 
     def found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
         """What reaches its class's threshold."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from detectors.detections import Box, Image, Mask
+from service.params import Policy, RepairParams
 from service.runs import Sampling, WatchParams
 
 __all__ = [
@@ -30,13 +31,6 @@ __all__ = [
     "Silent",
     "Verdict",
 ]
-
-
-class Policy(StrEnum):
-    """Which parts are redrawn."""
-
-    MALFORMED = "malformed"
-    EVERY = "every"
 
 
 class Outcome(StrEnum):
@@ -81,31 +75,6 @@ class Verdict(StrEnum):
     CRITIC_DISAGREES = "critic_disagrees"
     VISIBLE_SEAM = "visible_seam"
     NOT_BETTER = "not_better"
-
-
-@dataclass(frozen=True, slots=True)
-class RepairParams:
-    """How to repair. ``None`` means the default stored with the model in use.
-
-    Attributes:
-        conf: least detector score of a defect, in (0, 1).
-        classes: class names to repair; all malformed ones when empty.
-        max_regions: at most so many regions, strongest first.
-        strengths: the ladder, each in (0, 1], tried in order.
-        seeds_per_attempt: candidates redrawn in one batch on each rung.
-        grow: how far the box is grown on each side, as a share of its diagonal.
-        feather_px: width of the soft edge of the composite mask, in image pixels.
-        policy: redraw what is malformed, or every part that is found.
-    """
-
-    conf: float | None = None
-    classes: tuple[str, ...] = ()
-    max_regions: int = 8
-    strengths: tuple[float, ...] = (0.4, 0.55, 0.75, 1.0)
-    seeds_per_attempt: int = 4
-    grow: float = 0.1
-    feather_px: int = 6
-    policy: Policy = Policy.MALFORMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +129,23 @@ class RepairRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """One place to redraw: where, why, and its two masks (full-image size)."""
+    """One place to redraw: where, why, and its two masks (full-image size).
+
+    Attributes:
+        number: its place among all that were found to be repaired, before ``only`` and ``skip``.
+    """
 
     xyxy: Box
     class_name: str
     conf: float
     denoise_mask: Mask
     composite_mask: Mask
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairPlan:
-    """What will be redrawn, strongest defect first."""
+    """What will be redrawn, in this order."""
 
     regions: tuple[Region, ...]
     params: RepairParams
@@ -185,6 +159,8 @@ class Attempt:
         conf: the worst malformed score the gate saw in the region afterwards, in [0, 1].
         critic: the critic's probability of malformed, in [0, 1]; None without a critic.
         seam: colour step across the mask's edge relative to the one before; about 1 is unchanged.
+        guide_before: the defect energy that the guide saw before its first nudge; None without nudging.
+        guide_after: the same after its last one. Only their difference means something.
     """
 
     method: str
@@ -194,6 +170,8 @@ class Attempt:
     critic: float | None
     seam: float
     verdict: Verdict
+    guide_before: float | None = None
+    guide_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES
+from service.errors import InvalidRequest
 from service.report import (
     SILENT,
     Attempt,
@@ -88,6 +89,12 @@ class StubEngine:
         height, width = image.shape[:2]
         seen = Detections.of([[0, 0, max(width / 2, 1), max(height / 2, 1)]], [0.9], [1])
         return seen[seen.conf >= (conf or 0.0)]
+
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        """Nothing: noise has no reasons."""
+        raise InvalidRequest(
+            "a simulation cannot say where its scores come from", code="no_gradient", allowed="no heat map"
+        )
 
 
 def _report(image: Image, original: Image, seed: int, regions: tuple[RegionOutcome, ...]) -> RepairReport:

@@ -14,6 +14,7 @@ import numpy as np
 
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import CLASS_NAMES
+from service.diffusion.tap import Hook
 from service.report import Silent
 
 Colour = tuple[int, int, int]
@@ -103,6 +104,7 @@ class PaintInpainter:
     cell_px: int = 8
     drift: int = 5
     calls: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)
+    settings: list[tuple[int | None, float | None, str, int]] = field(default_factory=list)
 
     def inpaint(
         self,
@@ -113,11 +115,15 @@ class PaintInpainter:
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        hooks: Sequence[Hook] = (),
         on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
         assert image.shape == (self.native_px, self.native_px, 3)
         assert mask.shape == (self.native_px, self.native_px)
         self.calls.append((strength, tuple(seeds), prompt))
+        self.settings.append((num_inference_steps, guidance_scale, negative_prompt, len(hooks)))
         return [self._one(image, mask, self.script(seed, strength), seed) for seed in seeds]
 
     def _one(self, image: Image, mask: Mask, paint: object, seed: int) -> Image:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
@@ -21,50 +20,9 @@ from service.diffusion.latents import cells_around, mask_to_cells
 from service.diffusion.preview import Preview
 from service.diffusion.replay import DenoiserReplay
 from service.diffusion.tap import Step
+from service.params import Direction, NudgeParams
 
 BoxF = tuple[float, float, float, float]
-
-
-class Direction(StrEnum):
-    """Where a nudge goes."""
-
-    GRADIENT = "gradient"
-    THROUGH_DENOISER = "through_denoiser"
-    RANDOM = "random"
-
-
-@dataclass(frozen=True, slots=True)
-class NudgeParams:
-    """How to nudge.
-
-    Attributes:
-        window: share of the run in which it happens, both ends in [0, 1]. A run with no step in it is
-            nudged once, at the step nearest to its middle.
-        strength: size of the change as a multiple of the region's own RMS, at the window's start and
-            end; in between it falls geometrically.
-        copies: views of the region from which the gradient is averaged: the plain one and jittered ones.
-        jitter: how far those are moved and scaled, as a share of the crop.
-        presence_weight: price of a part that is less surely there than before the first nudge. It forbids
-            blurring it away. Without effect for a detector that knows no presence.
-        clip: largest change of a cell, as a multiple of the RMS change.
-        context: side of the decoded crop as a multiple of the region's longer side.
-        direction: the gradient, or a control.
-    """
-
-    window: tuple[float, float] = (0.2, 0.7)
-    strength: tuple[float, float] = (0.05, 0.002)
-    copies: int = 3
-    jitter: float = 0.04
-    presence_weight: float = 1.0
-    clip: float = 3.0
-    context: float = 2.5
-    direction: Direction = Direction.GRADIENT
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.window[0] <= self.window[1] <= 1.0:
-            raise ValueError(f"window must rise within [0, 1], not {self.window}")
-        if min(self.strength) <= 0.0 or self.copies < 1 or self.clip <= 0.0 or self.context < 1.0:
-            raise ValueError("strength and clip must be above 0, copies and context 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +32,7 @@ class NudgeStep:
     Attributes:
         index: the step's.
         strength: as a multiple of the region's RMS.
+        energies: the guide's defect energy before and after, of each picture of the batch.
         energy_before: the guide's defect energy.
         energy_after: the same after the nudge.
         presence_before: how surely there is a part; None if the guide cannot say.
@@ -82,6 +41,7 @@ class NudgeStep:
 
     index: int
     strength: float
+    energies: tuple[tuple[float, float], ...]
     energy_before: float
     energy_after: float
     presence_before: float | None
@@ -147,6 +107,12 @@ class Nudge:
         self._note(step.index, strength, before, self._look(changed))
         return changed
 
+    @property
+    def energies(self) -> list[tuple[float, float]]:
+        """Of each picture of the batch the defect energy before the first nudge and after the last."""
+        first, last = self.steps[0].energies, self.steps[-1].energies
+        return [(before, after) for (before, _), (_, after) in zip(first, last, strict=True)]
+
     def _strength(self, progress: float) -> float:
         start, end = self._params.window
         passed = min(max((progress - start) / (end - start), 0.0), 1.0) if end > start else 0.0
@@ -209,9 +175,12 @@ class Nudge:
         before: tuple[Tensor, Tensor | None],
         after: tuple[Tensor, Tensor | None],
     ) -> None:
+        each = tuple(zip(before[0].tolist(), after[0].tolist(), strict=True))
         energies = [float(energy.mean()) for energy, _ in (before, after)]
         presences = [None if p is None else float(p.mean()) for _, p in (before, after)]
-        self.steps.append(NudgeStep(index, strength, energies[0], energies[1], presences[0], presences[1]))
+        self.steps.append(
+            NudgeStep(index, strength, each, energies[0], energies[1], presences[0], presences[1])
+        )
 
 
 def steps_within(total: int, window: tuple[float, float]) -> frozenset[int]:

@@ -167,6 +167,9 @@ class DiffusionModel:
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        hooks: Sequence[Hook] = (),
         on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
         """Redraws where the mask is 1, one candidate per seed, all in one batch.
@@ -175,6 +178,9 @@ class DiffusionModel:
             image: uint8 RGB (H, W, 3), sides multiples of ``cell_px``.
             mask: float32 (H, W); from 0.5 on a pixel is repainted.
             strength: in (0, 1], the share of the noise schedule that is run; at least one step is.
+            num_inference_steps: at strength 1; the model's own if None.
+            guidance_scale: the model's own if None.
+            hooks: called at every step (see ``tap``).
             on_step: told how many steps are done, after each; what it raises ends the run undecoded.
 
         Returns:
@@ -182,11 +188,14 @@ class DiffusionModel:
             and are *not* those of ``image``.
         """
         height, width = mask.shape
-        arguments = self._masked(image, mask, strength, self.defaults.num_inference_steps, len(seeds))
-        arguments |= {"width": width, "height": height, "guidance_scale": self.defaults.guidance_scale}
+        steps = num_inference_steps or self.defaults.num_inference_steps
+        guidance = self.defaults.guidance_scale if guidance_scale is None else guidance_scale
+        arguments = self._masked(image, mask, strength, steps, len(seeds))
+        arguments |= {"width": width, "height": height, "guidance_scale": guidance}
         if on_step is not None:
             arguments["callback_on_step_end"] = _step_counter(on_step)
-        return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
+        with tap(self._inpainting, hooks, Packing.of(self._inpainting, height, width)):
+            return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
 
     def _shown(
         self,

@@ -34,6 +34,10 @@ class Engine(Protocol):
         """What the detector sees."""
         ...
 
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        """Where the scores of what was seen come from, in colour over the picture."""
+        ...
+
 
 LoadEngine = Callable[[Settings], Engine]
 

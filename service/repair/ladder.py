@@ -11,10 +11,15 @@ import numpy as np
 
 from detectors.detections import Box, Image
 from detectors.protocols import part_of
+from service.errors import InvalidRequest
+from service.params import Method
 from service.repair import blend
-from service.repair.redraw import Inpainter, Wording, method_for, redraw, window_of, wording_for
+from service.repair.attempts import Rung, rungs_of, wording_of
+from service.repair.guided import Nudger
+from service.repair.redraw import Inpainter, MakeBend, method_for, redraw, window_of
 from service.repair.verify import Gate, Judgement, Reading
 from service.repair.window import Window
+from service.repair.wording import Wording, wording_for
 from service.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
 
 SEED_RANGE = 2**32
@@ -36,19 +41,21 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
-    """Climbs the strengths for each region of a plan and takes the best candidate that passes the gate.
+    """Climbs the rungs for each region of a plan and takes the best candidate that passes the gate.
 
     Attributes:
         inpainter: what redraws.
         gate: what accepts or rejects.
         wording: prompt and negative prompt of the picture.
         seen: class names that were found in the picture; words for where there is no prompt.
+        nudger: bends what is drawn, where a plan asks for it.
     """
 
     inpainter: Inpainter
     gate: Gate
     wording: Wording = field(default_factory=Wording)
     seen: Collection[str] = ()
+    nudger: Nudger | None = None
 
     def repair(
         self, image: Image, plan: RepairPlan, seed: int, listener: Listener = SILENT, picture: int = 0
@@ -58,18 +65,25 @@ class Ladder:
         Args:
             image: uint8 RGB (H, W, 3); never written to.
             plan: the regions and how to repair them.
-            seed: the candidates' seeds follow from it, the region's place in the plan and the rung.
+            seed: the candidates' seeds follow from it, the region's number and the rung.
             listener: told ``repair`` and the number of rungs done, and of every attempt.
             picture: its index in the request, for the listener.
+
+        Raises:
+            InvalidRequest: if a plan asks for nudges and there is nothing to nudge by.
         """
+        if plan.params.may_nudge and self.nudger is None:
+            raise InvalidRequest("nothing can nudge here", code="no_gradient", allowed=[Method.REDRAW.value])
         current, outcomes = image, list[RegionOutcome]()
-        rungs = len(plan.params.strengths)
-        for index in range(len(plan.regions)):
-            listener.progress("repair", index * rungs, len(plan.regions) * rungs)
-            climb = _Climb(self, plan, index, seed, current, touched=current is not image)
+        ladders = [rungs_of(region, plan.params) for region in plan.regions]
+        done, total = 0, sum(len(rungs) for rungs in ladders)
+        for index, rungs in enumerate(ladders):
+            listener.progress("repair", done, total)
+            climb = _Climb(self, plan, index, rungs, seed, current, current is not image, (done, total))
             current, outcome = climb.run(listener, picture)
             outcomes.append(outcome)
-        listener.progress("repair", len(plan.regions) * rungs, len(plan.regions) * rungs)
+            done += len(rungs)
+        listener.progress("repair", total, total)
         return Repaired(current, tuple(self._final(current, plan, outcomes)))
 
     def _final(self, image: Image, plan: RepairPlan, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
@@ -91,9 +105,12 @@ class _Climb:
     ladder: Ladder
     plan: RepairPlan
     index: int
+    rungs: tuple[Rung, ...]
     seed: int
     image: Image
     touched: bool
+    passed: tuple[int, int]
+    """Rungs before this region's, and those of all regions."""
 
     @property
     def region(self) -> Region:
@@ -101,7 +118,7 @@ class _Climb:
 
     def run(self, listener: Listener, picture: int) -> tuple[Image, RegionOutcome]:
         """The picture after this region's turn (the same array if nothing was accepted), and how it went."""
-        region, gate, strengths = self.region, self.ladder.gate, self.plan.params.strengths
+        region, gate, (first, total) = self.region, self.ladder.gate, self.passed
         window = window_of(region, self.image.shape[:2], self.ladder.inpainter.native_px)
         rivals = rivals_of(self.plan, self.index)
         before = gate.read([self.image], region, window.box, rivals)[0]
@@ -109,50 +126,58 @@ class _Climb:
             reason = "well-formed since another region was repaired"
             return self.image, RegionOutcome(region, (), False, reason, before.conf)
         attempts = list[Attempt]()
-        for rung, strength in enumerate(strengths):
-            done, total = self.index * len(strengths) + rung, len(self.plan.regions) * len(strengths)
-            between_steps = partial(_still_at, listener, done, total)
-            candidates = self._rung(window, rung, strength, before, rivals, between_steps)
+        for place, rung in enumerate(self.rungs):
+            between_steps = partial(_still_at, listener, first + place, total)
+            candidates = self._rung(window, place, rung, before, rivals, between_steps)
             for candidate in candidates:
                 attempts.append(candidate.attempt)
                 listener.tried(picture, self.index, candidate.attempt)
-            passed = [c for c in candidates if c.attempt.verdict is Verdict.ACCEPTED]
-            if passed:
-                best = min(passed, key=lambda c: _badness(c.attempt))
-                reason = f"well-formed after {best.attempt.method} at strength {strength:g}"
+            accepted = [c for c in candidates if c.attempt.verdict is Verdict.ACCEPTED]
+            if accepted:
+                best = min(accepted, key=lambda c: _badness(c.attempt))
+                reason = f"well-formed after {best.attempt.method} at strength {rung.strength:g}"
                 outcome = RegionOutcome(region, tuple(attempts), True, reason, best.attempt.conf)
                 return best.image, outcome
-            listener.progress("repair", done + 1, total)
+            listener.progress("repair", first + place + 1, total)
         return self.image, RegionOutcome(region, tuple(attempts), False, _why_kept(attempts), before.conf)
 
     def _rung(
         self,
         window: Window,
-        rung: int,
-        strength: float,
+        place: int,
+        rung: Rung,
         before: Reading,
         rivals: Sequence[Box],
         on_step: Callable[[int], None],
     ) -> list[_Candidate]:
         region, ladder = self.region, self.ladder
-        seeds = attempt_seeds(self.seed, self.index, rung, self.plan.params.seeds_per_attempt)
-        wording = wording_for(region, ladder.wording, ladder.seen)
+        seeds = attempt_seeds(self.seed, region.number, place, rung.seeds)
+        said = wording_of(region, self.plan.params, ladder.wording)
         drawn = redraw(
-            ladder.inpainter, self.image, region, window, wording,
-            strength=strength, seeds=seeds, on_step=on_step,
+            ladder.inpainter, self.image, region, window, wording_for(region, said, ladder.seen),
+            strength=rung.strength, seeds=seeds, num_inference_steps=rung.num_inference_steps,
+            guidance_scale=rung.guidance_scale, bend=self._bend(rung, seeds), on_step=on_step,
         )  # fmt: skip
         x1, y1, x2, y2 = window.box
         under = self.image[y1:y2, x1:x2]
         toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
         pictures = [blend.composite(self.image, p, window.box, region.composite_mask) for p in toned]
         readings = ladder.gate.read(pictures, region, window.box, rivals)
+        energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
         candidates = []
-        for picture, seed, reading in zip(pictures, seeds, readings, strict=True):
+        for picture, seed, reading, energy in zip(pictures, seeds, readings, energies, strict=True):
             step = blend.seam(under, picture[y1:y2, x1:x2], region.composite_mask[y1:y2, x1:x2])
             judgement = ladder.gate.judge(region, before, reading, step, rivals)
-            attempt = _attempt(method_for(region, strength), strength, seed, judgement)
+            method = method_for(region, rung.strength, rung.method)
+            attempt = _attempt(method, rung.strength, seed, judgement, energy)
             candidates.append(_Candidate(picture, attempt))
         return candidates
+
+    def _bend(self, rung: Rung, seeds: Sequence[int]) -> MakeBend | None:
+        nudger = self.ladder.nudger
+        if rung.method is not Method.NUDGE or nudger is None:
+            return None
+        return partial(nudger.hook, params=self.plan.params.nudge, seed=seeds[0])
 
 
 def rivals_of(plan: RepairPlan, index: int) -> list[Box]:
@@ -171,7 +196,9 @@ def attempt_seeds(seed: int, region: int, rung: int, count: int) -> list[int]:
     return [int(value) for value in rng.integers(SEED_RANGE, size=count)]
 
 
-def _attempt(method: str, strength: float, seed: int, judgement: Judgement) -> Attempt:
+def _attempt(
+    method: str, strength: float, seed: int, judgement: Judgement, energy: tuple[float, float] | None
+) -> Attempt:
     return Attempt(
         method=method,
         strength=strength,
@@ -180,6 +207,8 @@ def _attempt(method: str, strength: float, seed: int, judgement: Judgement) -> A
         critic=judgement.critic,
         seam=judgement.seam,
         verdict=judgement.verdict,
+        guide_before=None if energy is None else energy[0],
+        guide_after=None if energy is None else energy[1],
     )
 
 

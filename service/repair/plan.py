@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from detectors import boxes, masks
 from detectors.detections import Box, Detections, Mask
 from detectors.protocols import is_malformed, part_of
+from service.errors import InvalidRequest
+from service.params import Choice, Order
 from service.repair.window import FRAMING, FRAMINGS, window_around
 from service.report import Policy, Region, RepairParams, RepairPlan
 
 MASK_CLASS = "mask"
 """Class name of a region that was painted and not found."""
-SAME_PART_IOU = 0.5
 # 32 px for a model of 512 px, 16 px for one of 256: two latent cells at least.
 LEAST_MARGIN_SHARE = 1 / 16
+Shape = Callable[[Box], Mask]
+"""What of a box is to be redrawn: a mask of the image's size, above 0 somewhere in the box and 0 outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One part that was found."""
+
+    box: Box
+    class_name: str
+    conf: float
+    share: float
+    """Of the picture's area."""
 
 
 def wanted_classes(class_names: Sequence[str], params: RepairParams) -> frozenset[str]:
@@ -41,6 +56,7 @@ def plan_repair(
     image_hw: tuple[int, int],
     params: RepairParams,
     native_px: int,
+    shape: Shape | None = None,
 ) -> RepairPlan:
     """Plans from what a detector found.
 
@@ -50,20 +66,31 @@ def plan_repair(
         image_hw: the image's height and width.
         params: how to repair.
         native_px: side of the square at which the model redraws.
+        shape: what of a box is redrawn; all of it if None.
 
     Returns:
-        At most ``params.max_regions`` regions, malformed ones first, then by confidence.
+        At most ``params.max_regions`` regions in the order of the choice; by score, the malformed ones
+        are first.
+
+    Raises:
+        InvalidRequest: if the choice names a region that there is not.
     """
     wanted = wanted_classes(class_names, params)
     names = [class_names[i] for i in found.class_id]
     rows = found[[name in wanted for name in names]].by_confidence()
     places = [
-        place
+        _Place(*place, share=float(boxes.area(place[0])[0]) / (image_hw[0] * image_hw[1]))
         for part in sorted({part_of(name) for name in wanted})
-        for place in _places(rows[[part_of(class_names[i]) == part for i in rows.class_id]], class_names)
+        for place in _places(
+            rows[[part_of(class_names[i]) == part for i in rows.class_id]], class_names, params.merge_iou
+        )
     ]
-    places.sort(key=lambda place: (not is_malformed(place[1]), -place[2], place[0]))
-    regions = (_region_of_box(*place, image_hw, params, native_px) for place in places[: params.max_regions])
+    taken = sorted((p for p in places if _is_chosen(p, params.choice)), key=_rank(params.choice.order))
+    taken = taken[: params.max_regions]
+    regions = [
+        _region_of_box(taken[number], number, image_hw, params, native_px, shape)
+        for number in _numbers(len(taken), params.choice)
+    ]
     return RepairPlan(tuple(regions), params)
 
 
@@ -74,11 +101,12 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
 
     Args:
         mask: float32 (H, W); painted from 0.5 on.
-        params: how to repair; ``classes`` and ``policy`` do not matter here.
+        params: how to repair; of the choices only ``only`` and ``skip`` matter here.
         native_px: side of the square at which the model redraws.
     """
-    regions = []
-    for painted in masks.components(mask, params.max_regions):
+    areas, regions = masks.components(mask, params.max_regions), []
+    for number in _numbers(len(areas), params.choice):
+        painted = areas[number]
         box = masks.bounds(painted)
         if box is not None:
             margin = _margin_px(box, mask.shape, params, native_px, MASK_CLASS)
@@ -89,19 +117,48 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
                     conf=1.0,
                     denoise_mask=masks.grow(painted, margin),
                     composite_mask=masks.feather(painted, params.feather_px),
+                    number=number,
                 )
             )
     return RepairPlan(tuple(regions), params)
 
 
-def _places(rows: Detections, class_names: Sequence[str]) -> list[tuple[Box, str, float]]:
+def _is_chosen(place: _Place, choice: Choice) -> bool:
+    return place.conf <= choice.max_conf and choice.min_area <= place.share <= choice.max_area
+
+
+def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
+    """The key by which places are sorted."""
+
+    def key(place: _Place) -> tuple[float, ...]:
+        by_score = (not is_malformed(place.class_name), -place.conf, *place.box)
+        if order is Order.AREA:
+            return (-place.share, *by_score)
+        return (place.box[0], *by_score) if order is Order.LEFT_TO_RIGHT else by_score
+
+    return key
+
+
+def _numbers(count: int, choice: Choice) -> list[int]:
+    """The numbers, of so many regions, that are to be repaired."""
+    unknown = sorted(number for number in {*choice.only, *choice.skip} if number >= count)
+    if unknown:
+        raise InvalidRequest(
+            f"no region {unknown[0]}: there are {count}", code="unknown_region", allowed=list(range(count))
+        )
+    return [n for n in range(count) if (not choice.only or n in choice.only) and n not in choice.skip]
+
+
+def _places(
+    rows: Detections, class_names: Sequence[str], merge_iou: float
+) -> list[tuple[Box, str, float]]:
     """One place for boxes of one part that lie on each other, most confident first.
 
     A detector may name the same part well-formed and malformed; then it is malformed. Of several malformed
     boxes the enclosing one is taken: a doubled limb needs the loose box.
     """
     places = []
-    for group in boxes.groups(rows.xyxy, SAME_PART_IOU):
+    for group in boxes.groups(rows.xyxy, merge_iou):
         here = rows[group]
         bad = [is_malformed(class_names[i]) for i in here.class_id]
         here = here[bad] if any(bad) else here
@@ -112,19 +169,22 @@ def _places(rows: Detections, class_names: Sequence[str]) -> list[tuple[Box, str
 
 
 def _region_of_box(
-    box: Box,
-    class_name: str,
-    conf: float,
+    place: _Place,
+    number: int,
     image_hw: tuple[int, int],
     params: RepairParams,
     native_px: int,
+    shape: Shape | None,
 ) -> Region:
-    box = masks.rounded_out(np.array(box), image_hw)
-    margin = _margin_px(box, image_hw, params, native_px, class_name)
-    loose = masks.rounded_out(boxes.grow(box, margin)[0], image_hw)
-    denoise = masks.box_mask(loose, image_hw)
-    # The soft edge takes only what was added: all of the box itself is replaced.
-    return Region(box, class_name, conf, denoise, masks.feather(denoise, min(params.feather_px, margin)))
+    box = masks.rounded_out(np.array(place.box), image_hw)
+    margin = _margin_px(box, image_hw, params, native_px, place.class_name)
+    if shape is None:
+        denoise = masks.box_mask(masks.rounded_out(boxes.grow(box, margin)[0], image_hw), image_hw)
+    else:
+        denoise = masks.grow(shape(box), margin)
+    # The soft edge takes only what was added: all of the box, or of what is hot in it, is replaced.
+    composite = masks.feather(denoise, min(params.feather_px, margin))
+    return Region(box, place.class_name, place.conf, denoise, composite, number)
 
 
 def _margin_px(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +12,14 @@ import numpy as np
 from detectors import masks
 from detectors.detections import Image, Mask
 from detectors.protocols import part_of
+from service.diffusion.tap import BeforeHook, Hook
+from service.params import Method
 from service.repair.window import FRAMING, FRAMINGS, Window, window_around
+from service.repair.wording import Wording
 from service.report import Region
 
-METHOD, METHOD_FROM_FILL = "redraw", "redraw_from_fill"
+FROM_FILL = "_from_fill"
+"""What is added to a method's name where it starts from a fill."""
 FILL_FROM_STRENGTH = 0.75
 FILL_SHRINK = 8
 
@@ -42,18 +46,30 @@ class Inpainter(Protocol):
         negative_prompt: str,
         strength: float,
         seeds: Sequence[int],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        hooks: Sequence[Hook] = (),
         on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
-        """One candidate per seed, each the size of ``image``; ``on_step`` is called after each step."""
+        """One candidate per seed, each the size of ``image``.
+
+        Steps and guidance are the model's own if None. ``hooks`` look into the run and may bend it;
+        ``on_step`` is called after each step.
+        """
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """What the picture shows, in words, and what it should not."""
+class Bend(BeforeHook, Protocol):
+    """A hook that bends a run after a guide (``Nudge`` does)."""
 
-    prompt: str = ""
-    negative_prompt: str = ""
+    @property
+    def energies(self) -> list[tuple[float, float]]:
+        """Of each candidate what the guide saw before it was first bent, and after it last was."""
+        ...
+
+
+MakeBend = Callable[[tuple[float, float, float, float], Mask], Bend]
+"""From the part's box and what is repainted, both in pixels of the model's canvas."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,26 +79,12 @@ class Redrawn:
     Attributes:
         patches: uint8 RGB, each covering the window's ``box`` at the image's scale.
         repainted: float32 of that size, above 0 where the model was free to draw.
+        energies: see ``Bend``; None where nothing was bent.
     """
 
     patches: list[Image]
     repainted: Mask
-
-
-def wording_for(region: Region, wording: Wording, seen: Collection[str]) -> Wording:
-    """The wording, or, where there is no prompt, plain words for what the detector saw.
-
-    Args:
-        region: what is redrawn.
-        wording: what the user said.
-        seen: class names found in the picture.
-    """
-    if wording.prompt:
-        return wording
-    bodies = [body for body in ("person", "horse") if body in seen]
-    whole = "a person riding a horse" if len(bodies) == 2 else f"a {bodies[0]}" if bodies else ""
-    words = {"hand": "a hand", "limb": whole or "a person"}.get(part_of(region.class_name), whole)
-    return Wording(words, wording.negative_prompt)
+    energies: list[tuple[float, float]] | None = None
 
 
 def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Window:
@@ -92,14 +94,17 @@ def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Wind
     return window_around(region.xyxy, held, image_hw, native_px, framing)
 
 
-def method_for(region: Region, strength: float) -> str:
-    """Whether a rung starts from the pixels that are there or from a fill in their place.
+def method_for(region: Region, strength: float, method: Method = Method.REDRAW) -> str:
+    """The method's name, which tells whether it starts from the pixels that are there or from a fill.
 
     An extra limb that the model can still see is drawn again, however strong the noise; so from 0.75 on
     a malformed limb is first painted over with what surrounds it.
     """
-    from_fill = region.class_name == "malformed_limb" and strength >= FILL_FROM_STRENGTH
-    return METHOD_FROM_FILL if from_fill else METHOD
+    return method.value + (FROM_FILL if _starts_from_fill(region, strength) else "")
+
+
+def _starts_from_fill(region: Region, strength: float) -> bool:
+    return region.class_name == "malformed_limb" and strength >= FILL_FROM_STRENGTH
 
 
 def redraw(
@@ -111,6 +116,9 @@ def redraw(
     *,
     strength: float,
     seeds: Sequence[int],
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    bend: MakeBend | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Redrawn:
     """Redraws a region once per seed.
@@ -123,11 +131,15 @@ def redraw(
         wording: prompt and negative prompt.
         strength: in (0, 1].
         seeds: one candidate each.
+        num_inference_steps: at full strength; the model's own if None.
+        guidance_scale: the model's own if None.
+        bend: makes what bends the run, if anything does.
         on_step: told how many denoising steps are done; what it raises ends the redrawing.
     """
     canvas = window.cut(image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
-    start = fill(canvas, repainted) if method_for(region, strength) == METHOD_FROM_FILL else canvas
+    start = fill(canvas, repainted) if _starts_from_fill(region, strength) else canvas
+    hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
     drawn = inpainter.inpaint(
         start,
         repainted,
@@ -135,9 +147,13 @@ def redraw(
         negative_prompt=wording.negative_prompt,
         strength=strength,
         seeds=seeds,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        hooks=() if hook is None else (hook,),
         on_step=on_step,
     )
-    return Redrawn([window.uncut(candidate) for candidate in drawn], window.uncut_mask(repainted))
+    patches = [window.uncut(candidate) for candidate in drawn]
+    return Redrawn(patches, window.uncut_mask(repainted), None if hook is None else hook.energies)
 
 
 def fill(image: Image, mask: Mask) -> Image:

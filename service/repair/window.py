@@ -64,6 +64,18 @@ class Window:
         x1, y1, x2, y2 = self.box
         return np.asarray(_resized(self._inner_of(canvas), (x2 - x1, y2 - y1)), np.float32)
 
+    def on_canvas(self, box: Box) -> tuple[float, float, float, float]:
+        """A box of the image in pixels of the canvas."""
+        left, top, right, bottom = self.inner
+        x1, y1, x2, y2 = self.box
+        across, down = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
+        return (
+            left + (box[0] - x1) * across,
+            top + (box[1] - y1) * down,
+            left + (box[2] - x1) * across,
+            top + (box[3] - y1) * down,
+        )
+
     def _scaled_in(self, pixels: np.ndarray) -> np.ndarray:
         x1, y1, x2, y2 = self.box
         left, top, right, bottom = self.inner

@@ -79,8 +79,8 @@ def test_the_strength_falls_over_the_window(mask):
         assert (nudge(step_at(index)) is None) is (index not in range(3, 14))
     strengths = [step.strength for step in nudge.steps]
     assert strengths == sorted(strengths, reverse=True)
-    assert strengths[0] == pytest.approx(0.05)
-    assert strengths[-1] == pytest.approx(0.002)
+    assert strengths[0] == pytest.approx(0.2)
+    assert strengths[-1] == pytest.approx(0.05)
 
 
 def test_a_part_may_not_be_blurred_away(mask):

@@ -6,8 +6,8 @@ import pytest
 from detectors.protocols import CLASS_NAMES
 from service.repair.ladder import Ladder, attempt_seeds
 from service.repair.plan import plan_repair
-from service.repair.redraw import Wording
 from service.repair.verify import Gate
+from service.repair.wording import Wording
 from service.report import SILENT, RepairParams, Verdict
 from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 

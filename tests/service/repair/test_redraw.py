@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from detectors import masks
-from service.repair.redraw import Wording, fill, method_for, redraw, window_of, wording_for
+from service.repair.redraw import fill, method_for, redraw, window_of
+from service.repair.wording import Wording, wording_for
 from service.report import Region
 from tests.fakes import PaintInpainter, picture
 

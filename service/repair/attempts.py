@@ -1,0 +1,68 @@
+"""What is tried for one region, in order: the request's wishes, those for the class, those for the region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detectors.protocols import part_of
+from service.params import Method, RegionSettings, RepairParams
+from service.repair.wording import Wording
+from service.report import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One batch of candidates.
+
+    Attributes:
+        method: how they are drawn.
+        strength: in (0, 1].
+        seeds: how many there are.
+        num_inference_steps: of redrawing at full strength; the model's own if None.
+        guidance_scale: the model's own if None.
+    """
+
+    method: Method
+    strength: float
+    seeds: int
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+
+
+def settings_of(region: Region, params: RepairParams) -> RegionSettings:
+    """How this region is repaired: its own settings go before its class's, its part's and the rest's."""
+    settings = RegionSettings(
+        methods=params.methods,
+        strengths=params.strengths,
+        seeds_per_attempt=params.seeds_per_attempt,
+        num_inference_steps=params.num_inference_steps,
+        guidance_scale=params.guidance_scale,
+    )
+    for name in (part_of(region.class_name), region.class_name):
+        settings = params.per_class.get(name, RegionSettings()).over(settings)
+    return params.per_region.get(region.number, RegionSettings()).over(settings)
+
+
+def rungs_of(region: Region, params: RepairParams) -> tuple[Rung, ...]:
+    """The whole ladder of a region: each method climbs all strengths before the next one does."""
+    settings = settings_of(region, params)
+    return tuple(
+        Rung(
+            method,
+            strength,
+            settings.seeds_per_attempt or params.seeds_per_attempt,
+            settings.num_inference_steps,
+            settings.guidance_scale,
+        )
+        for method in settings.methods or params.methods
+        for strength in settings.strengths or params.strengths
+    )
+
+
+def wording_of(region: Region, params: RepairParams, wording: Wording) -> Wording:
+    """The picture's wording, or what was set in its place for the region or its class."""
+    settings = settings_of(region, params)
+    return Wording(
+        wording.prompt if settings.prompt is None else settings.prompt,
+        wording.negative_prompt if settings.negative_prompt is None else settings.negative_prompt,
+    )
