@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+BACK_SHARE = 0.2
+"""How far, of the whole run, a repair in flight goes back from where the defect was seen."""
 
 @dataclass(frozen=True, slots=True)
 class WatchParams:

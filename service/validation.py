@@ -8,12 +8,14 @@ import numpy as np
 
 from service.errors import InvalidRequest
 from service.report import GenerateRequest, RepairParams, RepairRequest
+from service.runs import WatchParams
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 SIZE_STEP_PX = 8
 MAX_IMAGES, MAX_STEPS, MAX_GUIDANCE = 8, 200, 50.0
+MAX_BEST_OF, MAX_RESTARTS, MAX_FRACTIONS = 8, 8, 8
 MAX_REGIONS, MAX_STRENGTHS, MAX_SEEDS_PER_ATTEMPT, MAX_FEATHER_PX = 64, 8, 16, 64
 
 
@@ -37,8 +39,33 @@ def check_generate(request: GenerateRequest, class_names: Collection[str], max_s
         _check_range("num_inference_steps", request.num_inference_steps, 1, MAX_STEPS)
     if request.guidance_scale is not None:
         _check_range("guidance_scale", request.guidance_scale, 0, MAX_GUIDANCE)
+    _check_range("best_of", request.best_of, 1, MAX_BEST_OF)
+    if request.watch is not None:
+        check_watch(request.watch)
     if request.repair is not None:
         check_params(request.repair, class_names)
+
+
+def check_watch(watch: WatchParams) -> None:
+    """Checks how to watch.
+
+    Raises:
+        InvalidRequest: with a code for the first thing that is wrong.
+    """
+    _check_range("max_restarts", watch.max_restarts, 0, MAX_RESTARTS)
+    if not 1 <= len(watch.fractions) <= MAX_FRACTIONS:
+        raise InvalidRequest(
+            f"{len(watch.fractions)} fractions",
+            code="fractions_out_of_range",
+            allowed=f"1 to {MAX_FRACTIONS} of them",
+        )
+    for fraction in watch.fractions:
+        if not 0 < fraction < 1:
+            raise InvalidRequest(
+                f"a fraction is {fraction}",
+                code="fraction_out_of_range",
+                allowed="between 0 and 1, both excluded",
+            )
 
 
 def check_repair(request: RepairRequest, class_names: Collection[str]) -> None:

@@ -14,13 +14,16 @@ from service.cli.files import numbered, png_path, read, write
 from service.cli.keys import keys
 from service.cli.local import Local
 from service.cli.options import (
+    BestOf,
     Classes,
     ConfOption,
     FeatherPx,
     Grow,
+    InFlightSwitch,
     Json,
     Key,
     MaxRegions,
+    MaxRestarts,
     NegativePrompt,
     Output,
     Picture,
@@ -29,12 +32,16 @@ from service.cli.options import (
     SeedsPerAttempt,
     ServerUrl,
     Sheet,
+    StopSwitch,
     Strengths,
+    WatchAt,
+    WatchSwitch,
     given,
 )
 from service.cli.place import Made, Place
 from service.cli.remote import Remote
 from service.cli.serving import serve
+from service.cli.watching import watching
 from service.client import Anatomend
 from service.console import print_answer, print_detections, print_error, print_jobs, print_json, print_models
 from service.errors import AnatomendError, InvalidRequest
@@ -79,6 +86,12 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="The model's own if left out.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="The model's own if left out.")] = None,
     num_images: Annotated[int, typer.Option(help="out.png becomes out-1.png, out-2.png …")] = 1,
+    best_of: BestOf = None,
+    watch: WatchSwitch = None,
+    watch_at: WatchAt = None,
+    watch_stop: StopSwitch = None,
+    max_restarts: MaxRestarts = None,
+    in_flight: InFlightSwitch = None,
     repair: Annotated[bool, typer.Option(help="Whether to repair what is malformed.")] = True,
     conf: ConfOption = None,
     classes: Classes = None,
@@ -113,6 +126,8 @@ def generate(
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
             num_images=num_images,
+            best_of=best_of,
+            watch=watching(watch, watch_at, watch_stop, max_restarts, in_flight),
             repair=knobs if repair else False,
         ),
     )

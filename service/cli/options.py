@@ -28,6 +28,25 @@ MaxRegions = Annotated[int | None, typer.Option(help="At most so many regions.")
 SeedsPerAttempt = Annotated[int | None, typer.Option(help="Candidates on each rung.")]
 Grow = Annotated[float | None, typer.Option(help="How far a box is grown, as a share of its diagonal.")]
 FeatherPx = Annotated[int | None, typer.Option(help="Width of the mask's soft edge.")]
+BestOf = Annotated[int | None, typer.Option(help="Candidates for each picture; the best is taken. 1.")]
+WatchSwitch = Annotated[
+    bool | None,
+    typer.Option("--watch/--no-watch", help="Look while the picture is made, stop hopeless runs. Off."),
+]
+WatchAt = Annotated[
+    list[float] | None,
+    typer.Option("--watch-at", help="A share of the run at which to look; may be repeated. 0.3, 0.5, 0.7."),
+]
+StopSwitch = Annotated[
+    bool | None, typer.Option("--watch-stop/--no-watch-stop", help="Stop hopeless runs, or only tell. On.")
+]
+MaxRestarts = Annotated[
+    int | None, typer.Option(help="So many more seeds while no run came through; the last is finished. 3.")
+]
+InFlightSwitch = Annotated[
+    bool | None,
+    typer.Option("--in-flight/--no-in-flight", help="Sample one small malformed place again. Off."),
+]
 ServerUrl = Annotated[
     str | None,
     typer.Option(envvar="ANATOMEND_SERVER", help="Let this service do the work.", metavar="URL"),

@@ -29,6 +29,15 @@ class UploadOptions(RepairOptions, total=False):
     seed: int
 
 
+class WatchOptions(TypedDict, total=False):
+    """How to look while a picture is made."""
+
+    fractions: Sequence[float]
+    stop: bool
+    max_restarts: int
+    in_flight: bool
+
+
 class GenerateOptions(TypedDict, total=False):
     """What to make beside the prompt."""
 
@@ -39,4 +48,6 @@ class GenerateOptions(TypedDict, total=False):
     num_inference_steps: int
     guidance_scale: float
     num_images: int
+    best_of: int
+    watch: bool | WatchOptions
     repair: bool | RepairOptions

@@ -24,10 +24,8 @@ from service.diffusion.preview import Preview
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.tap import Hook, Step, StopRun
 from service.diffusion.watch import Watch
-from service.runs import Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
+from service.runs import BACK_SHARE, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
 
-BACK_SHARE = 0.2
-"""How far, of the whole run, a repair in flight goes back from where the defect was seen."""
 GROWN_SHARE = 0.1
 """How far a box is grown for it on each side, of its diagonal."""
 SEED_RANGE = 2**32

@@ -130,6 +130,7 @@ def image_answer(
             RegionAnswer.of(outcome, mask_url)
             for outcome, mask_url in zip(report.regions, mask_urls, strict=True)
         ],
+        sampling=report.sampling,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.runs import BACK_SHARE
 from service.wire.schemas import GenerateBody, RepairJobBody
 
 Models = Sequence[Mapping[str, Any]]
@@ -15,10 +16,10 @@ _UNKNOWN_PX, _UNKNOWN_STEPS = 512, 30
 
 
 def cost_of_generate(body: GenerateBody, models: Models) -> float:
-    """Of making the pictures; repairs are not foreseen."""
+    """Of making the pictures, with all the restarts that may be needed; repairs are not foreseen."""
     height, width, steps = _native(models)
     pixels = (body.height or height) * (body.width or width)
-    return pixels * (body.num_inference_steps or steps) * body.num_images / _MEGA
+    return pixels * (body.num_inference_steps or steps) * body.num_images * _runs(body) / _MEGA
 
 
 def cost_of_repair(body: RepairJobBody, models: Models) -> float:
@@ -33,6 +34,16 @@ def cost_of_repair(body: RepairJobBody, models: Models) -> float:
 def cost_of_detect(size_hw: Sequence[int]) -> float:
     """Of one look."""
     return size_hw[0] * size_hw[1] / _MEGA
+
+
+def _runs(body: GenerateBody) -> float:
+    """How many whole runs one picture takes at most: a stopped one ends at the last look."""
+    watch = body.watch_params()
+    if watch is None:
+        return body.best_of
+    restarts = watch.max_restarts if watch.stop else 0
+    again = BACK_SHARE * (body.best_of + restarts) if watch.in_flight else 0.0
+    return body.best_of + restarts * max(watch.fractions) + again
 
 
 def _native(models: Models) -> tuple[int, int, int]:

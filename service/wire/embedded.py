@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from service.report import RepairReport
 from service.wire.schemas import RegionAnswer
@@ -16,7 +19,7 @@ def embedded_facts(report: RepairReport) -> dict[str, Any]:
 
     Nothing in it changes from run to run: no seconds, ids or addresses. Nor the prompt, which may be private.
     """
-    return {
+    facts = {
         "format": FORMAT,
         "seed": report.seed,
         "outcome": report.outcome.value,
@@ -26,3 +29,6 @@ def embedded_facts(report: RepairReport) -> dict[str, Any]:
             for outcome in report.regions
         ],
     }
+    if report.sampling is not None:
+        facts["sampling"] = to_jsonable_python(dataclasses.asdict(report.sampling))
+    return facts

@@ -29,7 +29,9 @@ from service.report import (
     RepairParams,
     Verdict,
 )
+from service.runs import Sampling, WatchParams
 from service.validation import (
+    MAX_BEST_OF,
     MAX_FEATHER_PX,
     MAX_GUIDANCE,
     MAX_IMAGES,
@@ -42,6 +44,7 @@ from service.validation import (
     SIZE_STEP_PX,
 )
 from service.wire.refusals import refuse
+from service.wire.watching import WatchBody
 
 _DEFAULT = RepairParams()
 
@@ -143,6 +146,12 @@ class GenerateBody(_Body):
         None, ge=0, le=MAX_GUIDANCE, description="The model's own if left out."
     )
     num_images: int = Field(1, ge=1, le=MAX_IMAGES)
+    best_of: int = Field(
+        1, ge=1, le=MAX_BEST_OF, description="Candidates for each picture, of which the best is taken."
+    )
+    watch: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[WatchBody, Tag("params")], Discriminator(_repair_kind)
+    ] = Field(False, description="Whether and how to look while the picture is made, to stop hopeless runs.")
     repair: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[RepairBody, Tag("params")], Discriminator(_repair_kind)
     ] = Field(True, description="Whether and how to repair what is malformed.")
@@ -159,7 +168,15 @@ class GenerateBody(_Body):
             guidance_scale=self.guidance_scale,
             num_images=self.num_images,
             repair=self._repair_params(),
+            best_of=self.best_of,
+            watch=self.watch_params(),
         )
+
+    def watch_params(self) -> WatchParams | None:
+        """How to watch; None if not at all."""
+        if isinstance(self.watch, WatchBody):
+            return self.watch.to_params()
+        return WatchParams() if self.watch else None
 
     def _repair_params(self) -> RepairParams | None:
         if isinstance(self.repair, RepairBody):
@@ -243,6 +260,9 @@ class ImageAnswer(BaseModel):
     seed: int
     outcome: Outcome
     regions: list[RegionAnswer]
+    sampling: Sampling | None = Field(
+        None, description="The runs of the generator that it was chosen from; null for an upload."
+    )
 
 
 class Answer(BaseModel):
@@ -290,6 +310,9 @@ class JobAnswer(BaseModel):
     started_at: AwareDatetime | None
     finished_at: AwareDatetime | None
     position: int | None = Field(description="Jobs before it in the queue; null if it is not waiting.")
+    progress: ProgressAnswer | None = Field(
+        None, description="While it runs, and where a single job is asked for."
+    )
     request: dict[str, Any] = Field(description="What was asked for.")
     result: Answer | DetectAnswer | None = Field(description="Once it has succeeded.")
     problem: dict[str, Any] | None = Field(description="Why it failed.")

@@ -11,6 +11,7 @@ from service.engine import Engine
 from service.errors import InvalidRequest, InvalidSettings, ModelUnavailable
 from service.loading import choose_device
 from service.report import GenerateRequest, RepairParams, RepairRequest
+from service.runs import WatchParams
 from service.settings import Settings
 from tests.fakes import ColourDetector, picture
 
@@ -37,6 +38,12 @@ GENERATE = [
     ({"guidance_scale": float("nan")}, "guidance_scale_out_of_range"),
     ({"seed": -1}, "seed_out_of_range"),
     ({"seed": 2**53}, "seed_out_of_range"),
+    ({"best_of": 0}, "best_of_out_of_range"),
+    ({"best_of": 9}, "best_of_out_of_range"),
+    ({"watch": WatchParams(max_restarts=9)}, "max_restarts_out_of_range"),
+    ({"watch": WatchParams(fractions=())}, "fractions_out_of_range"),
+    ({"watch": WatchParams(fractions=(0.5, 1.0))}, "fraction_out_of_range"),
+    ({"watch": WatchParams(fractions=(float("nan"),))}, "fraction_out_of_range"),
 ]
 PARAMS = [
     ({"conf": 0.0}, "conf_out_of_range"),

@@ -13,11 +13,11 @@ import torch
 from detectors.detections import Detections
 from service.diffusion.decision import Limit, PreviewThresholds
 from service.diffusion.keep import Keep
-from service.diffusion.watched import BACK_SHARE, Watcher
+from service.diffusion.watched import Watcher
 from service.engine import Engine
 from service.errors import InvalidRequest
 from service.report import SILENT, GenerateRequest, Listener, RepairReport, Silent
-from service.runs import RunEnd, Thresholds, WatchParams
+from service.runs import BACK_SHARE, RunEnd, Thresholds, WatchParams
 from tests.fakes import Told
 from tests.service.diffusion.guides import NAMES
 
@@ -157,17 +157,17 @@ def test_a_last_run_that_looks_well_is_no_used_up_budget(make):
 
 
 def test_watching_and_previews_together_change_no_bit(make, plain):
-    class Eager(Silent):
-        seen: list[int] = []
+    seen: list[int] = []
 
+    class Eager(Silent):
         def wants_preview(self):
             return True
 
         def preview(self, picture, step, image):
-            self.seen.append(step)
+            seen.append(step)
 
     report = make(listener=Eager())
-    assert Eager.seen
+    assert seen
     assert np.array_equal(report.image, plain(5))
     assert report.sampling.runs[0].previews == len(LOOKS)
 

@@ -24,6 +24,7 @@ def test_answer_has_the_promised_shape(client, engine: ScriptedEngine):
     image = body["images"][0]
     assert set(image) == {
         "url", "sha256", "original_url", "width", "height", "seed", "outcome", "regions",
+        "sampling",
     }  # fmt: skip
     assert (image["width"], image["height"], image["outcome"]) == (64, 64, "repaired")
     region = image["regions"][0]
