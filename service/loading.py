@@ -32,13 +32,19 @@ def choose_device(device: str) -> str:
     return device
 
 
+def detector_path(settings: Settings) -> Path:
+    """The detector's file."""
+    bundled = settings.models_dir / "detector" / "detector.pt"
+    return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
+
+
 def load_detector(settings: Settings, device: str) -> YoloDetector:
     """Loads the detector that the settings name.
 
     Raises:
         ModelUnavailable: naming the file that was tried.
     """
-    path = _detector_path(settings)
+    path = detector_path(settings)
     try:
         return YoloDetector.load(path, device)
     except ModelLoadError as error:
@@ -51,7 +57,7 @@ def load_preview_thresholds(settings: Settings) -> PreviewThresholds | None:
     Raises:
         ModelUnavailable: if the file is there and cannot be read.
     """
-    path = _detector_path(settings).parent / THRESHOLDS_FILE
+    path = detector_path(settings).parent / THRESHOLDS_FILE
     return PreviewThresholds.load(path) if path.is_file() else None
 
 
@@ -69,8 +75,3 @@ def load_critic(settings: Settings, device: str) -> CropCritic | None:
         return CropCritic.load(folder, device)
     except ModelLoadError as error:
         raise ModelUnavailable(f"the critic {settings.critic!r} cannot be loaded: {error}") from error
-
-
-def _detector_path(settings: Settings) -> Path:
-    bundled = settings.models_dir / "detector" / "detector.pt"
-    return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()

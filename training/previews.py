@@ -1,0 +1,132 @@
+"""Fits the watch's thresholds: ``python -m training.previews --prompts FILE --count 200``.
+
+Unselected runs are watched to their end without being stopped; whether a run ended malformed is the word of
+detector and critic on the finished picture. What is written lies beside the detector and holds for just this
+generator, detector and kind of preview: with any other the service guesses, and says so. The figures told
+are of runs that the thresholds were not fitted to. The models are those of the service's settings
+(``ANATOMEND_MODEL``, ``ANATOMEND_DETECTOR`` …).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from detectors.protocols import Critic, Detector
+from service.diffusion.decision import FRACTIONS, THRESHOLDS_FILE, PreviewThresholds
+from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
+from service.diffusion.models import load_diffusion
+from service.diffusion.sampler import DiffusionModel
+from service.diffusion.watch import Watch
+from service.loading import choose_device, detector_path, load_critic, load_detector
+from service.ranking import rank
+from service.report import RepairParams
+from service.settings import read_settings
+
+HELD_OUT = 4
+"""Every fourth run is kept for the figures."""
+
+
+def watched_runs(
+    model: DiffusionModel,
+    detector: Detector,
+    critic: Critic | None,
+    prompts: Sequence[str],
+    count: int,
+    first_seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Iterator[WatchedRun]:
+    """Runs with the model's own settings, each watched to its end.
+
+    Args:
+        model: makes the pictures.
+        detector: looks at previews and at the end.
+        critic: has the second word on the end.
+        prompts: taken in turn.
+        count: how many runs.
+        first_seed: run ``i`` has the seed ``first_seed + i``.
+        fractions: of the run at which to look.
+    """
+    defaults = model.defaults
+    size_hw = defaults.height, defaults.width
+    never = PreviewThresholds({})
+    for i in range(count):
+        watch = Watch(model.preview(), detector, never, size_hw, fractions=fractions, stop=False)
+        image = model.generate(
+            prompts[i % len(prompts)],
+            negative_prompt="",
+            seed=first_seed + i,
+            width=defaults.width,
+            height=defaults.height,
+            num_inference_steps=defaults.num_inference_steps,
+            guidance_scale=defaults.guidance_scale,
+            hooks=[watch],
+        )
+        seen = rank(image, detector, critic, RepairParams(), model.native_px)
+        agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold
+        yield WatchedRun(tuple(watch.looks), malformed=seen.defects > 0 and agrees)
+
+
+def fitted(
+    runs: Sequence[WatchedRun], model: DiffusionModel, detector: Detector, most_false_aborts: float
+) -> tuple[PreviewThresholds, dict[str, float | None]]:
+    """Thresholds, and what they do to runs that they were not fitted to.
+
+    Returns:
+        The thresholds; and by name: number of ``runs`` and of ``malformed`` ones, and of those held out the
+        share of good runs ``stopped_wrongly`` and of malformed ones ``stopped_rightly``, None without any.
+
+    Raises:
+        ValueError: if no run ended well.
+    """
+    known = [run for i, run in enumerate(runs) if i % HELD_OUT]
+    held_out = [run for i, run in enumerate(runs) if not i % HELD_OUT]
+    thresholds = fit_thresholds(
+        known, most_false_aborts, detector.model_id, model.preview().kind, model.model_id
+    )
+    return thresholds, {
+        "runs": len(runs),
+        "malformed": sum(run.malformed for run in runs),
+        "stopped_wrongly": _share([run for run in held_out if not run.malformed], thresholds),
+        "stopped_rightly": _share([run for run in held_out if run.malformed], thresholds),
+    }
+
+
+def _share(runs: Sequence[WatchedRun], thresholds: PreviewThresholds) -> float | None:
+    return stopped_share(runs, thresholds) if runs else None
+
+
+def main() -> None:
+    """Runs, fits, writes, and tells the figures as a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=Path, required=True, help="one prompt a line, taken in turn")
+    parser.add_argument("--count", type=int, default=200, help="runs")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument("--most-false-aborts", type=float, default=0.05, help="share of good runs")
+    parser.add_argument("--out", type=Path, help=f"{THRESHOLDS_FILE} beside the detector if left out")
+    arguments = parser.parse_args()
+    settings = read_settings()
+    device = choose_device(settings.device)
+    model = load_diffusion(settings.model, settings.models_dir, device)
+    detector, critic = load_detector(settings, device), load_critic(settings, device)
+    prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
+    runs = list(
+        tqdm(
+            watched_runs(model, detector, critic, prompts, arguments.count, arguments.seed),
+            total=arguments.count,
+        )
+    )
+    thresholds, figures = fitted(runs, model, detector, arguments.most_false_aborts)
+    out = arguments.out or detector_path(settings).parent / THRESHOLDS_FILE
+    thresholds.save(out)
+    json.dump({"written": str(out), **figures}, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()
