@@ -1,0 +1,106 @@
+"""Chooses from which score a defect is called one, on the selection split, and stores it beside the detector.
+
+``python -m training.thresholds --detector models/detector --data DIR/select --photos DIR/select``
+
+For each malformed class the least threshold is taken at which at most ``--false-alarms`` of the pictures that
+have no defect have an alarm of that class. Renders and photographs are two populations, and the stricter of
+their two thresholds counts; nothing of the test split is looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from detectors.detections import Image
+from detectors.protocols import is_malformed
+from detectors.yolo import DEFAULTS_FILE, YoloDetector
+from training.anatomy.world import read_shard, shards
+from training.detector import read_photographs
+
+LOOK_CONF = 0.05
+THRESHOLDS = tuple(percent / 100 for percent in range(25, 91))
+Labelled = tuple[Image, list[dict[str, Any]]]
+
+
+def renders(folder: Path, limit: int) -> list[Labelled]:
+    """At most so many renders of a split, evenly over its shards."""
+    paths = list(shards(folder))
+    each = -(-limit // len(paths))
+    found: list[Labelled] = []
+    for path in paths:
+        pictures, lines = read_shard(path)
+        found += [(p, line["parts"]) for p, line in zip(pictures[:each], lines[:each], strict=True)]
+    return found[:limit]
+
+
+def worst_scores(
+    detector: YoloDetector, labelled: Sequence[Labelled]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Per picture and class (N, classes): the highest score, and whether the truth has a part of it."""
+    names = detector.class_names
+    scores = np.zeros((len(labelled), len(names)), np.float32)
+    truth = np.zeros((len(labelled), len(names)), bool)
+    for start in tqdm(range(0, len(labelled), 32), unit="batches"):
+        batch = labelled[start : start + 32]
+        seen = detector.detect([picture for picture, _ in batch], LOOK_CONF)
+        for row, (found, (_, parts)) in enumerate(zip(seen, batch, strict=True), start):
+            np.maximum.at(scores[row], found.class_id, found.conf)
+            for part in parts:
+                if part["class_name"] in names:
+                    truth[row, names.index(part["class_name"])] = True
+    return scores, truth
+
+
+def least_threshold(clean: NDArray[np.float32], false_alarms: float) -> float:
+    """The least score, of ``THRESHOLDS``, that at most such a share of clean pictures reaches."""
+    return next((t for t in THRESHOLDS if (clean >= t).mean() <= false_alarms), THRESHOLDS[-1])
+
+
+def summary(scores: NDArray[np.float32], truth: NDArray[np.bool_], thresholds: Sequence[float]) -> str:
+    """False alarms and recall at thresholds; all (N, malformed classes)."""
+    over, clean = scores >= np.array(thresholds, np.float32), ~truth.any(axis=1)
+    alarmed, recalled = over[clean].any(axis=1).mean(), over[truth].mean()
+    return f"{alarmed:.1%} of {clean.sum()} clean pictures alarmed, {recalled:.1%} of {truth.sum()} recalled"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--limit", type=int, default=1000, help="renders at most")
+    parser.add_argument("--false-alarms", type=float, default=0.015, help="share, for each class")
+    args = parser.parse_args()
+    detector = YoloDetector.load(args.detector / "detector.pt")
+    sets = {"renders": worst_scores(detector, renders(args.data, args.limit))}
+    if args.photos is not None:
+        sets["photographs"] = worst_scores(detector, read_photographs(args.photos))
+    names = detector.class_names
+    bad = [i for i, name in enumerate(names) if is_malformed(name)]
+    stored = json.loads((args.detector / DEFAULTS_FILE).read_text("utf-8"))
+    chosen = stored["conf"]
+    for index in bad:
+        thresholds = {}
+        for name, (scores, truth) in sets.items():
+            clean = ~truth[:, bad].any(axis=1)
+            thresholds[name] = least_threshold(scores[clean, index], args.false_alarms)
+        chosen[names[index]] = max(thresholds.values())
+        print(names[index], thresholds, flush=True)
+    for name, (scores, truth) in sets.items():
+        print(
+            f"{name}: {summary(scores[:, bad], truth[:, bad], [chosen[names[i]] for i in bad])}", flush=True
+        )
+    (args.detector / DEFAULTS_FILE).write_text(json.dumps(stored, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
