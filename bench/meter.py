@@ -37,8 +37,10 @@ class Meter:
     def __init__(self, model: DiffusionModel, detector: Any) -> None:
         self._denoised = self._decoded = 0
         self.detector = _Counted(detector)
-        model.denoiser.register_forward_pre_hook(self._on_denoise, with_kwargs=True)
-        model.decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
+        parts = model.components
+        denoiser = parts.get("unet") or parts["transformer"]
+        denoiser.register_forward_pre_hook(self._on_denoise, with_kwargs=True)
+        parts["vae"].decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
 
     def reset(self) -> None:
         """Begins again at nothing."""

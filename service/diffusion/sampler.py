@@ -77,6 +77,11 @@ class DiffusionModel:
         return type(self._text_to_image).__name__
 
     @property
+    def components(self) -> Mapping[str, Any]:
+        """The pipeline's parts, by the library's names for them: to be counted or driven by others."""
+        return dict(self._text_to_image.components)
+
+    @property
     def cell_px(self) -> int:
         """Side in pixels of one latent cell."""
         return int(self._inpainting.vae_scale_factor)
