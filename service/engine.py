@@ -168,6 +168,7 @@ class Engine:
             InvalidRequest: with a code and what is allowed.
         """
         check_generate(request, self.class_names, self._max_side_px)
+        self._nudger(request.repair)  # refuses before the work
         first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         wording = Wording(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
@@ -188,6 +189,7 @@ class Engine:
             InvalidRequest: with a code and what is allowed.
         """
         check_repair(request, self.class_names)
+        self._nudger(request.params)
         seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         wording = Wording(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
@@ -224,7 +226,7 @@ class Engine:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:
             with _timed(timings, "repair"):
-                nudger = self._nudger() if look.plan.params.may_nudge else None
+                nudger = self._nudger(look.plan.params)
                 ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         return RepairReport(
@@ -238,17 +240,18 @@ class Engine:
             sampling=sampling,
         )
 
-    def _nudger(self) -> Nudger:
-        """Bends by the detector's gradient: the gate's other opinion, the critic's, is not asked here.
+    def _nudger(self, params: RepairParams | None) -> Nudger | None:
+        """What bends by the detector's gradient; None if nothing is to be bent.
 
         Raises:
-            InvalidRequest: ``no_gradient``, if the detector or the model cannot be used so.
+            InvalidRequest: ``no_gradient``, if a gradient is needed that there is not.
         """
+        guide = self._looker.guide if params is not None and params.needs_gradient else None
+        if guide is None or params is None or not params.may_nudge:
+            return None
         if self._inpainter is not self._generator or not self._generator.can_be_tapped:
-            raise InvalidRequest(
-                "what redraws cannot be looked into", code="no_gradient", allowed=[Method.REDRAW.value]
-            )
-        return Nudger(self._generator.preview(), self._looker.guide)
+            raise InvalidRequest("what redraws cannot be nudged", code="no_gradient", allowed=[Method.REDRAW])
+        return Nudger(self._generator.preview(), guide)
 
     def _card(
         self,

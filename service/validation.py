@@ -6,7 +6,9 @@ from collections.abc import Collection
 
 import numpy as np
 
+from detectors.protocols import part_of
 from service.errors import InvalidRequest
+from service.params import Choice, Method, RegionSettings
 from service.report import GenerateRequest, RepairParams, RepairRequest
 from service.runs import WatchParams
 
@@ -16,6 +18,7 @@ MAX_SEED = 2**53 - 1
 SIZE_STEP_PX = 8
 MAX_IMAGES, MAX_STEPS, MAX_GUIDANCE = 8, 200, 50.0
 MAX_BEST_OF, MAX_RESTARTS, MAX_FRACTIONS = 8, 8, 8
+MAX_COPIES = 8
 MAX_REGIONS, MAX_STRENGTHS, MAX_SEEDS_PER_ATTEMPT, MAX_FEATHER_PX = 64, 8, 16, 64
 
 
@@ -35,10 +38,7 @@ def check_generate(request: GenerateRequest, class_names: Collection[str], max_s
         if side is not None:
             _check_side(name, side, max_side_px)
     _check_range("num_images", request.num_images, 1, MAX_IMAGES)
-    if request.num_inference_steps is not None:
-        _check_range("num_inference_steps", request.num_inference_steps, 1, MAX_STEPS)
-    if request.guidance_scale is not None:
-        _check_range("guidance_scale", request.guidance_scale, 0, MAX_GUIDANCE)
+    _check_sampling(request.num_inference_steps, request.guidance_scale)
     _check_range("best_of", request.best_of, 1, MAX_BEST_OF)
     if request.watch is not None:
         check_watch(request.watch)
@@ -130,13 +130,66 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
     _check_range("seeds_per_attempt", params.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
     _check_range("grow", params.grow, 0, 1)
     _check_range("feather_px", params.feather_px, 0, MAX_FEATHER_PX)
-    if not 1 <= len(params.strengths) <= MAX_STRENGTHS:
+    _check_range("mask_least_share", params.mask.least_share, 0, 1)
+    _check_above_zero("merge_iou", params.merge_iou)
+    _check_above_zero("mask_threshold", params.mask.threshold)
+    _check_range("copies", params.nudge.copies, 1, MAX_COPIES)
+    _check_choice(params.choice)
+    _check_methods(params.methods)
+    _check_strengths(params.strengths)
+    _check_sampling(params.num_inference_steps, params.guidance_scale)
+    parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
+    for name in params.per_class:
+        if name not in parts:
+            raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=sorted(parts))
+    for number in params.per_region:
+        _check_range("region", number, 0, MAX_REGIONS - 1)
+    for settings in (*params.per_class.values(), *params.per_region.values()):
+        _check_settings(settings)
+
+
+def _check_choice(choice: Choice) -> None:
+    _check_above_zero("max_conf", choice.max_conf)
+    _check_range("min_area", choice.min_area, 0, 1)
+    _check_range("max_area", choice.max_area, choice.min_area, 1)
+    for name, numbers in (("only", choice.only), ("skip", choice.skip)):
+        for number in numbers:
+            _check_range(name, number, 0, MAX_REGIONS - 1)
+
+
+def _check_settings(settings: RegionSettings) -> None:
+    if settings.methods is not None:
+        _check_methods(settings.methods)
+    if settings.strengths is not None:
+        _check_strengths(settings.strengths)
+    if settings.seeds_per_attempt is not None:
+        _check_range("seeds_per_attempt", settings.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+    _check_sampling(settings.num_inference_steps, settings.guidance_scale)
+    _check_words(settings.prompt or "", settings.negative_prompt or "")
+
+
+def _check_sampling(num_inference_steps: int | None, guidance_scale: float | None) -> None:
+    if num_inference_steps is not None:
+        _check_range("num_inference_steps", num_inference_steps, 1, MAX_STEPS)
+    if guidance_scale is not None:
+        _check_range("guidance_scale", guidance_scale, 0, MAX_GUIDANCE)
+
+
+def _check_methods(methods: Collection[Method]) -> None:
+    if not 1 <= len(methods) <= len(Method):
         raise InvalidRequest(
-            f"{len(params.strengths)} strengths",
+            f"{len(methods)} methods", code="methods_out_of_range", allowed=[m.value for m in Method]
+        )
+
+
+def _check_strengths(strengths: Collection[float]) -> None:
+    if not 1 <= len(strengths) <= MAX_STRENGTHS:
+        raise InvalidRequest(
+            f"{len(strengths)} strengths",
             code="strengths_out_of_range",
             allowed=f"1 to {MAX_STRENGTHS} of them",
         )
-    for strength in params.strengths:
+    for strength in strengths:
         if not 0 < strength <= 1:
             raise InvalidRequest(
                 f"a strength is {strength}", code="strength_out_of_range", allowed="above 0, at most 1"
@@ -167,6 +220,11 @@ def _check_side(name: str, side: int, max_side_px: int) -> None:
         raise InvalidRequest(f"{name} is {side}", code="size_too_large", allowed=f"at most {max_side_px}")
     if side < SIZE_STEP_PX:
         raise InvalidRequest(f"{name} is {side}", code="size_too_small", allowed=f"at least {SIZE_STEP_PX}")
+
+
+def _check_above_zero(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed="above 0, at most 1")
 
 
 def _check_range(name: str, value: float, least: float, most: float) -> None:

@@ -19,6 +19,7 @@ from service.jobs.records import NewJob
 from service.jobs.work import IMAGE
 from service.report import JobKind
 from service.wire.costs import cost_of_detect
+from service.wire.refusals import check_gradient
 from service.wire.schemas import (
     Answer,
     Conf,
@@ -142,6 +143,7 @@ class DetectForm(BaseModel):
 
     image: UploadFile = Field(description="PNG, JPEG or WebP.")
     conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
+    heatmap: bool = Field(False, description="Whether to show where the scores come from.")
 
 
 @form_routes.post("/detect", response_model=DetectAnswer, responses=_LATER | _REFUSALS)
@@ -153,10 +155,12 @@ async def detect(
 ) -> Response:
     """Boxes, classes and scores; changes nothing."""
     content, upload = await _uploaded(form.image, context)
-    context.desk.worker()
+    worker = context.desk.worker()
+    if form.heatmap:
+        check_gradient(worker.models, "heatmap")
     new = NewJob(
         JobKind.DETECT,
-        DetectBody(conf=form.conf).model_dump(mode="json"),
+        DetectBody(conf=form.conf, heatmap=form.heatmap).model_dump(mode="json"),
         cost_of_detect(upload.image.shape[:2]),
         caller.owner,
         await kept(context, {IMAGE: content}),

@@ -12,28 +12,22 @@ import typer
 from service.cli.config import config
 from service.cli.files import numbered, png_path, read, write
 from service.cli.keys import keys
+from service.cli.knobs import NO_KNOBS, Knobs, with_knobs
 from service.cli.local import Local
 from service.cli.options import (
     BestOf,
-    Classes,
     ConfOption,
-    FeatherPx,
-    Grow,
     InFlightSwitch,
     Json,
     Key,
-    MaxRegions,
     MaxRestarts,
     NegativePrompt,
     Output,
     Picture,
-    PolicyOption,
     Seed,
-    SeedsPerAttempt,
     ServerUrl,
     Sheet,
     StopSwitch,
-    Strengths,
     WatchAt,
     WatchSwitch,
     given,
@@ -75,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @app.command()
+@with_knobs
 def generate(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What the picture shall show.", show_default=False)],
@@ -93,28 +88,11 @@ def generate(
     max_restarts: MaxRestarts = None,
     in_flight: InFlightSwitch = None,
     repair: Annotated[bool, typer.Option(help="Whether to repair what is malformed.")] = True,
-    conf: ConfOption = None,
-    classes: Classes = None,
-    max_regions: MaxRegions = None,
-    strengths: Strengths = None,
-    seeds_per_attempt: SeedsPerAttempt = None,
-    grow: Grow = None,
-    feather_px: FeatherPx = None,
-    policy: PolicyOption = None,
+    knobs: Knobs = NO_KNOBS,
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
     """Make pictures from a prompt, and repair them where they are malformed."""
-    knobs = given(
-        conf=conf,
-        classes=classes,
-        max_regions=max_regions,
-        strengths=strengths,
-        seeds_per_attempt=seeds_per_attempt,
-        grow=grow,
-        feather_px=feather_px,
-        policy=policy,
-    )
     body = validated(
         GenerateBody,
         given(
@@ -138,6 +116,7 @@ def generate(
 
 
 @app.command()
+@with_knobs
 def repair(
     context: typer.Context,
     picture: Picture,
@@ -147,33 +126,14 @@ def repair(
     seed: Seed = None,
     mask: Annotated[Path | None, typer.Option(help="White = redraw; of the picture's size.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; -o is not needed.")] = False,
-    conf: ConfOption = None,
-    classes: Classes = None,
-    max_regions: MaxRegions = None,
-    strengths: Strengths = None,
-    seeds_per_attempt: SeedsPerAttempt = None,
-    grow: Grow = None,
-    feather_px: FeatherPx = None,
-    policy: PolicyOption = None,
+    knobs: Knobs = NO_KNOBS,
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
     """Redraw only the malformed places of a picture."""
     body = validated(
         RepairUploadBody,
-        given(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            seed=seed,
-            conf=conf,
-            classes=classes,
-            max_regions=max_regions,
-            strengths=strengths,
-            seeds_per_attempt=seeds_per_attempt,
-            grow=grow,
-            feather_px=feather_px,
-            policy=policy,
-        ),
+        {**knobs, **given(prompt=prompt, negative_prompt=negative_prompt, seed=seed)},
     )
     target = png_path(output) if output or not dry_run else None
     sheet = png_path(sheet) if sheet else None
@@ -186,13 +146,17 @@ def detect(
     context: typer.Context,
     picture: Picture,
     conf: ConfOption = None,
+    heatmap: Annotated[Path | None, typer.Option(help="Where its scores come from, over it (PNG).")] = None,
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
     """Tell what is seen in a picture, and whether it is malformed."""
-    body = validated(DetectBody, given(conf=conf))
+    body = validated(DetectBody, given(conf=conf, heatmap=heatmap is not None))
     sheet = png_path(sheet) if sheet else None
+    heatmap = png_path(heatmap) if heatmap else None
     seen = _place(context).detect(read(picture), body)
+    if heatmap and seen.heatmap is not None:
+        write(heatmap, seen.heatmap)
     if sheet:
         write(sheet, seen.sheet())
     if as_json:

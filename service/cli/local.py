@@ -54,11 +54,13 @@ class Local:
         engine = self._engine()
         seen = engine.detect(image, body.conf).by_confidence()
         height, width = image.shape[:2]
+        heat = encode_image(engine.heatmap(image, seen)) if body.heatmap else None
         return Seen(
             width,
             height,
             detections_answer(seen, engine.class_names),
             lambda: encode_image(detection_sheet(image, seen, engine.class_names)),
+            heat,
         )
 
     def models(self) -> ModelsAnswer:

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from service.report import Policy
-
 Picture = Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP file.", show_default=False)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The PNG to write.", show_default=False)]
 Sheet = Annotated[Path | None, typer.Option(help="A before/boxes/after picture (PNG).")]
@@ -16,18 +14,6 @@ Json = Annotated[bool, typer.Option("--json", help="Tell the facts as JSON.")]
 Seed = Annotated[int | None, typer.Option(help="Chosen and told if left out.")]
 NegativePrompt = Annotated[str, typer.Option(help="What the picture must not show.")]
 ConfOption = Annotated[float | None, typer.Option(help="Least score; the model's own if left out.")]
-Classes = Annotated[
-    list[str] | None, typer.Option("--class", help="A class to repair; may be repeated. All malformed ones.")
-]
-Strengths = Annotated[
-    list[float] | None,
-    typer.Option("--strength", help="A rung of the ladder, above 0 to 1; may be repeated."),
-]
-PolicyOption = Annotated[Policy | None, typer.Option(help="Redraw what is malformed, or every part.")]
-MaxRegions = Annotated[int | None, typer.Option(help="At most so many regions.")]
-SeedsPerAttempt = Annotated[int | None, typer.Option(help="Candidates on each rung.")]
-Grow = Annotated[float | None, typer.Option(help="How far a box is grown, as a share of its diagonal.")]
-FeatherPx = Annotated[int | None, typer.Option(help="Width of the mask's soft edge.")]
 BestOf = Annotated[int | None, typer.Option(help="Candidates for each picture; the best is taken. 1.")]
 WatchSwitch = Annotated[
     bool | None,

@@ -36,12 +36,17 @@ class Made:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What was seen in a picture, and its sheet."""
+    """What was seen in a picture, and its sheet.
+
+    Attributes:
+        heatmap: the PNG of where its scores come from; None if it was not asked for.
+    """
 
     width: int
     height: int
     detections: Sequence[DetectionAnswer]
     sheet: Draw
+    heatmap: bytes | None = None
 
 
 class Place(Protocol):

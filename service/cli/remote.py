@@ -52,9 +52,11 @@ class Remote:
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
         """See ``Place``."""
         with waiting("looking"):
-            seen = self._client.detect(picture, conf=body.conf)
+            seen = self._client.detect(picture, conf=body.conf, heatmap=body.heatmap)
+            url = seen.heatmap_url
+            heat = None if url is None else self._client.image(url.rpartition("/")[2])
         rows = seen.detections
-        return Seen(seen.width, seen.height, rows, lambda: _detection_sheet(_pixels(picture), rows))
+        return Seen(seen.width, seen.height, rows, lambda: _detection_sheet(_pixels(picture), rows), heat)
 
     def models(self) -> ModelsAnswer:
         """See ``Place``."""

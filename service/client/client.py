@@ -113,9 +113,10 @@ class Anatomend:
         fields = {"params": json.dumps(options), "dry_run": str(dry_run).lower()}
         return self._result(self._done("/repair", on_event, data=fields, files=files))
 
-    def detect(self, picture: Picture, *, conf: float | None = None) -> DetectAnswer:
-        """Tells what is seen in a picture."""
+    def detect(self, picture: Picture, *, conf: float | None = None, heatmap: bool = False) -> DetectAnswer:
+        """Tells what is seen in a picture, and with ``heatmap`` where the scores come from."""
         fields = {} if conf is None else {"conf": str(conf)}
+        fields |= {"heatmap": "true"} if heatmap else {}
         job = self._done("/detect", None, data=fields, files={"image": _bytes_of(picture)})
         assert isinstance(job.result, DetectAnswer)
         return job.result

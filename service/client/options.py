@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from service.report import Policy
+from service.params import MaskSource, Method, Order, Policy
+
+
+class NudgeOptions(TypedDict, total=False):
+    """How the method ``nudge`` bends."""
+
+    window: tuple[float, float]
+    strength: tuple[float, float]
+    copies: int
+    presence_weight: float
+
+
+class SettingsOptions(TypedDict, total=False):
+    """What is done otherwise for one class."""
+
+    methods: Sequence[Method]
+    strengths: Sequence[float]
+    seeds_per_attempt: int
+    num_inference_steps: int
+    guidance_scale: float
+    prompt: str
+    negative_prompt: str
+
+
+class NumberedSettingsOptions(SettingsOptions, total=False):
+    """What is done otherwise for one region."""
+
+    region: int
 
 
 class RepairOptions(TypedDict, total=False):
     """How to repair."""
 
     conf: float
+    max_conf: float
     classes: Sequence[str]
+    policy: Policy
+    min_area: float
+    max_area: float
+    order: Order
     max_regions: int
+    only: Sequence[int]
+    skip: Sequence[int]
+    merge_iou: float
+    methods: Sequence[Method]
     strengths: Sequence[float]
     seeds_per_attempt: int
+    num_inference_steps: int
+    guidance_scale: float
     grow: float
     feather_px: int
-    policy: Policy
+    mask_source: MaskSource
+    mask_threshold: float
+    mask_least_share: float
+    nudge: NudgeOptions
+    per_class: Mapping[str, SettingsOptions]
+    per_region: Sequence[NumberedSettingsOptions]
 
 
 class UploadOptions(RepairOptions, total=False):

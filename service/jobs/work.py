@@ -10,6 +10,7 @@ from service.jobs.engines import Engine
 from service.jobs.records import Job, Json
 from service.report import JobKind, Listener, RepairReport, RepairRequest
 from service.store.images import ImageStore
+from service.store.png import encode_image
 from service.wire.answers import answer, detections_answer
 from service.wire.schemas import DetectAnswer, DetectBody, GenerateBody, RepairJobBody
 from service.wire.uploads import Limits, Upload, read_image, read_mask
@@ -81,7 +82,7 @@ def _answered(job: Job, bench: Bench, reports: list[RepairReport], upload: Uploa
 
     def url(sha256: str) -> str:
         stored.add(sha256)
-        return f"/images/{sha256}"
+        return _url(sha256)
 
     facts = answer(job.id, reports, bench.images, url, upload, bench.embed_report)
     return Done(facts.model_dump(mode="json"), frozenset(stored))
@@ -90,13 +91,21 @@ def _answered(job: Job, bench: Bench, reports: list[RepairReport], upload: Uploa
 def _detected(job: Job, bench: Bench) -> Done:
     upload = _upload(job, bench)
     started = time.perf_counter()
-    seen = bench.engine.detect(upload.image, DetectBody.model_validate(job.request).conf)
+    body = DetectBody.model_validate(job.request)
+    seen = bench.engine.detect(upload.image, body.conf)
+    timings_s = {"detect": round(time.perf_counter() - started, 3)}
+    heat = bench.images.put(encode_image(bench.engine.heatmap(upload.image, seen))) if body.heatmap else None
     height, width = upload.image.shape[:2]
     facts = DetectAnswer(
         id=job.id,
         width=width,
         height=height,
         detections=detections_answer(seen, bench.engine.class_names),
-        timings_s={"detect": round(time.perf_counter() - started, 3)},
+        heatmap_url=None if heat is None else _url(heat),
+        timings_s=timings_s,
     )
-    return Done(facts.model_dump(mode="json"), frozenset())
+    return Done(facts.model_dump(mode="json"), frozenset() if heat is None else frozenset({heat}))
+
+
+def _url(sha256: str) -> str:
+    return f"/images/{sha256}"

@@ -149,9 +149,7 @@ def _numbers(count: int, choice: Choice) -> list[int]:
     return [n for n in range(count) if (not choice.only or n in choice.only) and n not in choice.skip]
 
 
-def _places(
-    rows: Detections, class_names: Sequence[str], merge_iou: float
-) -> list[tuple[Box, str, float]]:
+def _places(rows: Detections, class_names: Sequence[str], merge_iou: float) -> list[tuple[Box, str, float]]:
     """One place for boxes of one part that lie on each other, most confident first.
 
     A detector may name the same part well-formed and malformed; then it is malformed. Of several malformed

@@ -55,6 +55,19 @@ def refuse(model: type[BaseModel], error: ValidationError, prefix: str = "") -> 
     return Refused(explained)
 
 
+def check_gradient(models: Sequence[Mapping[str, Any]], parameter: str) -> None:
+    """Checks, by the models' cards, that the detector can say where its scores come from.
+
+    Raises:
+        Refused: naming the parameter that asked for it.
+    """
+    detector = next((card for card in models if card.get("role") == "detector"), {})
+    if not detector.get("defaults", {}).get("gradient"):
+        message = "the detector in use cannot say where its scores come from"
+        refused = {"parameter": parameter, "code": "no_gradient", "message": message}
+        raise Refused([{**refused, "allowed": "to leave it out"}])
+
+
 def _explain(root: Schema, schema: Schema, error: Any, loc: Sequence[int | str]) -> dict[str, Any]:
     code = _CODES.get(error["type"], "invalid_parameter")
     is_unknown = code == "unknown_parameter"
@@ -79,6 +92,10 @@ def _step(root: Schema, schema: Schema, part: int | str) -> Schema | None:
     for branch in _branches(root, schema):
         if isinstance(part, int) and "items" in branch:
             return cast(Schema, branch["items"])
+        if isinstance(part, int) and part < len(branch.get("prefixItems", ())):
+            return cast(Schema, branch["prefixItems"][part])
+        if isinstance(branch.get("additionalProperties"), Mapping):
+            return cast(Schema, branch["additionalProperties"])
         if part in branch.get("properties", {}):
             return cast(Schema, branch["properties"][part])
     return None

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import (
     AwareDatetime,
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -24,7 +23,6 @@ from service.report import (
     JobKind,
     JobState,
     Outcome,
-    Policy,
     RegionOutcome,
     RepairParams,
     Verdict,
@@ -32,79 +30,23 @@ from service.report import (
 from service.runs import Sampling, WatchParams
 from service.validation import (
     MAX_BEST_OF,
-    MAX_FEATHER_PX,
     MAX_GUIDANCE,
     MAX_IMAGES,
     MAX_PROMPT_CHARS,
-    MAX_REGIONS,
     MAX_SEED,
-    MAX_SEEDS_PER_ATTEMPT,
     MAX_STEPS,
-    MAX_STRENGTHS,
     SIZE_STEP_PX,
 )
 from service.wire.refusals import refuse
+from service.wire.repairing import Body
+from service.wire.repairing import Conf as Conf
+from service.wire.repairing import OptionalPrompt as OptionalPrompt
+from service.wire.repairing import RepairBody as RepairBody
 from service.wire.watching import WatchBody
 
-_DEFAULT = RepairParams()
-
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS)]
-OptionalPrompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT_CHARS)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Side = Annotated[int, Field(ge=SIZE_STEP_PX, multiple_of=SIZE_STEP_PX)]
-ClassName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Strength = Annotated[float, Field(gt=0, le=1)]
-Conf = Annotated[float, Field(gt=0, lt=1)]
-
-
-class _Body(BaseModel):
-    """What comes in: an unknown name is an error, and so is a number that is none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class RepairBody(_Body):
-    """How to repair."""
-
-    conf: Conf | None = Field(None, description="Least score of a defect; the model's own if left out.")
-    classes: list[ClassName] = Field(
-        [], max_length=64, description="Class names to repair; all malformed ones if empty."
-    )
-    max_regions: int = Field(
-        _DEFAULT.max_regions, ge=1, le=MAX_REGIONS, description="At most so many regions, strongest first."
-    )
-    strengths: list[Strength] = Field(
-        list(_DEFAULT.strengths),
-        min_length=1,
-        max_length=MAX_STRENGTHS,
-        description="The ladder, tried in order.",
-    )
-    seeds_per_attempt: int = Field(
-        _DEFAULT.seeds_per_attempt,
-        ge=1,
-        le=MAX_SEEDS_PER_ATTEMPT,
-        description="Candidates redrawn at once on each rung.",
-    )
-    grow: float = Field(
-        _DEFAULT.grow, ge=0, le=1, description="How far a box is grown, as a share of its diagonal."
-    )
-    feather_px: int = Field(
-        _DEFAULT.feather_px, ge=0, le=MAX_FEATHER_PX, description="Width of the mask's soft edge."
-    )
-    policy: Policy = Field(_DEFAULT.policy, description="Redraw what is malformed, or every part found.")
-
-    def to_params(self) -> RepairParams:
-        """The same, as the engine takes it."""
-        return RepairParams(
-            conf=self.conf,
-            classes=tuple(self.classes),
-            max_regions=self.max_regions,
-            strengths=tuple(self.strengths),
-            seeds_per_attempt=self.seeds_per_attempt,
-            grow=self.grow,
-            feather_px=self.feather_px,
-            policy=self.policy,
-        )
 
 
 class RepairUploadBody(RepairBody):
@@ -121,17 +63,18 @@ class RepairJobBody(RepairUploadBody):
     dry_run: bool = False
 
 
-class DetectBody(_Body):
+class DetectBody(Body):
     """How to look."""
 
     conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
+    heatmap: bool = Field(False, description="Whether to show where the scores come from.")
 
 
 def _repair_kind(value: Any) -> str:
     return "switch" if isinstance(value, bool) else "params"
 
 
-class GenerateBody(_Body):
+class GenerateBody(Body):
     """What to make."""
 
     prompt: Prompt = Field(description="What the picture shall show.")
@@ -210,11 +153,16 @@ class AttemptAnswer(BaseModel):
     conf: float = Field(description="The worst malformed score in the region afterwards.")
     seam: float = Field(description="Colour step across the mask's edge; about 1 is unchanged.")
     verdict: Verdict
+    guide_before: float | None = Field(
+        None, description="The detector's defect energy before the first nudge; null without nudging."
+    )
+    guide_after: float | None = Field(None, description="The same after the last nudge.")
 
 
 class RegionAnswer(BaseModel):
     """What became of one region."""
 
+    number: int = Field(0, description="What `only`, `skip` and `per_region` call it.")
     class_name: str
     xyxy: tuple[int, int, int, int] = Field(description="Half-open, in pixels of the picture.")
     conf_before: float
@@ -228,6 +176,7 @@ class RegionAnswer(BaseModel):
     def of(cls, outcome: RegionOutcome, mask_url: str | None) -> RegionAnswer:
         """The answer that tells of this outcome."""
         return cls(
+            number=outcome.region.number,
             class_name=outcome.region.class_name,
             xyxy=outcome.region.xyxy,
             conf_before=outcome.region.conf,
@@ -243,6 +192,8 @@ class RegionAnswer(BaseModel):
                     conf=attempt.conf,
                     seam=attempt.seam,
                     verdict=attempt.verdict,
+                    guide_before=attempt.guide_before,
+                    guide_after=attempt.guide_after,
                 )
                 for attempt in outcome.attempts
             ],
@@ -289,6 +240,9 @@ class DetectAnswer(BaseModel):
     width: int
     height: int
     detections: list[DetectionAnswer]
+    heatmap_url: str | None = Field(
+        None, description="Where the scores of what is malformed come from, in colour over the picture."
+    )
     timings_s: dict[str, float]
 
 
@@ -325,7 +279,7 @@ class JobsAnswer(BaseModel):
     next: str | None = Field(description="What to send as `before` for the next page; null at the end.")
 
 
-class FeedbackBody(_Body):
+class FeedbackBody(Body):
     """What somebody thinks of one region of a finished picture."""
 
     region: int = Field(ge=0, le=255, description="Its place in the report's list.")

@@ -45,11 +45,16 @@ class ScriptedEngine:
     attempts: int = 1
     running: int = 0
     most_running: int = 0
+    gradient: bool = True
 
     class_names: tuple[str, ...] = CLASS_NAMES
 
     def models(self) -> Sequence[ModelCard]:
-        return [ModelCard(role, name, "scripted", "none", None, {}) for role, name in MODELS.items()]
+        facts = {"detector": {"gradient": self.gradient}}
+        return [
+            ModelCard(role, name, "scripted", "none", None, facts.get(role, {}))
+            for role, name in MODELS.items()
+        ]
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         self._enter(request)
@@ -71,6 +76,9 @@ class ScriptedEngine:
         height, width = image.shape[:2]
         found = Detections.of([[0, 0, width, height], [0, 0, width / 2, height / 2]], [0.5, 0.9], [0, 1])
         return found[found.conf >= (conf or 0.0)]
+
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        return image ^ 255
 
     def _enter(self, request: Any) -> None:
         self.requests.append(request)

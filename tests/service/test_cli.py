@@ -11,6 +11,7 @@ from service.api import app
 from service.api.app import create_app
 from service.cli import local
 from service.errors import ModelUnavailable
+from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order
 from service.report import Outcome, Policy, RepairParams
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 
@@ -103,6 +104,31 @@ def test_detect(engine: ScriptedEngine, capsys):
     assert Path("seen.png").exists()
 
 
+def test_detect_with_a_heat_map(engine: ScriptedEngine):
+    assert run("detect", "in.png", "--heatmap", "heat.png") == 0
+    assert np.array_equal(decoded(Path("heat.png").read_bytes()), PIXELS ^ 255)
+
+
+def test_every_choice_can_be_an_option(engine: ScriptedEngine, tmp_path: Path):
+    (tmp_path / "more.json").write_text('{"nudge": {"copies": 2}, "order": "score"}')
+    assert run(
+        *("repair", "in.png", "-o", "o.png", "--max-conf", "0.9", "--min-area", "0.01", "--max-area", "0.5"),
+        *("--order", "area", "--only", "0", "--only", "2", "--skip", "1", "--merge-iou", "0.7"),
+        *("--method", "redraw", "--method", "nudge", "--repair-steps", "12", "--repair-guidance", "3"),
+        *("--mask-source", "heatmap", "--mask-threshold", "0.3", "--mask-least-share", "0.2"),
+        *("--params", "@more.json"),
+    ) == 0  # fmt: skip
+    assert engine.requests[0].params == RepairParams(
+        methods=(Method.REDRAW, Method.NUDGE),
+        num_inference_steps=12,
+        guidance_scale=3,
+        merge_iou=0.7,
+        choice=Choice(0.9, 0.01, 0.5, Order.AREA, (0, 2), (1,)),
+        mask=MaskShape(MaskSource.HEATMAP, 0.3, 0.2),
+        nudge=NudgeParams(copies=2),
+    )
+
+
 def test_models(engine: ScriptedEngine, capsys):
     assert run("models", "--json") == 0
     cards = json.loads(capsys.readouterr().out)["models"]
@@ -129,6 +155,11 @@ def test_models(engine: ScriptedEngine, capsys):
         (["repair", "text.png", "-o", "o.png"], "not a picture"),
         (["repair", "in.png", "-o", "o.png", "--mask", "small.png"], "the mask is"),
         (["repair", "in.png", "-o", "o.png", "--seed", "-1"], "seed"),
+        (["repair", "in.png", "-o", "o.png", "--params", "{"], "no JSON"),
+        (["repair", "in.png", "-o", "o.png", "--params", "[]"], "no object"),
+        (["repair", "in.png", "-o", "o.png", "--params", '{"nudges": 1}'], "nudges"),
+        (["repair", "in.png", "-o", "o.png", "--only", "-1"], "only"),
+        (["detect", "in.png", "--heatmap", "h.jpg"], "PNG"),
         (["detect", "folder.png"], "Is a directory"),
         (["detect", "in.png", "--conf", "2"], "conf"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from service.engine import Engine
 from service.errors import InvalidRequest, InvalidSettings, ModelUnavailable
 from service.loading import choose_device
+from service.params import Choice, MaskShape, NudgeParams, RegionSettings
 from service.report import GenerateRequest, RepairParams, RepairRequest
 from service.runs import WatchParams
 from service.settings import Settings
@@ -59,6 +60,23 @@ PARAMS = [
     ({"seeds_per_attempt": 17}, "seeds_per_attempt_out_of_range"),
     ({"grow": -0.1}, "grow_out_of_range"),
     ({"feather_px": -1}, "feather_px_out_of_range"),
+    ({"merge_iou": 0.0}, "merge_iou_out_of_range"),
+    ({"methods": ()}, "methods_out_of_range"),
+    ({"num_inference_steps": 0}, "num_inference_steps_out_of_range"),
+    ({"guidance_scale": -1.0}, "guidance_scale_out_of_range"),
+    ({"choice": Choice(max_conf=0.0)}, "max_conf_out_of_range"),
+    ({"choice": Choice(min_area=-0.1)}, "min_area_out_of_range"),
+    ({"choice": Choice(min_area=0.5, max_area=0.4)}, "max_area_out_of_range"),
+    ({"choice": Choice(only=(64,))}, "only_out_of_range"),
+    ({"choice": Choice(skip=(-1,))}, "skip_out_of_range"),
+    ({"mask": MaskShape(threshold=0.0)}, "mask_threshold_out_of_range"),
+    ({"mask": MaskShape(least_share=1.5)}, "mask_least_share_out_of_range"),
+    ({"nudge": NudgeParams(copies=9)}, "copies_out_of_range"),
+    ({"per_class": {"foot": RegionSettings()}}, "unknown_class"),
+    ({"per_class": {"hand": RegionSettings(strengths=(2.0,))}}, "strength_out_of_range"),
+    ({"per_class": {"mask": RegionSettings(seeds_per_attempt=0)}}, "seeds_per_attempt_out_of_range"),
+    ({"per_region": {0: RegionSettings(prompt="x" * 2001)}}, "prompt_too_long"),
+    ({"per_region": {64: RegionSettings()}}, "region_out_of_range"),
 ]
 MASKS = [
     (np.zeros((95, 96), np.float32), "mask_size_mismatch"),

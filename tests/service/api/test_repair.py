@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
 from service.report import Outcome, RepairParams
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, decoded, encoded, noise
@@ -178,7 +179,8 @@ def test_a_picture_sent_as_text_is_refused(client):
 
 def test_detect(client, engine: ScriptedEngine):
     body = post(client, path="/detect").json()
-    assert set(body) == {"id", "width", "height", "detections", "timings_s"}
+    assert set(body) == {"id", "width", "height", "detections", "heatmap_url", "timings_s"}
+    assert body["heatmap_url"] is None
     assert (body["width"], body["height"]) == (48, 40)
     assert [seen["class_name"] for seen in body["detections"]] == ["malformed_hand", "hand"]
     assert body["detections"][0]["xyxy"] == [0, 0, 24, 20]
@@ -190,6 +192,104 @@ def test_detect_with_a_threshold(client, engine: ScriptedEngine):
     body = post(client, path="/detect", conf="0.6").json()
     assert len(body["detections"]) == 1
     assert engine.requests == [0.6]
+
+
+def test_detect_with_a_heat_map(client, engine: ScriptedEngine):
+    body = post(client, path="/detect", heatmap="true").json()
+    shown = client.get(body["heatmap_url"])
+    assert shown.headers["content-type"] == "image/png"
+    assert np.array_equal(decoded(shown.content), PIXELS ^ 255)
+    assert post(client, path="/detect", heatmap="false").json()["heatmap_url"] is None
+
+
+def test_a_detector_without_a_gradient_has_no_heat_map(serve, engine: ScriptedEngine):
+    engine.gradient = False
+    with serve() as client:
+        problem = assert_problem(post(client, path="/detect", heatmap="true"), 422, "no_gradient")
+        assert [error["parameter"] for error in problem["errors"]] == ["heatmap"]
+        assert engine.requests == []
+        assert post(client, path="/detect").status_code == 200
+
+
+@pytest.mark.parametrize("heatmap", ["2", "maybe"])
+def test_detect_with_no_clear_word_on_the_heat_map(client, heatmap):
+    assert_problem(post(client, path="/detect", heatmap=heatmap), 422, "invalid_parameter")
+
+
+EVERYTHING = {
+    "max_conf": 0.9,
+    "min_area": 0.01,
+    "max_area": 0.5,
+    "order": "area",
+    "only": [0, 2],
+    "skip": [1],
+    "merge_iou": 0.7,
+    "methods": ["redraw", "nudge"],
+    "num_inference_steps": 12,
+    "guidance_scale": 3,
+    "mask_source": "heatmap",
+    "mask_threshold": 0.3,
+    "mask_least_share": 0.2,
+    "nudge": {"window": [0.1, 0.6], "strength": [0.3, 0.1], "copies": 2, "presence_weight": 2},
+    "per_class": {"limb": {"strengths": [1], "prompt": "a leg"}},
+    "per_region": [{"region": 2, "methods": ["redraw"], "guidance_scale": 0}],
+}
+
+
+def test_every_choice_reaches_the_engine(client, engine: ScriptedEngine):
+    assert post(client, params=json.dumps(EVERYTHING)).status_code == 200
+    assert engine.requests[0].params == RepairParams(
+        methods=(Method.REDRAW, Method.NUDGE),
+        num_inference_steps=12,
+        guidance_scale=3,
+        merge_iou=0.7,
+        choice=Choice(0.9, 0.01, 0.5, Order.AREA, (0, 2), (1,)),
+        mask=MaskShape(MaskSource.HEATMAP, 0.3, 0.2),
+        nudge=NudgeParams((0.1, 0.6), (0.3, 0.1), 2, presence_weight=2),
+        per_class={"limb": RegionSettings(strengths=(1.0,), prompt="a leg")},
+        per_region={2: RegionSettings(methods=(Method.REDRAW,), guidance_scale=0)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "parameter"),
+    [
+        ({"max_conf": 0}, "max_conf"),
+        ({"max_area": 2}, "max_area"),
+        ({"order": "size"}, "order"),
+        ({"only": [64]}, "only.0"),
+        ({"skip": [-1]}, "skip.0"),
+        ({"merge_iou": 0}, "merge_iou"),
+        ({"methods": []}, "methods"),
+        ({"methods": ["paint"]}, "methods.0"),
+        ({"num_inference_steps": 0}, "num_inference_steps"),
+        ({"mask_source": "hand"}, "mask_source"),
+        ({"nudge": {"window": [0.5, 0.4]}}, "nudge"),
+        ({"nudge": {"strength": [0, 1]}}, "nudge.strength.0"),
+        ({"nudge": {"jitter": 1}}, "nudge.jitter"),
+        ({"per_class": {"limb": {"strengths": [2]}}}, "per_class.limb.strengths.0"),
+        ({"per_region": [{"prompt": "x"}]}, "per_region.0.region"),
+    ],
+)
+def test_a_wrong_choice_is_named_with_what_is_allowed(client, wrong, parameter):
+    response = post(client, params=json.dumps(wrong))
+    assert response.status_code == 422
+    (error, *_) = response.json()["errors"]
+    assert error["parameter"] == f"params.{parameter}"
+    assert error["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"min_area": 0.5, "max_area": 0.2}, "max_area_out_of_range"),
+        ({"per_class": {"foot": {}}}, "unknown_class"),
+    ],
+)
+def test_choices_that_contradict_the_models_or_themselves(client, wrong, code):
+    problem = post(client, params=json.dumps(wrong)).json()
+    assert problem["code"] == code
+    assert problem["allowed"]
 
 
 @pytest.mark.parametrize("conf", ["0", "1", "-1", "nan", "high"])

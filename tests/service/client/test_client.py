@@ -60,6 +60,9 @@ def test_detect_and_models(service: Anatomend, scripted: ScriptedEngine):
     seen = service.detect(PNG, conf=0.6)
     assert (seen.width, seen.height) == (48, 40)
     assert [row.class_name for row in seen.detections] == ["malformed_hand"]
+    assert seen.heatmap_url is None
+    heat = service.detect(PNG, heatmap=True).heatmap_url
+    assert np.array_equal(decoded(service.image(heat.rpartition("/")[2])), decoded(PNG) ^ 255)
     assert {card["role"]: card["id"] for card in service.models().models} == MODELS
 
 
