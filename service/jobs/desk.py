@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ TICK_S = 0.02
 TICK_PER_FOLLOWER_S = 0.0004
 """So that two hundred clients that wait cost the database ten looks a second and not fifty."""
 SLOW_TICK_S = 0.25
+RECOUNT_S = 0.03
+"""How old a count may be by which somebody is refused."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +72,7 @@ class Desk:
         self._intake = Intake(lambda news: self._in_thread(self.queue.submit_all, news))
         self._followers: dict[str, set[_Follower]] = defaultdict(set)
         self._depth = QueueDepth(0, 0.0)
+        self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None
         self._workers: list[WorkerFacts] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -159,16 +164,19 @@ class Desk:
         """Refuses if the queue is full, without waiting in line for the right to write.
 
         The count here does not know what the worker has begun since it was last read, so before anybody is
-        refused it is read again, once for all who wonder at that moment.
+        refused it is read again, once for all who wonder at that moment; a crowd may be refused by a count
+        that is a moment old.
         """
         if not self.queue.is_full(self._depth):
             return
-        if self._recount is None:
-            self._recount = asyncio.ensure_future(self._in_thread(self.queue.depth))
-        try:
-            self._depth = await asyncio.shield(self._recount)
-        finally:
-            self._recount = None
+        if time.monotonic() - self._counted_at > RECOUNT_S:
+            if self._recount is None:
+                self._recount = asyncio.ensure_future(self._in_thread(self.queue.depth))
+            try:
+                self._depth = await asyncio.shield(self._recount)
+            finally:
+                self._recount = None
+            self._counted_at = time.monotonic()
         self.check_ready()
 
     async def get(self, job_id: str, owner: str | None) -> Job:

@@ -23,6 +23,8 @@ from service.report import Region, Verdict
 
 GATE_SHARE = 0.75
 """What is accepted must stay this far below the score at which a defect is called one."""
+MOST_DOUBT = 0.4
+"""A threshold that is set high to raise few alarms says nothing about how sure one is that a defect is gone."""
 DOUBT_SHARE = 0.5
 LOOK_CONF = 0.05
 JPEG_QUALITY = 90
@@ -95,8 +97,9 @@ class Gate:
     thresholds: Mapping[str, float]
 
     def limit(self, class_name: str) -> float:
-        """Below this score a defect counts as gone; a user's high threshold does not loosen it."""
-        return GATE_SHARE * min(self.thresholds[class_name], self.detector.default_conf[class_name])
+        """Below this score a defect counts as gone; no high threshold loosens it."""
+        thresholds = self.thresholds[class_name], self.detector.default_conf[class_name], MOST_DOUBT
+        return GATE_SHARE * min(thresholds)
 
     def is_sound(self, region: Region, reading: Reading) -> bool:
         """Whether nothing is left to repair here."""
