@@ -32,8 +32,8 @@ from service.engine import Engine
 from service.loading import choose_device, load_critic, load_detector
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
-from service.repair.wording import Wording
 from service.repair.verify import Gate, Judgement
+from service.repair.wording import Wording
 from service.report import GenerateRequest, Outcome, RepairParams, RepairReport, RepairRequest, Verdict
 from service.settings import read_settings
 from service.sheet import repair_sheet
