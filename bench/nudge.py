@@ -1,0 +1,160 @@
+"""Does a nudge do more than chance? ``python -m bench.nudge --test DIR/test --count 60``.
+
+Known defects of held-out renders are redrawn from the same noise with and without a nudge. The controls: a
+random direction of the same length, and the gradient of another place. Told are the gate's worst score (over
+the plain, the compressed and the reduced picture) and the judge's, who is asked about the compressed and
+reduced picture too: what does not survive these was a trick on the detector, and no better hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.stats import wilcoxon
+from tqdm import tqdm
+
+from bench.intervals import machine, mean, share, table
+from bench.judge import Judge
+from bench.repair import MALFORMED, Case, rendered
+from detectors.detections import Mask
+from detectors.yolo import YoloDetector
+from service.diffusion.models import load_diffusion
+from service.diffusion.nudge import BoxF, Nudge
+from service.loading import choose_device, load_critic, load_detector
+from service.looking import Looker
+from service.params import Direction, NudgeParams, RepairParams
+from service.repair import blend
+from service.repair.guided import Nudger
+from service.repair.redraw import MakeBend, redraw, window_of
+from service.repair.verify import Gate
+from service.repair.wording import Wording, wording_for
+from service.report import Region
+from service.settings import read_settings
+from training.textures import jpeg
+
+WORN = ("plain", "JPEG 90", "0.9×")
+
+
+@dataclass(slots=True)
+class Scores:
+    """Of one arm, one number for each case."""
+
+    gate: list[float] = field(default_factory=list)
+    judge: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORN})
+
+
+class Bench:
+    """The service's own parts, without the ladder: every candidate counts, whatever the gate thinks."""
+
+    def __init__(self) -> None:
+        settings = read_settings()
+        device = choose_device(settings.device)
+        self.generator = load_diffusion(settings.model, settings.models_dir, device)
+        detector = load_detector(settings, device)
+        assert isinstance(detector, YoloDetector)
+        self.detector = detector
+        self.looker = Looker(detector, self.generator.native_px)
+        self.gate = Gate(detector, load_critic(settings, device), detector.default_conf)
+        self.nudger = Nudger(self.generator.preview(), detector)
+        self.judge = Judge()
+
+    def regions(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Region]]:
+        """The places of known defects that the detector finds."""
+        for case in cases:
+            plan = self.looker.look(case.image, RepairParams()).plan
+            if plan.regions:
+                yield case, plan.regions[0]
+
+    def bends(self, params: NudgeParams, seed: int) -> dict[str, MakeBend | None]:
+        """The arms."""
+        gradient: MakeBend = partial(self.nudger.hook, params=params, seed=seed)
+        random = replace(params, direction=Direction.RANDOM)
+
+        def elsewhere(xyxy: BoxF, mask: Mask) -> Nudge:
+            side = float(self.generator.native_px)
+            x1, y1, x2, y2 = xyxy
+            turned = (side - x2, side - y2, side - x1, side - y1)
+            moved = (
+                turned
+                if abs(turned[0] - x1) + abs(turned[1] - y1) > side / 8
+                else (0.0, 0.0, x2 - x1, y2 - y1)
+            )
+            return self.nudger.hook(moved, mask, params, seed)
+
+        return {
+            "no nudge": None,
+            "gradient": gradient,
+            "random direction": partial(self.nudger.hook, params=random, seed=seed),
+            "gradient of another place": elsewhere,
+        }
+
+    def measure(
+        self, case: Case, region: Region, strength: float, bend: MakeBend | None, into: Scores
+    ) -> None:
+        """Draws one candidate and notes what gate and judge say of it."""
+        window = window_of(region, case.image.shape[:2], self.generator.native_px)
+        said = wording_for(region, Wording(case.prompt), ())
+        drawn = redraw(
+            self.generator, case.image, region, window, said, strength=strength, seeds=[case.seed], bend=bend
+        )
+        x1, y1, x2, y2 = window.box
+        toned = blend.match_tone(drawn.patches[0], case.image[y1:y2, x1:x2], drawn.repainted)
+        picture = blend.composite(case.image, toned, window.box, region.composite_mask)
+        into.gate.append(self.gate.read([picture], region, window.box)[0].conf)
+        small = cv2.resize(picture, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
+        views = (picture, jpeg(picture, 90), np.asarray(small, np.uint8))
+        places = [np.asarray(region.xyxy, np.float64) * scale for scale in (1.0, 1.0, 0.9)]
+        for name, said_malformed in zip(WORN, self.judge.malformed(views, places), strict=True):
+            into.judge[name].append(said_malformed)
+
+
+def row(strength: float, name: str, scores: Scores, plain: Scores) -> list[str]:
+    """One arm's line; ``plain`` is the arm without a nudge."""
+    better = np.array(plain.judge["plain"]) - np.array(scores.judge["plain"])
+    p = "–" if scores is plain or not better.any() else f"{wilcoxon(better).pvalue:.2f}"
+    sound = sum(score <= MALFORMED for score in scores.judge["plain"])
+    worn = [f"{np.mean(scores.judge[view]):.2f}" for view in WORN[1:]]
+    return [
+        f"{strength:g}", name, mean(scores.gate), mean(scores.judge["plain"]), p, *worn,
+        share(sound, len(scores.gate)),
+    ]  # fmt: skip
+
+
+HEADER = (
+    "strength", "arm", "gate's worst score", "judge", "p against no nudge", "judge, JPEG 90",
+    "judge, 0.9×", "well-formed by the judge",
+)  # fmt: skip
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=60, help="renders with a defect")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.4, 0.75])
+    parser.add_argument("--window", type=float, nargs=2, default=NudgeParams().window)
+    parser.add_argument("--size", type=float, nargs=2, default=NudgeParams().strength, help="of the nudge")
+    args = parser.parse_args()
+    bench = Bench()
+    params = NudgeParams(window=tuple(args.window), strength=tuple(args.size))
+    found = list(bench.regions(rendered(args.test, args.count)))
+    rows = []
+    for strength in args.strengths:
+        arms: dict[str, Scores] = {}
+        for case, region in tqdm(found, desc=f"strength {strength:g}"):
+            for name, bend in bench.bends(params, case.seed).items():
+                bench.measure(case, region, strength, bend, arms.setdefault(name, Scores()))
+        rows += [row(strength, name, scores, arms["no nudge"]) for name, scores in arms.items()]
+    print(machine())
+    print(f"{len(found)} defects found of {args.count}; window {params.window}, size {params.strength}")
+    print(table(HEADER, rows))
+
+
+if __name__ == "__main__":
+    main()
