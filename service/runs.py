@@ -8,6 +8,7 @@ from enum import StrEnum
 BACK_SHARE = 0.2
 """How far, of the whole run, a repair in flight goes back from where the defect was seen."""
 
+
 @dataclass(frozen=True, slots=True)
 class WatchParams:
     """How a picture is watched while it is being made.

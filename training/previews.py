@@ -23,6 +23,7 @@ from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
+from service.diffusion.watched import WATCH_SHRINK
 from service.loading import choose_device, detector_path, load_critic, load_detector
 from service.ranking import rank
 from service.report import RepairParams
@@ -56,7 +57,7 @@ def watched_runs(
     size_hw = defaults.height, defaults.width
     never = PreviewThresholds({})
     for i in range(count):
-        watch = Watch(model.preview(), detector, never, size_hw, fractions=fractions, stop=False)
+        watch = Watch(model.preview(WATCH_SHRINK), detector, never, size_hw, fractions=fractions, stop=False)
         image = model.generate(
             prompts[i % len(prompts)],
             negative_prompt="",
@@ -87,7 +88,7 @@ def fitted(
     known = [run for i, run in enumerate(runs) if i % HELD_OUT]
     held_out = [run for i, run in enumerate(runs) if not i % HELD_OUT]
     thresholds = fit_thresholds(
-        known, most_false_aborts, detector.model_id, model.preview().kind, model.model_id
+        known, most_false_aborts, detector.model_id, model.preview(WATCH_SHRINK).kind, model.model_id
     )
     return thresholds, {
         "runs": len(runs),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from service.api.auth import Caller
 from service.api.context import Context
-from service.jobs.records import NewJob
+from service.jobs.records import NewJob, WorkerFacts
 from service.jobs.work import IMAGE, MASK
-from service.report import JobKind, RepairRequest
+from service.report import JobKind, RepairParams, RepairRequest
 from service.validation import check_generate, check_repair
 from service.wire.costs import cost_of_generate, cost_of_repair
+from service.wire.refusals import check_gradient
 from service.wire.schemas import GenerateBody, RepairJobBody
 from service.wire.uploads import read_image, read_mask
 
@@ -20,8 +21,9 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
         InvalidRequest: if the models or the settings do not allow for it.
         NotReady, ModelUnavailable: if nobody could do it now.
     """
-    worker = context.desk.worker()
-    check_generate(body.to_request(), worker.class_names, context.settings.max_side_px)
+    worker, wish = context.desk.worker(), body.to_request()
+    _check_gradient(wish.repair, worker)
+    check_generate(wish, worker.class_names, context.settings.max_side_px)
     return NewJob(
         JobKind.GENERATE,
         body.model_dump(mode="json"),
@@ -52,6 +54,7 @@ async def repair_job(
         painted = await context.pixels(read_mask, mask, context.limits, upload.image.shape[:2])
     worker = context.desk.worker()
     params = body.to_params()
+    _check_gradient(params, worker)
     check_repair(
         RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
         worker.class_names,
@@ -64,6 +67,12 @@ async def repair_job(
         await kept(context, files),
         key,
     )
+
+
+def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
+    """Refuses at once what the detector could not do when the job's turn comes."""
+    if params is not None and params.needs_gradient:
+        check_gradient(worker.models, "methods" if params.may_nudge else "mask_source")
 
 
 async def kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:

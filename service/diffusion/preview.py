@@ -64,11 +64,11 @@ class TinyPreview:
         Args:
             vae: a diffusers ``AutoencoderTiny``.
             kind: its name for the report.
-            shrink: latents are averaged over so many cells each way before they are decoded.
+            shrink: latents are averaged over so many cells each way before they are decoded; in ``kind`` too.
         """
         self._vae = vae
         self._shrink = shrink
-        self.kind = kind
+        self.kind = kind if shrink == 1 else f"{kind}/{shrink}"
         scale = vae.config.upsampling_scaling_factor ** (len(vae.config.decoder_block_out_channels) - 1)
         self.cell_px = max(1, int(scale) // shrink)
 

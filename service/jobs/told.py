@@ -143,6 +143,8 @@ class Told:
             "seam": round(attempt.seam, 3),
             "verdict": attempt.verdict.value,
         }
+        if attempt.guide_after is not None:
+            facts |= {"guide_before": attempt.guide_before, "guide_after": attempt.guide_after}
         self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
 
     def _tell(self, kind: EventType, data: Json) -> None:

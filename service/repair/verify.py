@@ -24,7 +24,7 @@ from service.report import Region, Verdict
 GATE_SHARE = 0.75
 """What is accepted must stay this far below the score at which a defect is called one."""
 MOST_DOUBT = 0.4
-"""A threshold that is set high to raise few alarms says nothing about how sure one is that a defect is gone."""
+"""A threshold set high to raise few alarms says nothing about how sure one is that a defect is gone."""
 DOUBT_SHARE = 0.5
 LOOK_CONF = 0.05
 JPEG_QUALITY = 90
