@@ -23,17 +23,19 @@ class Rank:
         critic: the critic's worst probability of malformed; None if nothing was shown to it.
         defects: places to repair.
         passes: pictures that the detector was shown to find this out.
+        is_empty: whether nothing that the detector knows is in it, well-formed or not.
     """
 
     conf: float
     critic: float | None
     defects: int
     passes: int
+    is_empty: bool = False
 
     @property
-    def badness(self) -> tuple[float, float, int]:
-        """The worst place first, then the critic, then how many."""
-        return self.conf, self.critic or 0.0, self.defects
+    def badness(self) -> tuple[bool, float, float, int]:
+        """What is empty comes last: it has no bad hand either. Then the worst place, the critic, how many."""
+        return self.is_empty, self.conf, self.critic or 0.0, self.defects
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def rank(
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
             if is_malformed(detector.class_names[i])
         ]
-        return Rank(max(suspected, default=0.0), None, 0, counted.passes)
+        return Rank(max(suspected, default=0.0), None, 0, counted.passes, is_empty=not looked.seen)
     gate = Gate(counted, critic, looked.thresholds)
     readings = []
     for index, region in enumerate(regions):

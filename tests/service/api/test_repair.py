@@ -202,6 +202,19 @@ def test_detect_with_a_heat_map(client, engine: ScriptedEngine):
     assert post(client, path="/detect", heatmap="false").json()["heatmap_url"] is None
 
 
+@pytest.mark.parametrize(
+    ("wish", "parameter"),
+    [({"methods": ["redraw", "nudge"]}, "methods"), ({"mask_source": "heatmap"}, "mask_source")],
+)
+def test_what_needs_a_gradient_is_refused_before_it_waits(serve, engine: ScriptedEngine, wish, parameter):
+    engine.gradient = False
+    with serve() as client:
+        asked = client.post("/generate", json={"prompt": "a hand", "repair": wish})
+        problem = assert_problem(asked, 422, "no_gradient")
+        assert problem["errors"][0]["parameter"] == parameter
+        assert client.get("/jobs").json()["jobs"] == []
+
+
 def test_a_detector_without_a_gradient_has_no_heat_map(serve, engine: ScriptedEngine):
     engine.gradient = False
     with serve() as client:

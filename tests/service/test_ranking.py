@@ -1,0 +1,49 @@
+"""Which candidate comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from detectors.detections import Detections, Image
+from service.ranking import rank
+from service.report import RepairParams
+
+NAMES = ("hand", "malformed_hand")
+BOX = [8.0, 8.0, 40.0, 40.0]
+
+
+class Tells:
+    """Sees the same in every picture: (class, score) pairs in one box."""
+
+    model_id, class_names = "tells@1", NAMES
+    default_conf = dict.fromkeys(NAMES, 0.4)
+
+    def __init__(self, *seen: tuple[int, float]) -> None:
+        self.seen = seen
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        kept = [(i, c) for i, c in self.seen if c >= conf]
+        found = Detections.of([BOX for _ in kept], [c for _, c in kept], [i for i, _ in kept])
+        return [found for _ in images]
+
+
+def badness(*seen: tuple[int, float]) -> tuple[object, ...]:
+    return rank(np.zeros((64, 64, 3), np.uint8), Tells(*seen), None, RepairParams(), 64).badness
+
+
+WORSE_AND_WORSE = {
+    "well-formed": [(0, 0.9)],
+    "well-formed, with a doubt": [(0, 0.9), (1, 0.2)],
+    "malformed": [(1, 0.6)],
+    "more malformed": [(1, 0.9)],
+    "nothing that could be malformed": [],
+}
+
+
+@pytest.mark.parametrize("place", range(len(WORSE_AND_WORSE) - 1))
+def test_the_order_of_candidates(place: int):
+    better, worse = list(WORSE_AND_WORSE.values())[place : place + 2]
+    assert badness(*better) < badness(*worse)
