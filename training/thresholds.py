@@ -2,8 +2,8 @@
 
 ``python -m training.thresholds --detector models/detector --data DIR/select --photos DIR/select``
 
-For each malformed class the least threshold is taken at which at most ``--false-alarms`` of the pictures that
-have no defect have an alarm of that class. Renders and photographs are two populations, and the stricter of
+For each malformed class the least threshold is taken at which at most a given share of the pictures that have
+no defect have an alarm of that class. Renders and photographs are two populations, and the stricter of
 their two thresholds counts; nothing of the test split is looked at.
 """
 
@@ -78,10 +78,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--limit", type=int, default=1000, help="renders at most")
-    parser.add_argument("--false-alarms", type=float, default=0.015, help="share, for each class")
+    parser.add_argument("--false-alarms", type=float, default=0.015, help="share of renders, for each class")
+    parser.add_argument("--photo-alarms", type=float, default=0.045, help="the same, of photographs")
     args = parser.parse_args()
     detector = YoloDetector.load(args.detector / "detector.pt")
     sets = {"renders": worst_scores(detector, renders(args.data, args.limit))}
+    allowed = {"renders": args.false_alarms, "photographs": args.photo_alarms}
     if args.photos is not None:
         sets["photographs"] = worst_scores(detector, read_photographs(args.photos))
     names = detector.class_names
@@ -92,7 +94,7 @@ def main() -> None:
         thresholds = {}
         for name, (scores, truth) in sets.items():
             clean = ~truth[:, bad].any(axis=1)
-            thresholds[name] = least_threshold(scores[clean, index], args.false_alarms)
+            thresholds[name] = least_threshold(scores[clean, index], allowed[name])
         chosen[names[index]] = max(thresholds.values())
         print(names[index], thresholds, flush=True)
     for name, (scores, truth) in sets.items():
