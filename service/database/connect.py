@@ -9,7 +9,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.errors import DatabaseUnavailable, InvalidSettings
@@ -40,6 +40,7 @@ class Database:
             raise InvalidSettings(
                 f"ANATOMEND_DATABASE_URL: {error}", allowed="sqlite:///file or postgresql+psycopg://…"
             ) from None
+        self._watching: PoolProxiedConnection | None = None
         if self._is_sqlite:
             _prepare_sqlite(self._engine)
 
@@ -85,8 +86,31 @@ class Database:
         with _translated(), engine.begin() as connection:
             yield connection
 
+    def version(self) -> int | None:
+        """A number that stays the same while nothing is written; None where that cannot be told cheaply.
+
+        To be called by one thread at a time.
+
+        Raises:
+            DatabaseUnavailable: if it cannot be reached.
+        """
+        if not self._is_sqlite:
+            return None
+        with _translated():
+            if self._watching is None:  # the number counts what other connections wrote, so it needs its own
+                self._watching = self._engine.raw_connection()
+            # Past SQLAlchemy, which would begin a transaction: within one the number stands still.
+            cursor = self._watching.cursor()
+            cursor.execute("PRAGMA data_version")
+            (number,) = cursor.fetchone()
+            cursor.close()
+            return int(number)
+
     def close(self) -> None:
         """Closes all connections."""
+        if self._watching is not None:
+            self._watching.close()
+            self._watching = None
         self._engine.dispose()
 
 

@@ -71,6 +71,7 @@ class Desk:
         self._threads = anyio.CapacityLimiter(8)
         self._intake = Intake(lambda news: self._in_thread(self.queue.submit_all, news))
         self._followers: dict[str, set[_Follower]] = defaultdict(set)
+        self._is_joined = False
         self._depth = QueueDepth(0, 0.0)
         self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None
@@ -237,6 +238,7 @@ class Desk:
     @contextmanager
     def _following(self, follower: _Follower) -> Iterator[_Follower]:
         self._followers[follower.job_id].add(follower)
+        self._is_joined = True
         try:
             yield follower
         finally:
@@ -245,12 +247,17 @@ class Desk:
                 del self._followers[follower.job_id]
 
     async def _watch_events(self) -> None:
+        known: int | None = None
         while True:
             await asyncio.sleep(TICK_S + TICK_PER_FOLLOWER_S * len(self._followers))
             seen = [(job, min(one.last for one in those)) for job, those in self._followers.items()]
             if not seen:
                 continue
             try:
+                version = await self._in_thread(self.database.version)
+                if version is not None and version == known and not self._is_joined:
+                    continue
+                known, self._is_joined = version, False
                 events = await self._in_thread(self._log.after, seen)
             except DatabaseUnavailable as error:
                 _log.warning("no news can be read: %s", error.detail)

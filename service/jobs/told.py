@@ -20,6 +20,8 @@ from service.jobs.records import EventType, Json, Lease
 from service.report import Attempt, Region
 
 WRITE_EVERY_S = 0.05
+ASK_EVERY_S = 0.05
+"""How often the table is asked whether the work is still wanted: at each step, unless steps are quicker."""
 PROGRESS_EVERY_S = 0.1
 PREVIEW_EVERY_S = 0.5
 PREVIEW_SIDE_PX = 256
@@ -99,18 +101,20 @@ class Told:
         self._leases, self._news, self._lease = leases, news, lease
         self._leave_now = leave_now
         self._phase = ""
-        self._progress_at = self._preview_at = -1e9
+        self._progress_at = self._preview_at = self._asked_at = -1e9
         self._previews = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Also the place where the work is ended: it is called between any two steps."""
         if self._leave_now.is_set():
             raise Stopping
-        wishes = self._leases.wishes(self._lease)
-        if wishes.cancel:
-            raise Cancelled("the job was cancelled")
-        self._previews = wishes.previews
         now = time.monotonic()
+        if now - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = now
+            wishes = self._leases.wishes(self._lease)
+            if wishes.cancel:
+                raise Cancelled("the job was cancelled")
+            self._previews = wishes.previews
         if phase != self._phase or done == total or now - self._progress_at >= PROGRESS_EVERY_S:
             self._phase, self._progress_at = phase, now
             self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})

@@ -92,15 +92,19 @@ def model_facts(card: ModelCard) -> dict[str, Any]:
     return facts
 
 
-def picture_png(report: RepairReport, upload: Upload | None = None, embed: bool = True) -> bytes:
+def picture_png(
+    report: RepairReport, upload: Upload | None = None, embed: bool = True, original: bytes | None = None
+) -> bytes:
     """The PNG bytes of a report's picture, with the report inside if ``embed``.
 
-    An uploaded picture that stayed as it was comes back as it came, without a report.
+    An uploaded picture that stayed as it was comes back as it came, without a report. ``original`` are the
+    bytes of the picture before any repair, where they are at hand: they need not be made twice.
     """
     if upload is not None and (report.image is report.original or np.array_equal(report.image, upload.image)):
         return original_png(report, upload)
     if upload is None:
-        png = encode_image(report.image)
+        known = original if report.image is report.original else None
+        png = encode_image(report.image) if known is None else known
     else:
         png = encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
     return with_report(png, embedded_facts(report)) if embed else png
@@ -137,8 +141,9 @@ def image_answer(
 def _image(
     report: RepairReport, store: ImageStore, url: Url, upload: Upload | None, embed: bool
 ) -> ImageAnswer:
-    original = store.put(original_png(report, upload))
-    final = store.put(picture_png(report, upload, embed))
+    before = original_png(report, upload)
+    original = store.put(before)
+    final = store.put(picture_png(report, upload, embed, before))
     masks = [store.put(encode_mask(outcome.region.composite_mask)) for outcome in report.regions]
     return image_answer(report, url(final), final, url(original), [url(mask) for mask in masks])
 

@@ -15,7 +15,7 @@ from service.jobs.events import EventLog
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob
-from service.jobs.told import News, Told
+from service.jobs.told import ASK_EVERY_S, News, Told
 from service.report import JobKind
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, 1.0)
@@ -67,6 +67,7 @@ def test_previews_are_for_those_who_look_on(
         told.progress("generate", 0, 20)
         assert not told.wants_preview()
         queue.attend(job.id)
+        time.sleep(ASK_EVERY_S)
         told.progress("generate", 1, 20)
         assert told.wants_preview()
         told.preview(0, 1, PICTURE)
@@ -86,5 +87,6 @@ def test_a_cancelled_job_ends_at_its_next_step(
         told = Told(worker, news, lease, threading.Event())
         told.progress("generate", 0, 20)
         queue.cancel(job.id)
+        time.sleep(ASK_EVERY_S)
         with pytest.raises(Cancelled):
             told.progress("generate", 1, 20)

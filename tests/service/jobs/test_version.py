@@ -1,0 +1,27 @@
+"""Whether anything was written, told without reading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.database.connect import Database
+from service.jobs.queue import JobQueue
+from service.jobs.records import Limits, NewJob
+from service.report import JobKind
+
+
+def test_it_changes_when_something_is_written_and_only_then(tmp_path: Path):
+    database, other = (Database(f"sqlite:///{tmp_path / 'jobs.sqlite3'}") for _ in range(2))
+    database.migrate()
+    first = database.version()
+    assert database.version() == first
+    for writer in (database, other):
+        before = database.version()
+        JobQueue(writer, Limits(100, 100, 100)).submit(NewJob(JobKind.GENERATE, {}, 1.0))
+        after = database.version()
+        assert after != before
+        with writer.read() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM jobs")
+        assert database.version() == after
+    database.close()
+    other.close()
