@@ -102,9 +102,10 @@ class Database:
             # Past SQLAlchemy, which would begin a transaction: within one the number stands still.
             cursor = self._watching.cursor()
             cursor.execute("PRAGMA data_version")
-            (number,) = cursor.fetchone()
+            row = cursor.fetchone()
             cursor.close()
-            return int(number)
+            assert row is not None  # this pragma always answers
+            return int(row[0])
 
     def close(self) -> None:
         """Closes all connections."""

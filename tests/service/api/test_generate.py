@@ -30,6 +30,7 @@ def test_answer_has_the_promised_shape(client, engine: ScriptedEngine):
     region = image["regions"][0]
     mask_url = region.pop("mask_url")
     assert region == {
+        "number": 0,
         "class_name": "malformed_hand",
         "xyxy": [0, 0, 32, 32],
         "conf_before": 0.9,
