@@ -36,7 +36,7 @@ def asdff_arm(model: DiffusionModel, engine: Engine) -> Callable[[str, int], Ima
         return made or None
 
     def run(prompt: str, seed: int) -> Image:
-        from asdff import AdPipeline  # type: ignore[import-untyped]
+        from asdff import AdPipeline
 
         pipeline = AdPipeline(**model.components, requires_safety_checker=False)
         pipeline.set_progress_bar_config(disable=True)
