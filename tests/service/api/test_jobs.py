@@ -124,8 +124,8 @@ def test_previews_are_shown_while_it_runs_and_forgotten_afterwards(serve):
 def test_nobody_looks_on_and_there_are_no_previews(serve, monkeypatch):
     shown = []
     monkeypatch.setattr(Told, "preview", lambda *about: shown.append(about))
-    with serve(load=lambda _: StubEngine(0.02)) as client:
-        wish = WISH | {"num_inference_steps": 60}
+    with serve(load=lambda _: StubEngine(0.05)) as client:
+        wish = WISH | {"num_inference_steps": 40}
         client.post("/generate", json=wish)
         assert not shown
         job = client.post("/generate", json=wish, headers=LATER).json()
