@@ -62,7 +62,7 @@ class ShownGate(Gate):
     ) -> list[Reading]:
         """As the gate."""
         self.pictures.extend(images)
-        return super().read(images, region, near, rivals)
+        return Gate.read(self, images, region, near, rivals)  # a class with slots is made anew: no super()
 
 
 def sheet(
