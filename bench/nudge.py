@@ -21,12 +21,10 @@ from tqdm import tqdm
 
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
+from bench.models import load_models
 from bench.repair import MALFORMED, Case, rendered
 from detectors.detections import Mask
-from detectors.yolo import YoloDetector
-from service.diffusion.models import load_diffusion
 from service.diffusion.nudge import BoxF, Nudge
-from service.loading import choose_device, load_critic, load_detector
 from service.looking import Looker
 from service.params import Direction, NudgeParams, RepairParams
 from service.repair import blend
@@ -35,7 +33,6 @@ from service.repair.redraw import MakeBend, redraw, window_of
 from service.repair.verify import Gate
 from service.repair.wording import Wording, wording_for
 from service.report import Region
-from service.settings import read_settings
 from training.textures import jpeg
 
 WORN = ("plain", "JPEG 90", "0.9×")
@@ -53,14 +50,11 @@ class Bench:
     """The service's own parts, without the ladder: every candidate counts, whatever the gate thinks."""
 
     def __init__(self) -> None:
-        settings = read_settings()
-        device = choose_device(settings.device)
-        self.generator = load_diffusion(settings.model, settings.models_dir, device)
-        detector = load_detector(settings, device)
-        assert isinstance(detector, YoloDetector)
+        models = load_models()
+        self.generator, detector = models.generator, models.detector
         self.detector = detector
         self.looker = Looker(detector, self.generator.native_px)
-        self.gate = Gate(detector, load_critic(settings, device), detector.default_conf)
+        self.gate = Gate(detector, models.critic, detector.default_conf)
         self.nudger = Nudger(self.generator.preview(), detector)
         self.judge = Judge()
 

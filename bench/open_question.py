@@ -25,18 +25,16 @@ from bench.generator import FOUND_CONF, KINDS, WANTED
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.meter import Cost, Meter
+from bench.models import load_models
 from bench.prompts import Prompt, prompts
 from bench.repair import MALFORMED, Case, parts_of, redraw_once
 from detectors.detections import Image
 from detectors.protocols import Detector, part_of
-from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
-from service.loading import choose_device, load_critic, load_detector
 from service.params import Method, Policy, RepairParams
 from service.report import GenerateRequest
 from service.runs import WatchParams
-from service.settings import read_settings
 
 SEEDS_TRIED = 4
 """How many seeds an arm may try for one picture."""
@@ -186,11 +184,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = read_settings()
-    device = choose_device(settings.device)
-    generator = load_diffusion(settings.model, settings.models_dir, device)
-    meter = Meter(generator, load_detector(settings, device))
-    engine = Engine(generator, meter.detector, load_critic(settings, device))
+    models = load_models()
+    generator = models.generator
+    meter = Meter(generator, models.detector)
+    engine = Engine(generator, meter.detector, models.critic)
     examiner, figures = Examiner(engine, Judge()), dict[str, list[Made]]()
     sheet: dict[str, list[Image]] = {}
     for name, arm in Arms(engine, generator, meter.detector).all().items():

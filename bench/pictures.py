@@ -17,18 +17,16 @@ import numpy as np
 
 from bench.generator import KINDS
 from bench.intervals import machine
+from bench.models import load_models
 from bench.prompts import prompts
 from detectors.detections import Box, Image
-from service.diffusion.models import load_diffusion
 from service.engine import Engine
-from service.loading import choose_device, load_critic, load_detector
 from service.looking import Looker
 from service.params import RepairParams
 from service.repair.ladder import Ladder, Repaired
 from service.repair.verify import Gate, Reading
 from service.repair.wording import Wording
 from service.report import GenerateRequest, Region, Silent
-from service.settings import read_settings
 
 EACH = {"hand": 2, "horse": 2, "person": 1, "rider": 1}
 MOST_TRIED = 40
@@ -111,10 +109,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=40_000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = read_settings()
-    device = choose_device(settings.device)
-    generator = load_diffusion(settings.model, settings.models_dir, device)
-    detector, critic = load_detector(settings, device), load_critic(settings, device)
+    models = load_models()
+    generator, detector, critic = models.generator, models.detector, models.critic
     engine, looker = Engine(generator, detector, critic), Looker(detector, generator.native_px)
     print(machine())
     for kind in KINDS:

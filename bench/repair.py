@@ -22,20 +22,18 @@ from tqdm import tqdm
 from bench.generator import KINDS
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
+from bench.models import load_models
 from bench.prompts import prompts
 from detectors import boxes
 from detectors.detections import Image
 from detectors.protocols import Detector, is_malformed, part_of
-from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
-from service.loading import choose_device, load_critic, load_detector
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
 from service.repair.verify import Gate, Judgement
 from service.repair.wording import Wording
 from service.report import GenerateRequest, Outcome, RepairParams, RepairReport, RepairRequest, Verdict
-from service.settings import read_settings
 from service.sheet import repair_sheet
 from training.anatomy.world import read_shard, shards
 
@@ -198,11 +196,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20_000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = read_settings()
-    device = choose_device(settings.device)
-    generator = load_diffusion(settings.model, settings.models_dir, device)
-    detector = load_detector(settings, device)
-    engine = Engine(generator, detector, load_critic(settings, device))
+    models = load_models()
+    generator, detector = models.generator, models.detector
+    engine = Engine(generator, detector, models.critic)
     bench = Bench(engine, Judge())
     arms: dict[str, Callable[[Case], RepairReport]] = {
         "repair": lambda case: engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed)),

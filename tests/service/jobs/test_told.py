@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -55,38 +55,39 @@ def test_news_that_cannot_be_told_do_not_stop_the_next(database: Database, queue
     assert kinds(database, job.id)[-1] is EventType.PROGRESS
 
 
+@pytest.fixture
+def begun(
+    database: Database, queue: JobQueue, leases: Callable[..., Leases]
+) -> Iterator[tuple[str, Told, News]]:
+    """A running job's id, its listener and the thread that writes for it; one step is told."""
+    job, _ = queue.submit(NEW)
+    worker = leases()
+    lease = worker.claim()
+    assert lease is not None
+    with News(EventLog(database)) as news:
+        told = Told(worker, news, lease, threading.Event())
+        told.progress("generate", 0, 20)
+        yield job.id, told, news
+
+
 def test_previews_are_for_those_who_look_on(
-    database: Database, queue: JobQueue, leases: Callable[..., Leases]
+    database: Database, queue: JobQueue, begun: tuple[str, Told, News]
 ):
-    job, _ = queue.submit(NEW)
-    worker = leases()
-    lease = worker.claim()
-    assert lease is not None
-    with News(EventLog(database)) as news:
-        told = Told(worker, news, lease, threading.Event())
-        told.progress("generate", 0, 20)
-        assert not told.wants_preview()
-        queue.attend(job.id)
-        time.sleep(ASK_EVERY_S)
+    job_id, told, news = begun
+    assert not told.wants_preview()
+    queue.attend(job_id)
+    time.sleep(ASK_EVERY_S)
+    told.progress("generate", 1, 20)
+    assert told.wants_preview()
+    told.preview(0, 1, PICTURE)
+    assert not told.wants_preview()  # half a second has not passed
+    news.flush()
+    assert EventType.PREVIEW in kinds(database, job_id)
+
+
+def test_a_cancelled_job_ends_at_its_next_step(queue: JobQueue, begun: tuple[str, Told, News]):
+    job_id, told, _ = begun
+    queue.cancel(job_id)
+    time.sleep(ASK_EVERY_S)
+    with pytest.raises(Cancelled):
         told.progress("generate", 1, 20)
-        assert told.wants_preview()
-        told.preview(0, 1, PICTURE)
-        assert not told.wants_preview()  # half a second has not passed
-        news.flush()
-    assert EventType.PREVIEW in kinds(database, job.id)
-
-
-def test_a_cancelled_job_ends_at_its_next_step(
-    database: Database, queue: JobQueue, leases: Callable[..., Leases]
-):
-    job, _ = queue.submit(NEW)
-    worker = leases()
-    lease = worker.claim()
-    assert lease is not None
-    with News(EventLog(database)) as news:
-        told = Told(worker, news, lease, threading.Event())
-        told.progress("generate", 0, 20)
-        queue.cancel(job.id)
-        time.sleep(ASK_EVERY_S)
-        with pytest.raises(Cancelled):
-            told.progress("generate", 1, 20)
