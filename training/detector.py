@@ -11,6 +11,8 @@ import json
 import math
 import os
 import shutil
+import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -106,35 +108,46 @@ class Textures:
         return renoise(self._pipeline, pictures, [line["caption"] for line in lines], strength, generator)
 
 
+_textures: Any = None
+
+
+def _start(autoencoder: Path, generator: Path | None) -> None:
+    global _textures  # one set of models per worker process, made once
+    _textures = Textures(autoencoder, generator)
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Writes pictures and labels in ultralytics' layout; finished shards are kept."""
-    textures = Textures(args.autoencoder, args.generator)
     images, labels = args.out / "images" / args.split, args.out / "labels" / args.split
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
     paths = list(shards(args.data))[: args.limit]
-    for number, path in enumerate(tqdm(paths, unit="shards")):
-        done = labels / f".{path.stem}.done"
-        if done.exists():
-            continue
-        rng = np.random.default_rng([args.seed, number])
-        pictures, lines = read_shard(path)
-        for start in range(0, len(lines), BATCH):
-            rows = slice(start, start + BATCH)
-            smeared, truth = with_smears(pictures[rows], lines[rows], rng)
-            for picture, line in zip(textures.apply(smeared, truth, rng), truth, strict=True):
-                name = f"{path.stem}-{line['seed']}"
-                size = picture.shape[0]
-                cv2.imwrite(
-                    str(images / f"{name}.jpg"),
-                    spoil(picture, rng)[..., ::-1],
-                    [cv2.IMWRITE_JPEG_QUALITY, 95],
-                )
-                (labels / f"{name}.txt").write_text("".join(label_line(part, size) for part in line["parts"]))
-        done.touch()
+    jobs = [(path, images, labels, (args.seed, number)) for number, path in enumerate(paths)]
+    workers = get_context("spawn").Pool(args.workers, _start, (args.autoencoder, args.generator))
+    with workers, tqdm(total=len(jobs), unit="shards") as bar:
+        for _ in workers.imap_unordered(_prepare_shard, jobs):
+            bar.update()
     if args.photos is not None:
         _add_photos(args.photos, images, labels)
     describe_set(args.out, "images/train", "images/train")
+
+
+def _prepare_shard(job: tuple[Path, Path, Path, tuple[int, int]]) -> None:
+    path, images, labels, seed = job
+    done = labels / f".{path.stem}.done"
+    if done.exists():
+        return
+    rng = np.random.default_rng(seed)
+    pictures, lines = read_shard(path)
+    for start in range(0, len(lines), BATCH):
+        rows = slice(start, start + BATCH)
+        smeared, truth = with_smears(pictures[rows], lines[rows], rng)
+        for picture, line in zip(_textures.apply(smeared, truth, rng), truth, strict=True):
+            name, size = f"{path.stem}-{line['seed']}", picture.shape[0]
+            coded = spoil(picture, rng)[..., ::-1]
+            cv2.imwrite(str(images / f"{name}.jpg"), coded, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            (labels / f"{name}.txt").write_text("".join(label_line(part, size) for part in line["parts"]))
+    done.touch()
 
 
 def _add_photos(photos: Path, images: Path, labels: Path) -> None:
@@ -157,7 +170,8 @@ def without_traces(trained: Path, out: Path) -> None:
 class CosineByBatch:
     """Lowers the learning rate after every batch along a half cosine, to a fiftieth of its peak.
 
-    The library's own schedule goes by epochs, and on a CPU one or two have to do.
+    The library's own schedule goes by epochs, and on a CPU one or two have to do. A run that is bounded by
+    time goes by the time.
     """
 
     def __init__(self, peak: float, floor: float = 0.02) -> None:
@@ -167,7 +181,10 @@ class CosineByBatch:
     def __call__(self, trainer: Any) -> None:
         """Called by the library's trainer."""
         self._batches += 1
-        done = self._batches / (trainer.epochs * len(trainer.train_loader))
+        if trainer.args.time:
+            done = (time.time() - trainer.train_time_start) / (trainer.args.time * 3600)
+        else:
+            done = self._batches / (trainer.epochs * len(trainer.train_loader))
         rate = self._peak * (self._floor + (1 - self._floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
         set_learning_rate(trainer.optimizer, rate)
 
@@ -176,6 +193,7 @@ def _without_validation(trainer: Any) -> None:
     """Has the library skip its look at the whole set after the last epoch: ``bench.detector`` measures."""
     trainer.validate = lambda: ({}, 0.0)
     trainer.final_eval = lambda: None
+    trainer.read_results_csv = dict
 
 
 def train(args: argparse.Namespace) -> None:
@@ -186,7 +204,9 @@ def train(args: argparse.Namespace) -> None:
     model.add_callback("on_pretrain_routine_end", _without_validation)
     model.train(
         data=str(args.set / "set.yaml"), imgsz=DEFAULTS["imgsz"], epochs=args.epochs,
-        batch=32, workers=args.workers, cache="ram" if args.cache else False, amp=False, freeze=args.freeze,
+        time=args.minutes and args.minutes / 60,
+        batch=args.batch, workers=args.workers, cache="ram" if args.cache else False, amp=args.amp,
+        freeze=args.freeze,
         optimizer="AdamW", lr0=args.rate, lrf=1.0, warmup_epochs=0.1, weight_decay=5e-4,
         mosaic=0.0, degrees=12.0, translate=0.08, scale=0.2, fliplr=0.5, hsv_h=0.02, hsv_s=0.4, hsv_v=0.3,
         erasing=0.0, auto_augment=None, val=False, plots=False, seed=args.seed, deterministic=False,
@@ -209,6 +229,7 @@ def main() -> None:
     first.add_argument("--photos", type=Path, help="one split of training.anatomy.photos' output")
     first.add_argument("--out", type=Path, required=True)
     first.add_argument("--limit", type=int, help="shards at most")
+    first.add_argument("--workers", type=int, default=1)
     first.add_argument("--seed", type=int, default=0)
     first.set_defaults(run=prepare)
     second = commands.add_parser("train")
@@ -216,6 +237,9 @@ def main() -> None:
     second.add_argument("--start", type=Path, required=True, help="weights to start from")
     second.add_argument("--out", type=Path, required=True)
     second.add_argument("--epochs", type=int, default=4)
+    second.add_argument("--minutes", type=float, help="as many epochs as fit into so much time, instead")
+    second.add_argument("--batch", type=int, default=32)
+    second.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
     second.add_argument("--rate", type=float, default=1.5e-3)
     second.add_argument("--freeze", type=int, default=0, help="first layers kept as they are, for speed")
     second.add_argument("--workers", type=int, default=1)

@@ -55,6 +55,10 @@ class Leases:
                 else:
                     return self._take(connection, job.id, row.lease_token + 1)
 
+    def version(self) -> int | None:
+        """See ``Database.version``; for the thread that claims and works."""
+        return self._database.version()
+
     def wishes(self, lease: Lease) -> Wishes:
         """What those who asked for the job want now.
 

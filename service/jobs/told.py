@@ -19,10 +19,12 @@ from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
 from service.report import Attempt, Region
 
-WRITE_EVERY_S = 0.05
+WRITE_EVERY_S = 0.1
 ASK_EVERY_S = 0.05
 """How often the table is asked whether the work is still wanted: at each step, unless steps are quicker."""
 PROGRESS_EVERY_S = 0.1
+UNSEEN_PROGRESS_EVERY_S = 0.5
+"""Of a job that nobody follows: on two cores, each line that is written stops the denoiser for a while."""
 PREVIEW_EVERY_S = 0.5
 PREVIEW_SIDE_PX = 256
 
@@ -102,7 +104,8 @@ class Told:
         self._leave_now = leave_now
         self._phase = ""
         self._progress_at = self._preview_at = self._asked_at = -1e9
-        self._previews = False
+        self._asked_version: int | None = None
+        self._attended = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Also the place where the work is ended: it is called between any two steps."""
@@ -111,17 +114,26 @@ class Told:
         now = time.monotonic()
         if now - self._asked_at >= ASK_EVERY_S:
             self._asked_at = now
-            wishes = self._leases.wishes(self._lease)
-            if wishes.cancel:
-                raise Cancelled("the job was cancelled")
-            self._previews = wishes.previews
-        if phase != self._phase or done == total or now - self._progress_at >= PROGRESS_EVERY_S:
+            self._ask()
+        every = PROGRESS_EVERY_S if self._attended else UNSEEN_PROGRESS_EVERY_S
+        if phase != self._phase or done == total or now - self._progress_at >= every:
             self._phase, self._progress_at = phase, now
             self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
 
+    def _ask(self) -> None:
+        """Reads what is wanted of the job, unless nothing was written anywhere since it was read."""
+        version = self._leases.version()
+        if version is not None and version == self._asked_version:
+            return
+        self._asked_version = version
+        wishes = self._leases.wishes(self._lease)
+        if wishes.cancel:
+            raise Cancelled("the job was cancelled")
+        self._attended = wishes.previews
+
     def wants_preview(self) -> bool:
         """Whether anybody looks on, and has not just been shown one."""
-        return self._previews and time.monotonic() - self._preview_at >= PREVIEW_EVERY_S
+        return self._attended and time.monotonic() - self._preview_at >= PREVIEW_EVERY_S
 
     def preview(self, picture: int, step: int, image: Image) -> None:
         """Shows the picture as it is."""
