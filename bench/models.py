@@ -26,7 +26,7 @@ def load_models() -> Models:
     settings = read_settings()
     device = choose_device(settings.device)
     return Models(
-        load_diffusion(settings.model, settings.models_dir, device),
+        load_diffusion(settings.model, settings.models_dir, device, settings.precision),
         load_detector(settings, device),
         load_critic(settings, device),
     )

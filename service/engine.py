@@ -96,7 +96,7 @@ class Engine:
             torch.set_num_threads(settings.threads)
         device = choose_device(settings.device)
         return cls(
-            load_diffusion(settings.model, settings.models_dir, device),
+            load_diffusion(settings.model, settings.models_dir, device, settings.precision),
             load_detector(settings, device),
             load_critic(settings, device),
             max_side_px=settings.max_side_px,

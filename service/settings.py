@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     )
     embed_report: bool = Field(True, description="write the report into the PNG of each picture made")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of a UNet on the CPU; auto takes bfloat16 where the processor multiplies it"
+    )
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 = torch's own choice")
     max_side_px: int = Field(2048, ge=64, description="largest width or height to generate")
     max_upload_mb: int = Field(20, ge=1, description="largest upload")

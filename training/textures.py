@@ -56,8 +56,9 @@ def renoise(
     noise = torch.randn(latents.shape, generator=generator).to(device)
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     for timestep in timesteps:
-        made = pipeline.unet(latents, timestep, text).sample
-        latents = scheduler.step(made, timestep, latents).prev_sample
+        with torch.autocast(pipeline.device.type, torch.bfloat16):
+            made = pipeline.unet(latents, timestep, text).sample
+        latents = scheduler.step(made.float(), timestep, latents).prev_sample
     return to_pictures(pipeline.vae.decode(latents / scale).sample)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from service.diffusion.precision import in_bfloat16, wants_bfloat16
 from service.diffusion.sampler import DiffusionModel, SamplingDefaults
 from service.errors import ModelUnavailable
 from service.settings import BUNDLED
@@ -65,13 +66,15 @@ def resolve_source(model: str, models_dir: Path) -> Source:
     )
 
 
-def load_diffusion(model: str, models_dir: Path, device: str) -> DiffusionModel:
+def load_diffusion(model: str, models_dir: Path, device: str, precision: str = "float32") -> DiffusionModel:
     """Loads the pipelines for a setting (see ``service.settings.Settings.model``).
 
-    Half precision on an accelerator, float32 on the CPU; no safety checker.
+    Half precision on an accelerator; float32
+    on the CPU, where a UNet may work in bfloat16. No safety checker.
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` (already resolved, not ``auto``).
+        precision: see ``service.settings.Settings.precision``.
 
     Raises:
         ModelUnavailable: if it cannot be found or loaded, or is of a family that cannot inpaint.
@@ -84,8 +87,11 @@ def load_diffusion(model: str, models_dir: Path, device: str) -> DiffusionModel:
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+    is_bfloat16 = wants_bfloat16(precision, device)
     try:
         text_to_image = _load_pipeline(source, device)
+        if is_bfloat16 and getattr(text_to_image, "unet", None) is not None:
+            in_bfloat16(text_to_image.unet)
         inpainting = AutoPipelineForInpainting.from_pipe(text_to_image)
     except Exception as error:  # the library raises whatever its parts raise
         tried = source.path or f"the hub's {source.name}, and its cache"

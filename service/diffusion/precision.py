@@ -1,0 +1,66 @@
+"""The denoiser in bfloat16, on processors that multiply it: twice as fast there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from service.errors import InvalidSettings
+
+MULTIPLIES_BFLOAT16 = ("avx512_bf16", "amx_bf16")
+_CAST = ("sample", "encoder_hidden_states")
+
+
+def wants_bfloat16(precision: str, device: str) -> bool:
+    """Whether the denoiser is to run in bfloat16 on the CPU.
+
+    Args:
+        precision: ``auto``, ``float32`` or ``bfloat16``, as in ``service.settings.Settings.precision``.
+        device: already resolved, not ``auto``. On an accelerator half precision is used anyway.
+
+    Raises:
+        InvalidSettings: ``bfloat16`` on an accelerator, or ``float32``, where this choice is not offered.
+    """
+    if device != "cpu":
+        if precision != "auto":
+            raise InvalidSettings(
+                f"ANATOMEND_PRECISION: {precision!r} is for the CPU; the device is {device}"
+            )
+        return False
+    if precision == "auto":
+        features = torch.cpu.get_capabilities()
+        return any(features.get(name, False) for name in MULTIPLIES_BFLOAT16)
+    return precision == "bfloat16"
+
+
+def in_bfloat16(unet: nn.Module) -> None:
+    """Has a UNet work in bfloat16, while those around it give and get float32.
+
+    Time steps stay as they are: bfloat16 cannot tell 999 from 1000.
+    """
+    unet.to(torch.bfloat16)
+    unet.register_forward_pre_hook(_to_bfloat16, with_kwargs=True)
+    unet.register_forward_hook(_to_float32)
+
+
+def _to_bfloat16(
+    _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    # By position a UNet takes the sample, the time step and the text.
+    given = tuple(arg if place == 1 else _cast(arg, torch.bfloat16) for place, arg in enumerate(args))
+    named = {name: _cast(v, torch.bfloat16) if name in _CAST else v for name, v in kwargs.items()}
+    return given, named
+
+
+def _to_float32(_unet: nn.Module, _args: object, output: Any) -> Any:
+    if isinstance(output, tuple):
+        return tuple(_cast(one, torch.float32) for one in output)
+    output.sample = _cast(output.sample, torch.float32)
+    return output
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    is_floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.to(dtype) if is_floating else value
