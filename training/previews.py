@@ -113,7 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = read_settings()
     device = choose_device(settings.device)
-    model = load_diffusion(settings.model, settings.models_dir, device)
+    model = load_diffusion(settings.model, settings.models_dir, device, settings.precision)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
