@@ -196,12 +196,35 @@ def _without_validation(trainer: Any) -> None:
     trainer.read_results_csv = dict
 
 
+def _in_bfloat16(trainer: Any) -> None:
+    """Runs the network, not the loss, in bfloat16 on a CPU; the library's mixed precision is for GPUs."""
+    model = trainer.model.to(memory_format=torch.channels_last)
+    plain = model.predict
+
+    def predict(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            made = plain(*args, **kwargs)
+        return _in_float32(made)
+
+    model.predict = predict
+
+
+def _in_float32(made: Any) -> Any:
+    if isinstance(made, dict):
+        return {name: _in_float32(value) for name, value in made.items()}
+    if isinstance(made, list | tuple):
+        return type(made)(_in_float32(value) for value in made)
+    return made.float() if isinstance(made, torch.Tensor) else made
+
+
 def train(args: argparse.Namespace) -> None:
     """Fine-tunes and writes ``detector.pt`` and ``defaults.json``."""
     os.environ.setdefault("WANDB_DISABLED", "true")
     model = import_yolo()(str(args.start))
     model.add_callback("on_train_batch_end", CosineByBatch(args.rate))
     model.add_callback("on_pretrain_routine_end", _without_validation)
+    if args.bf16:
+        model.add_callback("on_pretrain_routine_end", _in_bfloat16)
     model.train(
         data=str(args.set / "set.yaml"), imgsz=DEFAULTS["imgsz"], epochs=args.epochs,
         time=args.minutes and args.minutes / 60,
@@ -240,6 +263,7 @@ def main() -> None:
     second.add_argument("--minutes", type=float, help="as many epochs as fit into so much time, instead")
     second.add_argument("--batch", type=int, default=32)
     second.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
+    second.add_argument("--bf16", action="store_true", help="mixed precision, on a CPU with avx512_bf16")
     second.add_argument("--rate", type=float, default=1.5e-3)
     second.add_argument("--freeze", type=int, default=0, help="first layers kept as they are, for speed")
     second.add_argument("--workers", type=int, default=1)
