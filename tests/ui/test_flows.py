@@ -75,6 +75,37 @@ def test_generate_shows_the_way_and_the_end(page: Page, fake: FakeService):
     expect(page.get_by_label("Prompt")).to_have_value("an open hand")
 
 
+def test_watching_nudging_and_heat_maps_can_be_asked_for(page: Page, fake: FakeService):
+    page.goto("/")
+    page.get_by_label("Prompt").fill("an open hand")
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Best of").fill("2")
+    expect(page.get_by_label("First sample a single bad place again")).to_have_count(0)
+    page.get_by_label("Watch it being made").check()
+    page.get_by_label("First sample a single bad place again").check()
+    page.get_by_text("Repair settings", exact=True).click()
+    page.get_by_label("Also try bent by the detector’s gradient").check()
+    page.get_by_label("Redraw by heat map, not by box").check()
+    page.reload()  # what was chosen is kept
+    page.get_by_role("button", name="Generate").click()
+    job = fake.latest()
+    assert fake.posts == [
+        (
+            "generate",
+            {
+                "prompt": "an open hand",
+                "best_of": 2,
+                "watch": {"in_flight": True},
+                "repair": {"methods": ["redraw", "nudge"], "mask_source": "heatmap"},
+            },
+        )
+    ]
+    result = scenes.repaired(fake)
+    result["images"][0]["sampling"] = {"runs": [{"end": "aborted"}, {"end": "finished"}, {"end": "finished"}]}
+    fake.finish(job, result=result)
+    expect(page.locator("#stage").get_by_text("3 runs, 1 stopped early")).to_be_visible()
+
+
 def test_a_broken_stream_goes_on_where_it_was(page: Page, fake: FakeService):
     job = generate(page, fake)
     fake.tell(job, "progress", {"phase": "generate", "done": 1, "total": 9})

@@ -1,7 +1,18 @@
 // What the user is about to ask for. Kept in the browser, so that a reload or a refusal loses nothing typed.
 
 const NAME = "anatomend.draft";
-const EMPTY = { prompt: "", fields: {}, classes: [], policy: "malformed", repair: true, dryRun: false };
+const EMPTY = {
+  prompt: "",
+  fields: {},
+  classes: [],
+  policy: "malformed",
+  repair: true,
+  dryRun: false,
+  watch: false,
+  inFlight: false,
+  nudge: false,
+  heatmapMask: false,
+};
 
 /** The fields of the forms: as the service names them, and as people do. */
 export const PICTURE_FIELDS = [
@@ -10,6 +21,7 @@ export const PICTURE_FIELDS = [
   { name: "num_images", label: "Pictures", hint: "1", only: "generate" },
   { name: "num_inference_steps", label: "Steps", hint: "model’s own", only: "generate" },
   { name: "guidance_scale", label: "Guidance", hint: "model’s own", only: "generate" },
+  { name: "best_of", label: "Best of", hint: "1", only: "generate" },
   { name: "width", label: "Width", hint: "model’s own", only: "generate" },
   { name: "height", label: "Height", hint: "model’s own", only: "generate" },
 ];
@@ -31,8 +43,8 @@ export class Draft {
   }
 
   keep() {
-    const { prompt, fields, classes, policy, repair, dryRun } = this;
-    localStorage.setItem(NAME, JSON.stringify({ prompt, fields, classes, policy, repair, dryRun }));
+    const kept = Object.fromEntries(Object.keys(EMPTY).map((name) => [name, this[name]]));
+    localStorage.setItem(NAME, JSON.stringify(kept));
   }
 
   reset() {
@@ -57,13 +69,18 @@ export class Draft {
     this.policy = settings.policy ?? "malformed";
     this.repair = request.repair !== false;
     this.dryRun = request.dry_run ?? false;
+    this.watch = Boolean(request.watch);
+    this.inFlight = request.watch?.in_flight ?? false;
+    this.nudge = (settings.methods ?? []).includes("nudge");
+    this.heatmapMask = settings.mask_source === "heatmap";
     this.keep();
   }
 
   /** The body of POST /generate. */
   toGenerate() {
     const repair = this.repair && this.#repair();
-    return { prompt: this.prompt, ...this.#values(PICTURE_FIELDS), repair };
+    const watch = this.watch ? { watch: this.inFlight ? { in_flight: true } : true } : {};
+    return { prompt: this.prompt, ...this.#values(PICTURE_FIELDS), ...watch, repair };
   }
 
   /** The form of POST /repair. */
@@ -95,7 +112,9 @@ export class Draft {
   #repair() {
     const chosen = this.classes.length ? { classes: this.classes } : {};
     const policy = this.policy === "malformed" ? {} : { policy: this.policy };
-    return { ...this.#values(REPAIR_FIELDS), ...chosen, ...policy };
+    const methods = this.nudge ? { methods: ["redraw", "nudge"] } : {};
+    const mask = this.heatmapMask ? { mask_source: "heatmap" } : {};
+    return { ...this.#values(REPAIR_FIELDS), ...chosen, ...policy, ...methods, ...mask };
   }
 
   /** What was filled in. What is no number goes as it is: the service says what it would take. */

@@ -29,6 +29,14 @@ export function position(ahead) {
   return ahead === 0 ? "Next in line" : `${ahead} ahead of you`;
 }
 
+/** How many runs a picture was chosen from and how many were stopped; null if there was only one. */
+export function runs(sampling) {
+  const all = sampling?.runs ?? [];
+  if (all.length < 2) return null;
+  const stopped = all.filter(({ end }) => end === "aborted").length;
+  return `${all.length} runs` + (stopped ? `, ${stopped} stopped early` : "");
+}
+
 const KINDS = { generate: "A picture", repair: "A repair", detect: "A look at a picture" };
 
 /** What a job was about, in one line. */

@@ -69,8 +69,18 @@ const sendButtons = (app, kind) => html`
 const pictureOptions = (app, kind) => html`
   <details class="card fold">
     <summary>Options</summary>
-    <div class="fields">${PICTURE_FIELDS.filter(({ only }) => !only || only === kind).map((field) => input(app, field))}</div>
+    <div class="fields">
+      ${PICTURE_FIELDS.filter(({ only }) => !only || only === kind).map((field) => input(app, field))}
+      ${kind === "generate" ? watchOptions(app) : nothing}
+    </div>
   </details>
+`;
+
+const watchOptions = (app) => html`
+  ${check(app.draft.watch, "Watch it being made: stop a hopeless one, try another seed", (watch) => app.edit({ watch }))}
+  ${app.draft.watch
+    ? check(app.draft.inFlight, "First sample a single bad place again", (inFlight) => app.edit({ inFlight }))
+    : nothing}
 `;
 
 const repairOptions = (app, kind) => html`
@@ -81,6 +91,8 @@ const repairOptions = (app, kind) => html`
         ? check(app.draft.repair, "Repair what is malformed", (repair) => app.edit({ repair }))
         : check(app.draft.dryRun, "Only plan: show what would be redrawn", (dryRun) => app.edit({ dryRun }))}
       ${check(app.draft.policy === "every", "Redraw every part, not only malformed ones", (on) => app.edit({ policy: on ? "every" : "malformed" }))}
+      ${check(app.draft.nudge, "Also try bent by the detector’s gradient", (nudge) => app.edit({ nudge }))}
+      ${check(app.draft.heatmapMask, "Redraw by heat map, not by box", (heatmapMask) => app.edit({ heatmapMask }))}
       ${REPAIR_FIELDS.map((field) => input(app, field))} ${classes(app)}
     </div>
   </details>

@@ -8,7 +8,7 @@ import { regionList, toggle, turned } from "./regions.js";
 export function finished(app, job) {
   const { images } = job.result;
   const image = images[app.look.picture] ?? images[0];
-  const facts = [`${image.width} × ${image.height}`, `seed ${image.seed}`, took(job)];
+  const facts = [`${image.width} × ${image.height}`, `seed ${image.seed}`, took(job), words.runs(image.sampling)];
   return html`
     ${heading(job, words.outcome(image.outcome), image.outcome, facts)} ${tools(app, image)} ${pictureOf(app, job, image)}
     ${images.length > 1 ? others(app, images) : nothing} ${actions(app, job, image)}
