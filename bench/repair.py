@@ -23,6 +23,7 @@ from bench.generator import KINDS
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
+from bench.pairs import pairs_sheet
 from bench.prompts import prompts
 from detectors import boxes
 from detectors.detections import Image
@@ -40,6 +41,8 @@ from training.anatomy.world import read_shard, shards
 MALFORMED = 0.5
 """The judge's probability from which a part counts as malformed."""
 LOOK_CONF = 0.25
+PAIRS = 48
+"""On the sheet to be counted by eye: the first ones in which something was to be repaired."""
 CONTROL = RepairParams(strengths=(0.4,), seeds_per_attempt=1)
 
 
@@ -210,14 +213,17 @@ def main() -> None:
         ("rendered", rendered(args.test, args.rendered)),
     ):
         for arm, run in arms.items():
-            tally = Tally()
+            tally, pairs = Tally(), list[RepairReport]()
             for index, case in enumerate(tqdm(cases, desc=f"{source}, {arm}")):
                 start = time.perf_counter()
                 report = run(case)
                 bench.tally(case, report, time.perf_counter() - start, tally)
                 if arm == "repair" and report.regions:
+                    pairs += [report] if len(pairs) < PAIRS else []
                     name = f"{source}-{index:03d}-{case.kind}-{report.outcome}.png"
                     cv2.imwrite(str(args.out / name), repair_sheet([report])[..., ::-1])
+            if pairs:
+                cv2.imwrite(str(args.out / f"pairs-{source}.png"), pairs_sheet(pairs)[..., ::-1])
             rows.append(tally.row(f"{source}, {arm}"))
             figures[f"{source}-{arm}"] = {k: getattr(tally, k) for k in tally.__slots__}
             (args.out / "figures.json").write_text(json.dumps(figures, indent=2))
