@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from detectors.protocols import Critic
 from detectors.yolo import YoloDetector
-from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
-from service.loading import choose_device, load_critic, load_detector
+from service.loading import choose_device, load_critic, load_detector, load_generator
 from service.settings import read_settings
 
 
@@ -26,7 +25,7 @@ def load_models() -> Models:
     settings = read_settings()
     device = choose_device(settings.device)
     return Models(
-        load_diffusion(settings.model, settings.models_dir, device, settings.precision),
+        load_generator(settings, device),
         load_detector(settings, device),
         load_critic(settings, device),
     )

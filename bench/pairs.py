@@ -11,12 +11,12 @@ from PIL import ImageDraw, ImageFont
 
 from detectors.detections import Image
 from service.report import RepairReport
+from service.sheet import GREEN, INK, PAPER, VERMILION
 
 COLUMNS = 6
 SIDE_PX = 160
 LINE_PX = 16
 GAP_PX = 8
-ACCEPTED, KEPT = (0, 158, 115), (213, 94, 0)
 
 
 def pairs_sheet(reports: Sequence[RepairReport]) -> Image:
@@ -30,11 +30,11 @@ def pairs_sheet(reports: Sequence[RepairReport]) -> Image:
     """
     rows = -(-len(reports) // COLUMNS)
     wide, high = 2 * SIDE_PX + GAP_PX, SIDE_PX + LINE_PX + GAP_PX
-    sheet = Pillow.new("RGB", (COLUMNS * wide, rows * high), (250, 250, 248))
+    sheet = Pillow.new("RGB", (COLUMNS * wide, rows * high), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for index, report in enumerate(reports):
         x, y = index % COLUMNS * wide, index // COLUMNS * high
-        draw.text((x + 2, y), f"{index + 1}  {report.outcome.value}, seed {report.seed}", (30, 30, 30), font)
+        draw.text((x + 2, y), f"{index + 1}  {report.outcome.value}, seed {report.seed}", INK, font)
         sheet.paste(Pillow.fromarray(_before(report)), (x, y + LINE_PX))
         sheet.paste(Pillow.fromarray(_small(report.image)), (x + SIDE_PX, y + LINE_PX))
     return np.asarray(sheet, np.uint8)
@@ -45,7 +45,7 @@ def _before(report: RepairReport) -> Image:
     scale = SIDE_PX / np.array(report.original.shape[1::-1] * 2)
     for outcome in report.regions:
         x1, y1, x2, y2 = (int(v) for v in np.asarray(outcome.region.xyxy) * scale)
-        cv2.rectangle(small, (x1, y1), (x2, y2), ACCEPTED if outcome.accepted else KEPT, 1)
+        cv2.rectangle(small, (x1, y1), (x2, y2), GREEN if outcome.accepted else VERMILION, 1)
     return small
 
 

@@ -219,11 +219,11 @@ def main() -> None:
                 report = run(case)
                 bench.tally(case, report, time.perf_counter() - start, tally)
                 if arm == "repair" and report.regions:
-                    pairs += [report] if len(pairs) < PAIRS else []
+                    pairs.append(report)
                     name = f"{source}-{index:03d}-{case.kind}-{report.outcome}.png"
                     cv2.imwrite(str(args.out / name), repair_sheet([report])[..., ::-1])
             if pairs:
-                cv2.imwrite(str(args.out / f"pairs-{source}.png"), pairs_sheet(pairs)[..., ::-1])
+                cv2.imwrite(str(args.out / f"pairs-{source}.png"), pairs_sheet(pairs[:PAIRS])[..., ::-1])
             rows.append(tally.row(f"{source}, {arm}"))
             figures[f"{source}-{arm}"] = {k: getattr(tally, k) for k in tally.__slots__}
             (args.out / "figures.json").write_text(json.dumps(figures, indent=2))

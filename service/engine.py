@@ -14,10 +14,15 @@ from detectors.detections import Detections, Image
 from detectors.protocols import Critic, Detector, guide_in, is_malformed
 from service.candidates import Candidates
 from service.diffusion.decision import PreviewThresholds
-from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidRequest
-from service.loading import choose_device, load_critic, load_detector, load_preview_thresholds
+from service.loading import (
+    choose_device,
+    load_critic,
+    load_detector,
+    load_generator,
+    load_preview_thresholds,
+)
 from service.looking import Looked, Looker
 from service.params import Method
 from service.repair.guided import Nudger
@@ -96,7 +101,7 @@ class Engine:
             torch.set_num_threads(settings.threads)
         device = choose_device(settings.device)
         return cls(
-            load_diffusion(settings.model, settings.models_dir, device, settings.precision),
+            load_generator(settings, device),
             load_detector(settings, device),
             load_critic(settings, device),
             max_side_px=settings.max_side_px,

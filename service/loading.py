@@ -10,6 +10,8 @@ from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
 from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
+from service.diffusion.models import load_diffusion
+from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidSettings, ModelUnavailable
 from service.settings import BUNDLED, Settings
 
@@ -30,6 +32,15 @@ def choose_device(device: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise InvalidSettings(f"ANATOMEND_DEVICE: {device!r} cannot be used: {error}") from error
     return device
+
+
+def load_generator(settings: Settings, device: str) -> DiffusionModel:
+    """Loads the generator that the settings name.
+
+    Raises:
+        ModelUnavailable: naming what was tried.
+    """
+    return load_diffusion(settings.model, settings.models_dir, device, settings.precision)
 
 
 def detector_path(settings: Settings) -> Path:

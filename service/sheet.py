@@ -19,13 +19,13 @@ MAX_PANEL_PX = 640
 _MARGIN_PX = 12
 _TEXT_PX = 14
 _LINE_PX = 18
-_PAPER = (250, 250, 248)
-_INK = (30, 30, 30)
+PAPER = (250, 250, 248)
+INK = (30, 30, 30)
 
 Colour = tuple[int, int, int]
 # From the palette of Okabe and Ito, which people with any colour vision can tell apart.
-_GREEN: Colour = (0, 158, 115)
-_VERMILION: Colour = (213, 94, 0)
+GREEN: Colour = (0, 158, 115)
+VERMILION: Colour = (213, 94, 0)
 _BLUE: Colour = (0, 114, 178)
 
 
@@ -68,7 +68,7 @@ def detection_sheet(image: Image, seen: Detections, class_names: Sequence[str]) 
         _Box(
             (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
             (f"{class_names[class_id]} {conf:.2f}",),
-            _VERMILION if is_malformed(class_names[class_id]) else _BLUE,
+            VERMILION if is_malformed(class_names[class_id]) else _BLUE,
         )
         for box, conf, class_id in zip(seen.xyxy, seen.conf, seen.class_id, strict=True)
     )
@@ -91,13 +91,13 @@ def _outcome_box(outcome: RegionOutcome) -> _Box:
         verdict = f"{region.conf:.2f} to {outcome.conf_after:.2f}, accepted"
     else:
         verdict = f"{region.conf:.2f}, kept: {outcome.reason}"
-    return _Box(region.xyxy, (region.class_name, verdict), _GREEN if outcome.accepted else _VERMILION)
+    return _Box(region.xyxy, (region.class_name, verdict), GREEN if outcome.accepted else VERMILION)
 
 
 def _draw(rows: Sequence[_Row]) -> Image:
     drawn = [_draw_row(row) for row in rows]
     width = max(row.width for row in drawn)
-    sheet = Pillow.new("RGB", (width, sum(row.height for row in drawn)), _PAPER)
+    sheet = Pillow.new("RGB", (width, sum(row.height for row in drawn)), PAPER)
     top = 0
     for row in drawn:
         sheet.paste(row, (0, top))
@@ -109,13 +109,13 @@ def _draw_row(row: _Row) -> Pillow.Image:
     panels = [_draw_panel(panel) for panel in row.panels]
     width = sum(panel.width + _MARGIN_PX for panel in panels) + _MARGIN_PX
     head = _MARGIN_PX + 2 * _LINE_PX
-    drawn = Pillow.new("RGB", (width, head + panels[0].height + _MARGIN_PX), _PAPER)
+    drawn = Pillow.new("RGB", (width, head + panels[0].height + _MARGIN_PX), PAPER)
     pen = ImageDraw.Draw(drawn)
     font = _font()
-    pen.text((_MARGIN_PX, _MARGIN_PX // 2), _fitted(row.caption, font, width - 2 * _MARGIN_PX), _INK, font)
+    pen.text((_MARGIN_PX, _MARGIN_PX // 2), _fitted(row.caption, font, width - 2 * _MARGIN_PX), INK, font)
     left = _MARGIN_PX
     for panel, picture in zip(row.panels, panels, strict=True):
-        pen.text((left, head - _LINE_PX), panel.title, _INK, font)
+        pen.text((left, head - _LINE_PX), panel.title, INK, font)
         drawn.paste(picture, (left, head))
         left += picture.width + _MARGIN_PX
     return drawn
@@ -128,7 +128,7 @@ def _draw_panel(panel: _Panel) -> Pillow.Image:
     # Enlarged by whole numbers with its pixels kept, so that nothing is shown that is not there.
     picture = picture.resize(size, Pillow.Resampling.NEAREST if scale > 1 else Pillow.Resampling.LANCZOS)
     # A sliver of a picture gets a panel in which its labels can be read.
-    canvas = Pillow.new("RGB", (max(size[0], MIN_PANEL_PX), max(size[1], 4 * _LINE_PX)), _PAPER)
+    canvas = Pillow.new("RGB", (max(size[0], MIN_PANEL_PX), max(size[1], 4 * _LINE_PX)), PAPER)
     canvas.paste(picture)
     _draw_boxes(canvas, panel.boxes, scale)
     return canvas

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from detectors.protocols import CLASS_NAMES
 from detectors.yolo import import_yolo
+from service.diffusion.precision import in_bfloat16, wants_bfloat16
 from training.anatomy.world import read_shard, shards
 from training.schedule import set_learning_rate
 from training.smears import with_smears
@@ -91,6 +92,8 @@ class Textures:
         if generator is not None:
             pipeline = StableDiffusionPipeline.from_pretrained(generator, torch_dtype=torch.float32)
             pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+            if wants_bfloat16("auto", self._device):
+                in_bfloat16(pipeline.unet)
             self._pipeline = pipeline.to(self._device)
 
     def apply(

@@ -35,7 +35,7 @@ from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
 from training.autoencoder import to_model
 from training.schedule import AveragedWeights, Budget, set_learning_rate
-from training.vocabulary import build_tokenizer
+from training.vocabulary import build_tokenizer, tokenize
 
 UNCONDITIONED = 0.12
 """Share of samples trained with an empty caption, for classifier-free guidance."""
@@ -121,13 +121,6 @@ class Samples:
         kinds = np.array(self.kinds)
         shares = np.array([KIND_ODDS[kind] / np.sum(kinds == kind) for kind in kinds])
         return np.asarray(shares / shares.sum(), np.float64)
-
-
-def tokenize(texts: list[str], tokenizer: CLIPTokenizer) -> torch.Tensor:
-    """Token ids int64 (N, length)."""
-    tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-    assert isinstance(tokens, torch.Tensor)
-    return tokens
 
 
 def is_calm(picture: NDArray[np.uint8]) -> bool:

@@ -20,11 +20,10 @@ from tqdm import tqdm
 from detectors.protocols import Critic, Detector
 from service.diffusion.decision import FRACTIONS, THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
-from service.diffusion.models import load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
 from service.diffusion.watched import WATCH_SHRINK
-from service.loading import choose_device, detector_path, load_critic, load_detector
+from service.loading import choose_device, detector_path, load_critic, load_detector, load_generator
 from service.ranking import rank
 from service.report import RepairParams
 from service.settings import read_settings
@@ -113,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = read_settings()
     device = choose_device(settings.device)
-    model = load_diffusion(settings.model, settings.models_dir, device, settings.precision)
+    model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(

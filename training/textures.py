@@ -17,6 +17,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from numpy.typing import NDArray
 
 from training.autoencoder import to_model
+from training.vocabulary import tokenize
 
 RENOISE_STEPS = 20
 RENOISE_STRENGTHS = (0.1, 0.4)
@@ -47,18 +48,14 @@ def renoise(
     device = str(pipeline.device)
     scheduler, scale = pipeline.scheduler, pipeline.vae.config.scaling_factor
     latents = pipeline.vae.encode(to_model(pictures, device)).latents * scale
-    tokens = pipeline.tokenizer(
-        list(captions), padding="max_length", truncation=True, return_tensors="pt"
-    ).input_ids
-    text = pipeline.text_encoder(tokens.to(device))[0]
+    text = pipeline.text_encoder(tokenize(captions, pipeline.tokenizer).to(device))[0]
     scheduler.set_timesteps(RENOISE_STEPS, device=device)
     timesteps = scheduler.timesteps[-max(1, round(RENOISE_STEPS * strength)) :]
     noise = torch.randn(latents.shape, generator=generator).to(device)
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     for timestep in timesteps:
-        with torch.autocast(pipeline.device.type, torch.bfloat16):
-            made = pipeline.unet(latents, timestep, text).sample
-        latents = scheduler.step(made.float(), timestep, latents).prev_sample
+        made = pipeline.unet(latents, timestep, text).sample
+        latents = scheduler.step(made, timestep, latents).prev_sample
     return to_pictures(pipeline.vae.decode(latents / scale).sample)
 
 
