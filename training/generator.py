@@ -35,7 +35,8 @@ from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
 from training.autoencoder import to_model
 from training.schedule import AveragedWeights, Budget, set_learning_rate
-from training.vocabulary import build_tokenizer, tokenize
+from training.tokens import tokenize
+from training.vocabulary import build_tokenizer
 
 UNCONDITIONED = 0.12
 """Share of samples trained with an empty caption, for classifier-free guidance."""

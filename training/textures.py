@@ -17,7 +17,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from numpy.typing import NDArray
 
 from training.autoencoder import to_model
-from training.vocabulary import tokenize
+from training.tokens import tokenize
 
 RENOISE_STEPS = 20
 RENOISE_STRENGTHS = (0.1, 0.4)

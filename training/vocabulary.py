@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -43,13 +41,6 @@ def build_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate(tokens)}, merges=merges, model_max_length=MAX_TOKENS
     )
-
-
-def tokenize(texts: Sequence[str], tokenizer: CLIPTokenizer) -> torch.Tensor:
-    """Token ids int64 (N, length), cut or filled to the tokenizer's length."""
-    tokens = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt").input_ids
-    assert isinstance(tokens, torch.Tensor)
-    return tokens
 
 
 def _captions(count: int) -> list[str]:
