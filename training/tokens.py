@@ -1,4 +1,4 @@
-"""Captions as the text encoder takes them. Apart from the vocabulary, which needs the whole rendered world."""
+"""Captions as the text encoder takes them. Apart from the vocabulary, which needs the rendered world."""
 
 from __future__ import annotations
 
