@@ -1,4 +1,4 @@
-"""The second opinion: a small ResNet that looks at one part's crop and says how malformed it is.
+"""The second opinion: a small network that looks at one part's crop and says how malformed it is.
 
 ``critic_crop`` cuts the crop for training and for judging alike.
 """
@@ -17,10 +17,11 @@ import torch
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torchvision.models.resnet import BasicBlock, ResNet
+from torch import nn
 
 from detectors.detections import Image
 from detectors.protocols import ModelLoadError
+from detectors.yolo_library import BACKBONE_CHANNELS, image_backbone
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
@@ -35,19 +36,28 @@ class CriticConfig:
         threshold: probability from which a crop counts as malformed.
     """
 
-    input_px: int = 96
+    input_px: int = 160
     context: float = 1.25
     threshold: float = 0.5
 
 
-class CriticNet(ResNet):  # type: ignore[misc]  # torchvision's types cannot be read in strict mode
-    """ResNet with one basic block per stage and one output, the logit of "malformed"."""
+class CriticNet(nn.Module):
+    """The backbone of YOLO26-n, mean over all places, and one output, the logit of "malformed"."""
 
     def __init__(self) -> None:
-        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=1)
+        super().__init__()
+        self.features = image_backbone()
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(BACKBONE_CHANNELS, 1)
+        )
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N, 1)."""
+        logits: torch.Tensor = self.head(self.features(pixels * 0.5 + 0.5))
+        return logits
 
 
-def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 96, context: float = 1.25) -> Image:
+def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 160, context: float = 1.25) -> Image:
     """A square around a box, edge pixels repeated beyond the image, scaled to the network's size.
 
     Args:

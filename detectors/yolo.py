@@ -1,4 +1,4 @@
-"""Detection by an ultralytics model: the only file that imports ultralytics.
+"""Detection by an ultralytics model.
 
 Every picture is scaled so that its longer side is ``imgsz`` and padded to a square, each by itself, so that
 a picture's boxes do not depend on what else is in the batch. The bundled model was trained on pictures of
@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from detectors import boxes
 from detectors.detections import Detections, Image
 from detectors.energy import RawScores, defect_and_presence, letterboxed
 from detectors.protocols import ModelLoadError
+from detectors.yolo_library import import_yolo
 
 DEFAULTS_FILE = "defaults.json"
 BATCH_IMAGES = 16
@@ -208,23 +208,6 @@ def _to_detections(result: Any, image: Image) -> Detections:
     xyxy = boxes.clip(rows.xyxy.cpu().numpy() * ratio, (height, width))
     conf = np.clip(rows.conf.cpu().numpy(), 0.0, 1.0)
     return Detections.of(xyxy, conf, rows.cls.cpu().numpy()).by_confidence()
-
-
-def import_yolo() -> Any:
-    """Ultralytics' model class, imported with its telemetry, downloads and self-installation off."""
-    had_omp = "OMP_NUM_THREADS" in os.environ
-    for name, value in {
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "YOLO_VERBOSE": "false",
-        "ULTRALYTICS_SAFE_LOAD": "true",
-    }.items():
-        os.environ.setdefault(name, value)
-    from ultralytics import YOLO
-
-    if not had_omp:  # the import sets it to 1, which every process started from here would inherit
-        os.environ.pop("OMP_NUM_THREADS", None)
-    return YOLO
 
 
 @contextmanager

@@ -80,7 +80,7 @@ FORBIDDEN = {
 
 ALLOWED = {("service.report", "service.runs"), ("service.report", "service.params")}
 """All are records only; one would be too long a file."""
-ULTRALYTICS_IN = "detectors.yolo"
+ULTRALYTICS_IN = "detectors.yolo_library"
 PYDANTIC_IN = ("service.wire", "service.api", "service.settings", "service.console")
 
 

@@ -101,7 +101,7 @@ def build_tiny_generator(folder: Path, in_channels: int = 4) -> Path:
 
 def build_tiny_detector(folder: Path, sees_everything: bool = False) -> Path:
     """Writes ``detector.pt`` and ``defaults.json``; it finds nothing, or something in everything."""
-    from detectors.yolo import import_yolo
+    from detectors.yolo_library import import_yolo
 
     yolo_class = import_yolo()
     from ultralytics.nn.tasks import DetectionModel

@@ -31,6 +31,7 @@ from detectors.critic import (
     to_input,
 )
 from detectors.protocols import is_malformed
+from detectors.yolo_library import import_yolo
 from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_photographs
 from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
@@ -58,7 +59,7 @@ def _jittered(xyxy: list[float], rng: np.random.Generator) -> NDArray[np.float32
 def cut(args: argparse.Namespace) -> None:
     """Writes all crops of a split: uint8 (N, px, px, 3), whether malformed, and the part's class."""
     _, px, context = NETS[args.net]
-    textures = Textures(args.autoencoder, args.generator)
+    textures = None if args.as_they_are else Textures(args.autoencoder, args.generator)
     rng = np.random.default_rng(args.seed)
     crops, classes, defects = [], [], []
 
@@ -77,8 +78,11 @@ def cut(args: argparse.Namespace) -> None:
         pictures, lines = read_shard(path)
         for start in range(0, len(lines), BATCH):
             rows = slice(start, start + BATCH)
-            smeared, truth = with_smears(pictures[rows], lines[rows], rng)
-            for picture, line in zip(textures.apply(smeared, truth, rng), truth, strict=True):
+            batch, truth = pictures[rows], lines[rows]
+            if textures is not None:
+                smeared, truth = with_smears(batch, truth, rng)
+                batch = textures.apply(smeared, truth, rng)
+            for picture, line in zip(batch, truth, strict=True):
                 take(picture, line["parts"])
     if args.photos is not None:
         for picture, parts in read_photographs(args.photos):
@@ -121,6 +125,17 @@ def figures(
     return {name: round(value, 4) for name, value in made.items()}
 
 
+def start_from_detector(net: CriticNet, checkpoint: Path) -> None:
+    """Gives a ``CriticNet`` the layers that it shares with a YOLO26-n detector, such as that of COCO."""
+    detector = import_yolo()(str(checkpoint)).model.model
+    layers = [
+        *range(len(net.features) - 1),
+        len(net.features),
+    ]  # the detector has one layer more before the last
+    for mine, theirs in enumerate(layers):
+        net.features[mine].load_state_dict(detector[theirs].state_dict())
+
+
 def train(args: argparse.Namespace) -> None:
     """Trains within a time budget, class-balanced, and writes half-precision weights with their figures."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -132,8 +147,10 @@ def train(args: argparse.Namespace) -> None:
     by_class = [rows for rows in by_class if len(rows)]
     kind, px, context = NETS[args.net]
     net = kind()
-    if args.start is not None:
+    if args.start is not None and args.start.is_dir():
         net.load_state_dict(read_weights(args.start / WEIGHTS_FILE))
+    elif args.start is not None and isinstance(net, CriticNet):
+        start_from_detector(net, args.start)
     net = net.to(device).to(memory_format=torch.channels_last)
     average = AveragedWeights(net, 0.998)
     optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.05)
@@ -142,7 +159,9 @@ def train(args: argparse.Namespace) -> None:
         set_learning_rate(optimizer, budget.learning_rate(args.rate))
         rows = np.concatenate([rng.choice(rows, args.batch // len(by_class)) for rows in by_class])
         wanted = torch.from_numpy(np.isin(classes[rows], (1, 3)).astype(np.float32)).to(device)
-        logits = net.train()(_augmented(crops[rows], rng).to(device, memory_format=torch.channels_last))[:, 0]
+        pixels = _augmented(crops[rows], rng).to(device, memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            logits = net.train()(pixels)[:, 0].float()
         # Smoothed targets keep the probabilities usable as a threshold, and the gradients alive.
         loss = F.binary_cross_entropy_with_logits(logits, wanted * 0.96 + 0.02)
         optimizer.zero_grad(set_to_none=True)
@@ -182,6 +201,7 @@ def main() -> None:
     first.add_argument("--data", type=Path, required=True)
     first.add_argument("--autoencoder", type=Path, required=True)
     first.add_argument("--generator", type=Path)
+    first.add_argument("--as-they-are", action="store_true", help="no textures and no smears: generated ones")
     first.add_argument("--photos", type=Path)
     first.add_argument("--out", type=Path, required=True)
     first.add_argument("--repeat", type=int, default=2, help="crops of each malformed part")
@@ -189,8 +209,11 @@ def main() -> None:
     first.set_defaults(run=cut)
     second = commands.add_parser("train")
     second.add_argument("--crops", type=Path, nargs="+", required=True)
-    second.add_argument("--start", type=Path, help="a folder of weights to go on from")
+    second.add_argument(
+        "--start", type=Path, help="a folder of weights, or a YOLO26-n checkpoint, to go on from"
+    )
     second.add_argument("--minutes", type=float, default=8)
+    second.add_argument("--bf16", action="store_true", help="mixed precision, on a CPU with avx512_bf16")
     second.add_argument("--batch", type=int, default=64)
     second.add_argument("--rate", type=float, default=2e-3)
     second.add_argument("--threshold", type=float, default=0.5, help="stored beside the weights")

@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from detectors.protocols import CLASS_NAMES
-from detectors.yolo import import_yolo
+from detectors.yolo_library import import_yolo
 from service.diffusion.precision import in_bfloat16, wants_bfloat16
 from training.anatomy.world import read_shard, shards
 from training.schedule import set_learning_rate
@@ -111,12 +112,23 @@ class Textures:
         return renoise(self._pipeline, pictures, [line["caption"] for line in lines], strength, generator)
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One shard to be written as pictures and labels, each picture ``repeat`` times, spoilt in other ways."""
+
+    path: Path
+    images: Path
+    labels: Path
+    seed: tuple[int, int]
+    repeat: int
+
+
 _textures: Any = None
 
 
-def _start(autoencoder: Path, generator: Path | None) -> None:
+def _start(autoencoder: Path, generator: Path | None, as_they_are: bool) -> None:
     global _textures  # one set of models per worker process, made once
-    _textures = Textures(autoencoder, generator)
+    _textures = None if as_they_are else Textures(autoencoder, generator)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -125,8 +137,9 @@ def prepare(args: argparse.Namespace) -> None:
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
     paths = list(shards(args.data))[: args.limit]
-    jobs = [(path, images, labels, (args.seed, number)) for number, path in enumerate(paths)]
-    workers = get_context("spawn").Pool(args.workers, _start, (args.autoencoder, args.generator))
+    jobs = [_Job(path, images, labels, (args.seed, number), args.repeat) for number, path in enumerate(paths)]
+    start = (args.autoencoder, args.generator, args.as_they_are)
+    workers = get_context("spawn").Pool(args.workers, _start, start)
     with workers, tqdm(total=len(jobs), unit="shards") as bar:
         for _ in workers.imap_unordered(_prepare_shard, jobs):
             bar.update()
@@ -135,22 +148,30 @@ def prepare(args: argparse.Namespace) -> None:
     describe_set(args.out, "images/train", "images/train")
 
 
-def _prepare_shard(job: tuple[Path, Path, Path, tuple[int, int]]) -> None:
-    path, images, labels, seed = job
-    done = labels / f".{path.stem}.done"
+def _prepare_shard(job: _Job) -> None:
+    done = job.labels / f".{job.path.stem}.done"
     if done.exists():
         return
-    rng = np.random.default_rng(seed)
-    pictures, lines = read_shard(path)
+    rng = np.random.default_rng(job.seed)
+    pictures, lines = read_shard(job.path)
     for start in range(0, len(lines), BATCH):
         rows = slice(start, start + BATCH)
-        smeared, truth = with_smears(pictures[rows], lines[rows], rng)
-        for picture, line in zip(_textures.apply(smeared, truth, rng), truth, strict=True):
-            name, size = f"{path.stem}-{line['seed']}", picture.shape[0]
-            coded = spoil(picture, rng)[..., ::-1]
-            cv2.imwrite(str(images / f"{name}.jpg"), coded, [cv2.IMWRITE_JPEG_QUALITY, 95])
-            (labels / f"{name}.txt").write_text("".join(label_line(part, size) for part in line["parts"]))
+        batch, truth = pictures[rows], lines[rows]
+        if _textures is not None:
+            smeared, truth = with_smears(batch, truth, rng)
+            batch = _textures.apply(smeared, truth, rng)
+        for picture, line in zip(batch, truth, strict=True):
+            for again in range(job.repeat):
+                _write_pair(
+                    job, f"{job.path.stem}-{line['seed']}-{again}", spoil(picture, rng), line["parts"]
+                )
     done.touch()
+
+
+def _write_pair(job: _Job, name: str, picture: NDArray[np.uint8], parts: list[dict[str, Any]]) -> None:
+    cv2.imwrite(str(job.images / f"{name}.jpg"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    lines = (label_line(part, picture.shape[0]) for part in parts)
+    (job.labels / f"{name}.txt").write_text("".join(lines))
 
 
 def _add_photos(photos: Path, images: Path, labels: Path) -> None:
@@ -255,6 +276,8 @@ def main() -> None:
     first.add_argument("--photos", type=Path, help="one split of training.anatomy.photos' output")
     first.add_argument("--out", type=Path, required=True)
     first.add_argument("--limit", type=int, help="shards at most")
+    first.add_argument("--as-they-are", action="store_true", help="no textures and no smears: generated ones")
+    first.add_argument("--repeat", type=int, default=1, help="copies of each picture")
     first.add_argument("--workers", type=int, default=1)
     first.add_argument("--seed", type=int, default=0)
     first.set_defaults(run=prepare)

@@ -76,4 +76,4 @@ def test_the_network_sees_minus_one_to_one():
 
 
 def test_the_defaults_are_those_of_the_bundled_critic():
-    assert CriticConfig() == CriticConfig(input_px=96, context=1.25, threshold=0.5)
+    assert CriticConfig() == CriticConfig(input_px=160, context=1.25, threshold=0.5)

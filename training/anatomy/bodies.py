@@ -21,13 +21,16 @@ class Part:
     Attributes:
         kind: ``hand``, ``arm`` or ``leg``.
         defect: what was done to it (``missing``, ``doubled``, ...); None if well-formed.
-        ghost: (N, 3) points where the part should be, in world space; only for missing parts, whose
-            box cannot be seen in the picture.
+        ghost: (N, 3) points where the part should be, in world space; only for a person's missing limbs,
+            whose box cannot be seen in the picture.
+        beside: by which share of its height the part's box is widened to either side; for a part that
+            stands alone because the other of its pair is missing.
     """
 
     kind: str
     defect: str | None = None
     ghost: Floats | None = None
+    beside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,6 +40,8 @@ _TRUNK = (
     *(f"{bone}.{side}" for bone in ("FrontShoulder", "BackShoulder", "BackLeg") for side in "LR"),
 )  # fmt: skip
 _BINS = 10
+_BESIDE = 0.25
+"""How far beside a lone leg the missing one is looked for, as a share of the leg's height."""
 
 _COATS: dict[str, tuple[tuple[float, float, float], tuple[tuple[float, float, float], ...]]] = {
     "brown": ((0.40, 0.26, 0.17), ((0.10, 0.08, 0.07), (0.20, 0.13, 0.09))),
@@ -104,10 +106,9 @@ class HorseSource:
         size = 1.0 + _draw(rng, -0.06, 0.06, held_out)
         leg = int(rng.integers(4))
         coat, colours = _coat(model, rng)
-        intact = pose.copy()
         edit = DEFECT_EDITS[defect](pose, leg, other, rng) if defect else Edit()
         vertices = _skinned(model, pose)
-        body = _assemble(model, vertices, colours, leg, defect, edit, intact)
+        body = _assemble(model, vertices, colours, leg, defect, edit)
         middle = (pose.joint("Back") + pose.joint("Torso3"))[2] / 2
         lowest = body.vertices[:, 1].min()
         origin = np.array([0, lowest - clearance, middle], np.float32)
@@ -229,7 +230,7 @@ def _coat(model: _Model, rng: np.random.Generator) -> tuple[str, Floats]:
 
 
 def _assemble(
-    model: _Model, vertices: Floats, colours: Floats, leg: int, defect: str | None, edit: Edit, intact: Pose
+    model: _Model, vertices: Floats, colours: Floats, leg: int, defect: str | None, edit: Edit
 ) -> PosedBody:
     """The labelled body, with the leg's faces drawn a second time where the edit asks for it."""
     mesh = model.mesh
@@ -238,7 +239,8 @@ def _assemble(
     members = owner == leg
     parts = [Part("leg") for _ in LEG_BONES]
     if defect == "missing":
-        parts[leg] = Part("leg", defect, skin(mesh.vertices[members], mesh.weights[members], intact.bones))
+        # Where the missing one would stand cannot be told from the picture; that the other stands alone can.
+        parts[_other_of_pair(leg)] = Part("leg", defect, beside=_BESIDE)
     elif defect == "doubled":
         parts.append(Part("leg", defect))
     elif defect:
@@ -260,6 +262,10 @@ def _assemble(
     return PosedBody("horse", vertices, faces, colours, owner, tuple(parts))
 
 
+def _other_of_pair(leg: int) -> int:
+    return leg ^ 1
+
+
 def _second_leg(model: _Model, leg: int, pose: Pose) -> tuple[NDArray[np.bool_], Floats]:
     """Which vertices the leg has (V,), and where they are when they follow the leg's bones alone."""
     again = model.leg_share[leg] > 0.25
@@ -271,12 +277,8 @@ def _second_leg(model: _Model, leg: int, pose: Pose) -> tuple[NDArray[np.bool_],
 
 def _placed(body: PosedBody, origin: Floats, size: float, words: dict[str, str]) -> PosedBody:
     """The body moved to the origin and scaled."""
-    parts = tuple(
-        Part(p.kind, p.defect, None if p.ghost is None else ((p.ghost - origin) * size).astype(np.float32))
-        for p in body.parts
-    )
     vertices = ((body.vertices - origin) * size).astype(np.float32)
-    return PosedBody(body.kind, vertices, body.faces, body.colours, body.part_id, parts, words)
+    return PosedBody(body.kind, vertices, body.faces, body.colours, body.part_id, body.parts, words)
 
 
 def _saddle(model: _Model, pose: Pose, vertices: Floats, origin: Floats, size: float) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.anatomy.bodies import Floats
 from training.anatomy.rig import Rig
 
-TRAIN_PEOPLE, HELD_OUT_PEOPLE = 48, 16
+TRAIN_PEOPLE, HELD_OUT_PEOPLE = 240, 48
 _FINGER = r"finger|metacarpal"
 
 

@@ -297,6 +297,8 @@ def _labels(
             box = _visible_box(drawn.part_map == first + index, _LEAST_VISIBLE_PX[part.kind])
             if part.ghost is not None:
                 box = _clipped(camera.project(part.ghost, size_px), size_px)
+            if box is not None and part.beside:
+                box = _widened(box, part.beside, size_px)
             if box is not None:
                 labels.append(
                     LabelledPart(f"malformed_{name}" if part.defect else name, box, part.kind, part.defect)
@@ -313,6 +315,14 @@ def _visible_box(seen: NDArray[np.bool_], least_px: int) -> tuple[float, float, 
         return None
     ys, xs = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)
+
+
+def _widened(
+    box: tuple[float, float, float, float], by: float, size_px: int
+) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = box
+    more = by * (y2 - y1)
+    return max(x1 - more, 0.0), y1, min(x2 + more, float(size_px)), y2
 
 
 def _clipped(points: Floats, size_px: int) -> tuple[float, float, float, float] | None:

@@ -1,0 +1,36 @@
+"""The only file that imports ultralytics."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from torch import nn
+
+BACKBONE_CHANNELS = 256
+"""Of what ``image_backbone`` gives out, at a 32nd of the input's size."""
+
+
+def import_yolo() -> Any:
+    """Ultralytics' model class, imported with its telemetry, downloads and self-installation off."""
+    had_omp = "OMP_NUM_THREADS" in os.environ
+    for name, value in {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_VERBOSE": "false",
+        "ULTRALYTICS_SAFE_LOAD": "true",
+    }.items():
+        os.environ.setdefault(name, value)
+    from ultralytics import YOLO
+
+    if not had_omp:  # the import sets it to 1, which every process started from here would inherit
+        os.environ.pop("OMP_NUM_THREADS", None)
+    return YOLO
+
+
+def image_backbone() -> nn.Sequential:
+    """The layers of YOLO26-n's image classifier before its head, untrained: (N, 3, H, W) in [0, 1] in."""
+    import_yolo()
+    from ultralytics.nn.tasks import ClassificationModel
+
+    return nn.Sequential(*list(ClassificationModel("yolo26n-cls.yaml", nc=1, verbose=False).model)[:-1])

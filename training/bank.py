@@ -1,0 +1,195 @@
+"""The generator's own pictures, labelled by eye: what no render can teach.
+
+``python -m training.bank make --kind hand --count 300 --first-seed 500000 --out DIR`` generates, and notes
+where the detector sees parts. ``sheets --data DIR`` draws them with numbers. Whoever looks at the sheets
+writes ``DIR/labels.txt``: a line ``12 g`` where picture 12 is well-formed throughout, ``12 b`` where all its
+parts are malformed, ``12 b 2 3`` where its parts 2 and 3 are, ``12 x`` where one cannot tell. ``apply --data
+DIR`` puts that into the truth, in the layout of ``training.anatomy.world``; what was not looked at, or cannot
+be told, is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from detectors import boxes
+from detectors.protocols import part_of
+from detectors.yolo import YoloDetector
+from service.diffusion.sampler import DiffusionModel
+from service.loading import choose_device, load_detector, load_generator
+from service.settings import read_settings
+from training.anatomy.backgrounds import PLAIN_COLOURS
+from training.anatomy.captions import caption
+
+LOOK_CONF = 0.25
+SAME_IOU = 0.6
+RAW, LABELS = "raw", "labels.txt"
+COLUMNS, ROWS, SIDE_PX = 6, 5, 256
+_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "hand": {
+        "pose": ("open", "open", "relaxed", "relaxed", "two", "three", "pointing", "fist"),
+        "skin": ("pale", "light", "tan", "brown", "dark"),
+        "side": ("back", "palm"),
+        "background": tuple(PLAIN_COLOURS),
+    },
+    "horse": {
+        "coat": ("brown", "black", "white", "grey", "chestnut", "golden"),
+        "gait": ("standing", "walking", "galloping"),
+        "view": ("side", "side", "angle"),
+        "background": tuple(PLAIN_COLOURS),
+    },
+}
+WANTED = {"hand": "hand", "horse": "limb"}
+"""Which parts of a kind of picture are labelled."""
+
+
+def wish(kind: str, rng: np.random.Generator) -> str:
+    """A prompt as the generator was trained on."""
+    words = {name: str(rng.choice(choices)) for name, choices in _CHOICES[kind].items()}
+    return caption(kind, words, rng)
+
+
+def generate(model: DiffusionModel, prompt: str, seed: int) -> NDArray[np.uint8]:
+    """One picture as the service would make it."""
+    defaults = model.defaults
+    return model.generate(
+        prompt,
+        negative_prompt="",
+        seed=seed,
+        width=defaults.width,
+        height=defaults.height,
+        num_inference_steps=defaults.num_inference_steps,
+        guidance_scale=defaults.guidance_scale,
+    )
+
+
+def look(detector: YoloDetector, picture: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    """Everything the detector sees, parts as well-formed ones, of overlapping boxes the surest."""
+    found = detector.detect([picture], LOOK_CONF)[0].by_confidence()
+    parts: list[dict[str, Any]] = []
+    for xyxy, class_id in zip(found.xyxy, found.class_id, strict=True):
+        name = part_of(detector.class_names[class_id])
+        same = [part["xyxy"] for part in parts if part["class_name"] == name]
+        if not same or boxes.iou([xyxy], same).max() < SAME_IOU:
+            parts.append({"class_name": name, "xyxy": [round(float(v), 1) for v in xyxy], "defect": None})
+    return parts
+
+
+def make(args: argparse.Namespace) -> None:
+    """Generates; no seed is left out but those in which no wanted part is seen."""
+    settings = read_settings()
+    device = choose_device(settings.device)
+    model, detector = load_generator(settings, device), load_detector(settings, device)
+    pictures, lines = [], []
+    for seed in tqdm(range(args.first_seed, args.first_seed + args.count)):
+        prompt = wish(args.kind, np.random.default_rng(seed))
+        picture = generate(model, prompt, seed)
+        parts = look(detector, picture)
+        if any(part["class_name"] == WANTED[args.kind] for part in parts):
+            pictures.append(picture)
+            lines.append({"seed": seed, "kind": args.kind, "caption": prompt, "words": {}, "parts": parts})
+    args.out.mkdir(parents=True, exist_ok=True)
+    _write(args.out / RAW, np.stack(pictures), lines)
+
+
+def _write(path: Path, pictures: NDArray[np.uint8], lines: list[dict[str, Any]]) -> None:
+    np.savez(path.with_suffix(".npz"), pictures=pictures)
+    path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+    with np.load(path.with_suffix(".npz")) as kept:
+        pictures = kept["pictures"]
+    return pictures, [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
+
+
+def _wanted(line: dict[str, Any]) -> list[dict[str, Any]]:
+    return [part for part in line["parts"] if part["class_name"] == WANTED[line["kind"]]]
+
+
+def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int) -> NDArray[np.uint8]:
+    tile = cv2.resize(picture[..., ::-1], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    scale = SIDE_PX / picture.shape[0]
+    parts = _wanted(line)
+    for index, part in enumerate(parts, 1):
+        x1, y1, x2, y2 = (int(v * scale) for v in part["xyxy"])
+        cv2.rectangle(tile, (x1, y1), (x2, y2), (0, 200, 0), 1)
+        if len(parts) > 1:
+            cv2.putText(tile, str(index), (x1 + 2, y2 - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 255), 1)
+    cv2.rectangle(tile, (0, 0), (34, 15), (255, 255, 255), cv2.FILLED)
+    cv2.putText(tile, str(number), (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1)
+    return np.asarray(tile, np.uint8)
+
+
+def sheets(args: argparse.Namespace) -> None:
+    """Contact sheets with numbers, to be looked at in full size."""
+    pictures, lines = _read(args.data / RAW)
+    tiles = [_tile(picture, line, i) for i, (picture, line) in enumerate(zip(pictures, lines, strict=True))]
+    for start in range(0, len(tiles), COLUMNS * ROWS):
+        page = tiles[start : start + COLUMNS * ROWS]
+        page += [np.full_like(page[0], 255)] * (COLUMNS * ROWS - len(page))
+        rows = [np.hstack(page[i : i + COLUMNS]) for i in range(0, len(page), COLUMNS)]
+        cv2.imwrite(str(args.data / f"sheet-{start:04d}.png"), np.vstack(rows))
+
+
+def labelled(line: dict[str, Any], word: str, numbers: list[int]) -> dict[str, Any]:
+    """The truth of one picture with what was seen by eye in it; ``word`` is ``g`` or ``b``."""
+    wanted = _wanted(line)
+    chosen = [wanted[n - 1] for n in numbers] if numbers else wanted
+    bad = [id(part) for part in chosen] if word == "b" else []
+    parts = [
+        part | {"class_name": f"malformed_{part['class_name']}", "defect": "generated"}
+        if id(part) in bad
+        else part
+        for part in line["parts"]
+    ]
+    return line | {"parts": parts}
+
+
+def apply(args: argparse.Namespace) -> None:
+    """Writes the labelled shard of the pictures that were labelled."""
+    pictures, lines = _read(args.data / RAW)
+    rows, truth = [], []
+    for text in (args.data / LABELS).read_text().splitlines():
+        number, word, *numbers = text.split()
+        if word not in ("g", "b", "x"):
+            raise SystemExit(f"{text!r}: the word is {word!r}, allowed are g, b and x")
+        if word != "x":
+            rows.append(int(number))
+            truth.append(labelled(lines[int(number)], word, [int(n) for n in numbers]))
+    args.out.mkdir(parents=True, exist_ok=True)
+    _write(args.out / f"{args.name}-0000", pictures[rows], truth)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    first = commands.add_parser("make")
+    first.add_argument("--kind", choices=list(WANTED), required=True)
+    first.add_argument("--count", type=int, required=True)
+    first.add_argument("--first-seed", type=int, required=True)
+    first.add_argument("--out", type=Path, required=True)
+    first.set_defaults(run=make)
+    second = commands.add_parser("sheets")
+    second.set_defaults(run=sheets)
+    third = commands.add_parser("apply")
+    third.add_argument("--out", type=Path, required=True)
+    third.add_argument("--name", default="generated", help="of the shard that is written")
+    third.set_defaults(run=apply)
+    for command in (second, third):
+        command.add_argument("--data", type=Path, required=True, help="folder that make wrote")
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
