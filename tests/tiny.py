@@ -129,7 +129,12 @@ def build_tiny_critic(folder: Path) -> Path:
 
     torch.manual_seed(0)
     folder.mkdir(parents=True)
-    state = CriticNet().state_dict()
+    net = CriticNet()
+    for module in net.modules():  # untrained, its signal would vanish between unmatched normalizations
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    net.train()(torch.rand(16, 3, 96, 96) * 2 - 1)
+    state = net.state_dict()
     save_file(
         {k: v.half() if v.is_floating_point() else v for k, v in state.items()}, folder / "model.safetensors"
     )

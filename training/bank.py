@@ -28,11 +28,13 @@ from service.loading import choose_device, load_detector, load_generator
 from service.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
 from training.anatomy.captions import caption
+from training.anatomy.world import read_shard, shards
 
 LOOK_CONF = 0.25
 SAME_IOU = 0.6
-RAW, LABELS = "raw", "labels.txt"
-COLUMNS, ROWS, SIDE_PX = 6, 5, 256
+RAW, LABELS, LABELS_FILE = "raw", "labels.txt", "labels.jsonl"
+EXPORT_QUALITY = 92
+COLUMNS, ROWS, SIDE_PX = 5, 4, 240
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "hand": {
         "pose": ("open", "open", "relaxed", "relaxed", "two", "three", "pointing", "fist"),
@@ -105,12 +107,6 @@ def _write(path: Path, pictures: NDArray[np.uint8], lines: list[dict[str, Any]])
     path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def _read(path: Path) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
-    with np.load(path.with_suffix(".npz")) as kept:
-        pictures = kept["pictures"]
-    return pictures, [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
-
-
 def _wanted(line: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in line["parts"] if part["class_name"] == WANTED[line["kind"]]]
 
@@ -131,7 +127,7 @@ def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int) -> NDAr
 
 def sheets(args: argparse.Namespace) -> None:
     """Contact sheets with numbers, to be looked at in full size."""
-    pictures, lines = _read(args.data / RAW)
+    pictures, lines = read_shard(args.data / f"{RAW}.npz")
     tiles = [_tile(picture, line, i) for i, (picture, line) in enumerate(zip(pictures, lines, strict=True))]
     for start in range(0, len(tiles), COLUMNS * ROWS):
         page = tiles[start : start + COLUMNS * ROWS]
@@ -156,7 +152,7 @@ def labelled(line: dict[str, Any], word: str, numbers: list[int]) -> dict[str, A
 
 def apply(args: argparse.Namespace) -> None:
     """Writes the labelled shard of the pictures that were labelled."""
-    pictures, lines = _read(args.data / RAW)
+    pictures, lines = read_shard(args.data / f"{RAW}.npz")
     rows, truth = [], []
     for text in (args.data / LABELS).read_text().splitlines():
         number, word, *numbers = text.split()
@@ -167,6 +163,19 @@ def apply(args: argparse.Namespace) -> None:
             truth.append(labelled(lines[int(number)], word, [int(n) for n in numbers]))
     args.out.mkdir(parents=True, exist_ok=True)
     _write(args.out / f"{args.name}-0000", pictures[rows], truth)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Writes labelled shards as JPEG files with ``labels.jsonl`` beside them, for ``bench.eyes``."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for path in shards(args.data):
+        for picture, line in zip(*read_shard(path), strict=True):
+            name = f"{line['kind']}-{line['seed']}.jpg"
+            quality = [cv2.IMWRITE_JPEG_QUALITY, EXPORT_QUALITY]
+            cv2.imwrite(str(args.out / name), picture[..., ::-1], quality)
+            kept.append({"file": name} | {key: line[key] for key in ("kind", "seed", "caption", "parts")})
+    (args.out / LABELS_FILE).write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
 def main() -> None:
@@ -185,8 +194,12 @@ def main() -> None:
     third.add_argument("--out", type=Path, required=True)
     third.add_argument("--name", default="generated", help="of the shard that is written")
     third.set_defaults(run=apply)
-    for command in (second, third):
-        command.add_argument("--data", type=Path, required=True, help="folder that make wrote")
+    fourth = commands.add_parser("export")
+    fourth.add_argument("--out", type=Path, required=True)
+    fourth.set_defaults(run=export)
+    for command in (second, third, fourth):
+        help_text = "folder of labelled shards" if command is fourth else "folder that make wrote"
+        command.add_argument("--data", type=Path, required=True, help=help_text)
     args = parser.parse_args()
     args.run(args)
 

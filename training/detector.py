@@ -34,7 +34,7 @@ from training.textures import RENOISE_STRENGTHS, read_picture, renoise, round_tr
 
 BATCH = 25
 TEXTURE_ODDS = {"render": 0.85, "autoencoder": 0.15}
-TEXTURE_ODDS_WITH_GENERATOR = {"render": 0.6, "autoencoder": 0.2, "generator": 0.2}
+TEXTURE_ODDS_WITH_GENERATOR = {"render": 0.45, "autoencoder": 0.2, "generator": 0.35}
 DEFAULTS = {
     "imgsz": 256,
     "iou": 0.6,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from training.autoencoder import to_model
 from training.tokens import tokenize
 
-RENOISE_STEPS = 20
+RENOISE_STEPS = 10
 RENOISE_STRENGTHS = (0.1, 0.4)
 """Shares of the schedule that are run again: beyond this the generator begins to move fingers."""
 

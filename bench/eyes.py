@@ -1,0 +1,135 @@
+"""What detector, critic and judge say of generated pictures whose parts were labelled by eye.
+
+``python -m bench.eyes``. The pictures lie in ``bench/eyes``: unselected seeds of the bundled generator,
+labelled (``training.bank``) by someone who knew no score; no training and no threshold saw them. Renders with
+known defects tell how well a model knows anatomy; these tell whether it knows what a generator gets wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from bench.intervals import machine, share, table
+from bench.judge import Judge
+from bench.models import load_models
+from bench.repair import MALFORMED
+from detectors import boxes
+from detectors.detections import Image
+from detectors.protocols import Critic, is_malformed, part_of
+from detectors.yolo import YoloDetector
+from training.textures import read_picture
+
+EYES_DIR = Path(__file__).parent / "eyes"
+SAME_IOU = 0.5
+LOOK_CONF = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One part of a picture and what the eye said of it."""
+
+    image: Image
+    part: str
+    xyxy: Sequence[float]
+    malformed: bool
+
+
+def labelled(folder: Path = EYES_DIR) -> list[Seen]:
+    """All labelled hands and limbs."""
+    found = []
+    for line in map(json.loads, (folder / "labels.jsonl").read_text("utf-8").splitlines()):
+        image = read_picture(folder / line["file"])
+        for part in line["parts"]:
+            name = part_of(part["class_name"])
+            if name in ("hand", "limb"):
+                found.append(Seen(image, name, part["xyxy"], is_malformed(part["class_name"])))
+    return found
+
+
+def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> list[float]:
+    """The highest score for malformed at each part; 0 where there is none."""
+    scores = []
+    for one in seen:
+        found = detector.detect([one.image], LOOK_CONF)[0]
+        same = [detector.class_names[i] == f"malformed_{one.part}" for i in found.class_id]
+        here = np.array(same, bool) & (boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU)
+        scores.append(float(found.conf[here].max(initial=0.0)))
+    return scores
+
+
+def by_critic(critic: Critic, seen: Sequence[Seen]) -> list[float]:
+    """The critic's probability of malformed."""
+    crops = []
+    for one in seen:
+        x1, y1, x2, y2 = (round(v) for v in one.xyxy)
+        crops.append(critic.crop(one.image, (x1, y1, x2, y2)))
+    return critic.malformed(crops)
+
+
+def by_judge(judge: Judge, seen: Sequence[Seen]) -> list[float]:
+    """The judge's."""
+    return judge.malformed([one.image for one in seen], [one.xyxy for one in seen])
+
+
+def auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> str:
+    """Area under the curve with its 95 % bootstrap interval (percentiles of 2,000 resamples)."""
+    rng, draws = np.random.default_rng(0), list[float]()
+    while len(draws) < 2000:
+        rows = rng.integers(len(truth), size=len(truth))
+        if 0 < truth[rows].sum() < len(rows):
+            draws.append(float(roc_auc_score(truth[rows], scores[rows])))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return f"{roc_auc_score(truth, scores):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def row(name: str, part: str, seen: Sequence[Seen], scores: Sequence[float], threshold: float) -> list[str]:
+    """One model's line for one part."""
+    rows = [i for i, one in enumerate(seen) if one.part == part]
+    truth = np.array([seen[i].malformed for i in rows], bool)
+    mine = np.array([scores[i] for i in rows])
+    over = mine >= threshold
+    return [
+        name, part, auc(truth, mine), f"{threshold:.2f}", share(int(over[truth].sum()), int(truth.sum())),
+        share(int(over[~truth].sum()), int((~truth).sum())),
+    ]  # fmt: skip
+
+
+HEADER = (
+    "model",
+    "part",
+    "AUC",
+    "threshold",
+    "malformed ones called so",
+    "well-formed ones called malformed",
+)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--eyes", type=Path, default=EYES_DIR, help="another folder of labelled pictures")
+    args = parser.parse_args()
+    models, seen = load_models(), labelled(args.eyes)
+    limits = models.detector.default_conf
+    rows = []
+    for part in sorted({one.part for one in seen}):
+        rows.append(
+            row("detector", part, seen, by_detector(models.detector, seen), limits[f"malformed_{part}"])
+        )
+        if models.critic is not None:
+            rows.append(row("critic", part, seen, by_critic(models.critic, seen), models.critic.threshold))
+        rows.append(row("judge", part, seen, by_judge(Judge(), seen), MALFORMED))
+    print(machine())
+    print(table(HEADER, rows))
+
+
+if __name__ == "__main__":
+    main()
