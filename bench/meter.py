@@ -27,6 +27,16 @@ class Cost:
     detected: int
 
 
+def sum_of(costs: Sequence[Cost]) -> Cost:
+    """What all of them cost together."""
+    return Cost(
+        sum(cost.seconds for cost in costs),
+        sum(cost.denoised for cost in costs),
+        sum(cost.decoded for cost in costs),
+        sum(cost.detected for cost in costs),
+    )
+
+
 class Meter:
     """Hangs counters on a model and a detector.
 

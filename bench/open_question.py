@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bench.asdff_arm import asdff_arm
 from bench.generator import FOUND_CONF, KINDS, WANTED
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
-from bench.meter import Cost, Meter
+from bench.meter import Cost, Meter, sum_of
 from bench.models import load_models
 from bench.prompts import Prompt, prompts
 from bench.repair import MALFORMED, Case, parts_of, redraw_once
@@ -66,13 +66,11 @@ class Arms:
         self._engine, self._generator, self._detector = engine, generator, detector
 
     def all(self) -> dict[str, Arm]:
-        """Every arm by its name."""
+        """Every arm but those of another seed, by its name."""
         watched = WatchParams(max_restarts=SEEDS_TRIED - 1)
         in_flight = WatchParams(max_restarts=SEEDS_TRIED - 1, in_flight=True)
         nudging = RepairParams(methods=(Method.REDRAW, Method.NUDGE))
         return {
-            "a: what comes": self._asking(repair=None),
-            **{f"b: up to {n} seeds": self._until_content(n) for n in range(2, SEEDS_TRIED + 1)},
             "c: every hand and limb redrawn once": self._redrawn_once,
             "d: asdff": asdff_arm(self._generator, self._engine),
             "e: repair at the end": self._asking(repair=RepairParams()),
@@ -86,22 +84,30 @@ class Arms:
             self._engine.generate(GenerateRequest(prompt, seed=seed, **wishes))[0].image
         )
 
-    def _until_content(self, most: int) -> Arm:
-        """Another seed until the detector has nothing to say, or the last one."""
-
-        def run(prompt: str, seed: int) -> Image:
-            for number in range(most):
-                report = self._engine.generate(GenerateRequest(prompt, seed=seed + number, repair=None))[0]
-                if not report.regions:
-                    break
-            return report.image
-
-        return run
+    def plain(self, prompt: str, seed: int) -> tuple[Image, bool]:
+        """What comes, and whether the detector has nothing to say to it."""
+        report = self._engine.generate(GenerateRequest(prompt, seed=seed, repair=None))[0]
+        return report.image, not report.regions
 
     def _redrawn_once(self, prompt: str, seed: int) -> Image:
         """As the usual detailer does: every part once at 0.4, and whatever comes of it stays."""
-        image = self._engine.generate(GenerateRequest(prompt, seed=seed, repair=None))[0].image
+        image, _ = self.plain(prompt, seed)
         return redraw_once(self._generator, self._detector, Case(image, "", prompt, seed), ONCE).image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Try:
+    """One seed's picture, whether the detector was content, and what it cost."""
+
+    image: Image
+    content: bool
+    cost: Cost
+
+
+def another_seed(tries: Sequence[Try], most: int) -> tuple[Image, Cost]:
+    """The first picture, of at most so many, that the detector was content with, or the last; all it cost."""
+    taken = next((i for i, one in enumerate(tries[:most]) if one.content), min(most, len(tries)) - 1)
+    return tries[taken].image, sum_of([one.cost for one in tries[: taken + 1]])
 
 
 class Examiner:
@@ -174,41 +180,94 @@ def draw(figures: Mapping[str, list[Made]], path: Path) -> None:
     pyplot.close(figure)
 
 
+SEEDS_ARMS = {"a: what comes": 1} | {f"b: up to {n} seeds": n for n in range(2, SEEDS_TRIED + 1)}
+"""Arms that are read off the same tries; how many each may have."""
+
+
+class Bench:
+    """Runs arms over wishes and examines what they make."""
+
+    def __init__(self) -> None:
+        models = load_models()
+        self._meter = Meter(models.generator, models.detector)
+        engine = Engine(models.generator, self._meter.detector, models.critic)
+        self._examiner = Examiner(engine, Judge())
+        self.arms = Arms(engine, models.generator, self._meter.detector)
+
+    def run(
+        self, wanted: Sequence[tuple[Prompt, int]], letters: Sequence[str]
+    ) -> Iterator[dict[str, list[tuple[Made, Image]]]]:
+        """Finished arms, as they are finished: for each wish what was made."""
+        if set(letters) & {"a", "b"}:
+            made: dict[str, list[tuple[Made, Image]]] = {name: [] for name in SEEDS_ARMS}
+            for wish, seed in tqdm(wanted, desc="a and b: seeds"):
+                tries = self._tries(wish.text, seed)
+                for name, most in SEEDS_ARMS.items():
+                    made[name].append(self._examined(wish.kind, *another_seed(tries, most)))
+            yield made
+        for name, arm in self.arms.all().items():
+            if name[0] in letters:
+                yield {name: [self._once(arm, *one) for one in tqdm(wanted, desc=name)]}
+
+    def _tries(self, prompt: str, seed: int) -> list[Try]:
+        tries: list[Try] = []
+        while len(tries) < SEEDS_TRIED and not (tries and tries[-1].content):
+            self._meter.reset()
+            started = time.perf_counter()
+            image, content = self.arms.plain(prompt, seed + len(tries))
+            tries.append(Try(image, content, self._meter.cost(time.perf_counter() - started)))
+        return tries
+
+    def _once(self, arm: Arm, wish: Prompt, seed: int) -> tuple[Made, Image]:
+        self._meter.reset()
+        started = time.perf_counter()
+        image = arm(wish.text, seed)
+        return self._examined(wish.kind, image, self._meter.cost(time.perf_counter() - started))
+
+    def _examined(self, kind: str, image: Image, cost: Cost) -> tuple[Made, Image]:
+        return Made(kind, self._examiner.is_clean(image, kind), cost), image
+
+
+def read_figures(paths: Sequence[Path]) -> dict[str, list[Made]]:
+    """The figures of runs, put together by arm in the arms' order."""
+    found = {}
+    for path in paths:
+        for arm, made in json.loads(path.read_text("utf-8")).items():
+            found[arm] = [Made(one["kind"], one["clean"], Cost(**one["cost"])) for one in made]
+    return dict(sorted(found.items()))
+
+
+def report(figures: Mapping[str, list[Made]], out: Path) -> None:
+    """Prints the table and draws the plot."""
+    base = next(iter(figures.values()))
+    print(machine())
+    print(table(HEADER, [row(name, made, base) for name, made in figures.items()]))
+    draw(figures, out / "open_question.png")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--arms", nargs="+", help="letters of the arms to run; all if left out")
+    parser.add_argument("--arms", default="abcdefgh", help="letters of the arms to run")
+    parser.add_argument("--read", type=Path, nargs="+", help="figures of earlier runs to be told together")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the plot, the figures and a sheet"
     )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    models = load_models()
-    generator = models.generator
-    meter = Meter(generator, models.detector)
-    engine = Engine(generator, meter.detector, models.critic)
-    examiner, figures = Examiner(engine, Judge()), dict[str, list[Made]]()
-    sheet: dict[str, list[Image]] = {}
-    for name, arm in Arms(engine, generator, meter.detector).all().items():
-        if args.arms and name[0] not in args.arms:
-            continue
-        figures[name], sheet[name] = [], []
-        for wish, seed in tqdm(wishes(args.count), desc=name):
-            meter.reset()
-            started = time.perf_counter()
-            image = arm(wish.text, seed)
-            cost = meter.cost(time.perf_counter() - started)
-            figures[name].append(Made(wish.kind, examiner.is_clean(image, wish.kind), cost))
-            sheet[name].append(image)
-        kept = {arm: [asdict(one) for one in made] for arm, made in figures.items()}
-        (args.out / "open_question.json").write_text(json.dumps(kept))
-        rows = [np.hstack(pictures[:8]) for pictures in sheet.values()]
-        cv2.imwrite(str(args.out / "open_question_sheet.png"), np.vstack(rows)[..., ::-1])
-    base = next(iter(figures.values()))
-    print(machine())
-    print(table(HEADER, [row(name, made, base) for name, made in figures.items()]))
-    draw(figures, args.out / "open_question.png")
+    if args.read:
+        report(read_figures(args.read), args.out)
+        return
+    figures, sheet = dict[str, list[Made]](), list[Image]()
+    for finished in Bench().run(wishes(args.count), args.arms):
+        for name, made in finished.items():
+            figures[name] = [one for one, _ in made]
+            sheet.append(np.hstack([image for _, image in made[:8]]))
+        kept = {name: [asdict(one) for one in made] for name, made in figures.items()}
+        (args.out / f"open_question_{args.arms}.json").write_text(json.dumps(kept))
+        cv2.imwrite(str(args.out / f"open_question_{args.arms}.png"), np.vstack(sheet)[..., ::-1])
+    report(figures, args.out)
 
 
 if __name__ == "__main__":

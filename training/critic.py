@@ -74,7 +74,7 @@ def cut(args: argparse.Namespace) -> None:
             classes.append(PARTS.index(part["class_name"]))
             defects.append(part.get("defect") or "")
 
-    for path in tqdm(list(shards(args.data)), unit="shards"):
+    for path in tqdm(list(shards(args.data)) * args.copies, unit="shards"):
         pictures, lines = read_shard(path)
         for start in range(0, len(lines), BATCH):
             rows = slice(start, start + BATCH)
@@ -205,6 +205,9 @@ def main() -> None:
     first.add_argument("--photos", type=Path)
     first.add_argument("--out", type=Path, required=True)
     first.add_argument("--repeat", type=int, default=2, help="crops of each malformed part")
+    first.add_argument(
+        "--copies", type=int, default=1, help="times that the whole set is cut, each in its way"
+    )
     first.add_argument("--seed", type=int, required=True)
     first.set_defaults(run=cut)
     second = commands.add_parser("train")
