@@ -21,6 +21,7 @@ from service.loading import (
     load_critic,
     load_detector,
     load_generator,
+    load_inpainter,
     load_preview_thresholds,
 )
 from service.looking import Looked, Looker
@@ -104,8 +105,14 @@ class Engine:
             load_generator(settings, device),
             load_detector(settings, device),
             load_critic(settings, device),
+            inpainter=load_inpainter(settings, device),
             max_side_px=settings.max_side_px,
-            sources={"generator": settings.model, "detector": settings.detector, "critic": settings.critic},
+            sources={
+                "generator": settings.model,
+                "inpainter": settings.repair_model,
+                "detector": settings.detector,
+                "critic": settings.critic,
+            },
             preview_thresholds=load_preview_thresholds(settings),
         )
 
@@ -120,7 +127,7 @@ class Engine:
         return self._generator.defaults.height, self._generator.defaults.width
 
     def models(self) -> list[ModelCard]:
-        """The loaded models: generator, detector and, if there is one, critic."""
+        """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
         generator, detector, critic = self._generator, self._detector, self._critic
         sampling = dataclasses.asdict(generator.defaults)
         can_guide = guide_in(detector) is not None
@@ -129,6 +136,10 @@ class Engine:
             self._card("generator", generator, generator.family, self.default_size, sampling),
             self._card("detector", detector, type(detector).__name__, None, scores),
         ]
+        if isinstance(self._inpainter, DiffusionModel) and self._inpainter is not generator:
+            redraws, side = self._inpainter, self._inpainter.native_px
+            defaults = dataclasses.asdict(redraws.defaults)
+            cards.append(self._card("inpainter", redraws, redraws.family, (side, side), defaults))
         if critic is not None:
             threshold: dict[str, object] = {"threshold": critic.threshold}
             cards.append(self._card("critic", critic, type(critic).__name__, None, threshold))

@@ -43,6 +43,17 @@ def load_generator(settings: Settings, device: str) -> DiffusionModel:
     return load_diffusion(settings.model, settings.models_dir, device, settings.precision)
 
 
+def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
+    """Loads what redraws in the generator's place; None if the settings name nothing.
+
+    Raises:
+        ModelUnavailable: naming what was tried.
+    """
+    if not settings.repair_model:
+        return None
+    return load_diffusion(settings.repair_model, settings.models_dir, device, settings.precision)
+
+
 def detector_path(settings: Settings) -> Path:
     """The detector's file."""
     bundled = settings.models_dir / "detector" / "detector.pt"

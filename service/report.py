@@ -259,7 +259,7 @@ class ModelCard:
     """One loaded model, in the words of ``GET /models``.
 
     Attributes:
-        role: ``generator``, ``detector`` or ``critic``.
+        role: ``generator``, ``inpainter``, ``detector`` or ``critic``.
         id: name and hash, as written in every report.
         source: where it was loaded from: ``bundled``, a path or a hub id.
         family: the pipeline or network class.

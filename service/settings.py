@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     model: str = Field(
         BUNDLED, description="bundled, a diffusers folder, a single file, a hub id, or stub (simulated)"
     )
+    repair_model: str = Field(
+        "", description="what redraws, as for model: an inpainting checkpoint, say; the model if empty"
+    )
     detector: str = Field(BUNDLED, description="bundled, or an ultralytics .pt file")
     critic: str = Field(BUNDLED, description="bundled, a critic folder, or none")
     models_dir: Path = Field(MODELS_DIR, description="where the bundled models lie")

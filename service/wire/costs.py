@@ -23,12 +23,12 @@ def cost_of_generate(body: GenerateBody, models: Models) -> float:
 
 
 def cost_of_repair(body: RepairJobBody, models: Models) -> float:
-    """Of two regions redrawn at every strength; they are drawn at the model's size, whatever theirs."""
-    height, width, steps = _native(models)
+    """Of two regions redrawn at every strength in every way, at the model's size, whatever theirs."""
+    height, width, steps = _native(models, "inpainter")
     if body.dry_run:
         return height * width / _MEGA
     rungs = sum(body.strengths) * body.seeds_per_attempt * min(body.max_regions, _GUESSED_REGIONS)
-    return height * width * steps * rungs / _MEGA
+    return height * width * steps * rungs * len(set(body.methods)) / _MEGA
 
 
 def cost_of_detect(size_hw: Sequence[int]) -> float:
@@ -46,7 +46,9 @@ def _runs(body: GenerateBody) -> float:
     return body.best_of + restarts * max(watch.fractions) + again
 
 
-def _native(models: Models) -> tuple[int, int, int]:
-    card = next((card for card in models if card.get("role") == "generator"), {})
+def _native(models: Models, role: str = "generator") -> tuple[int, int, int]:
+    """Height, width and steps of the model in that role, or of the generator where there is none."""
+    cards = {str(card.get("role")): card for card in models}
+    card = cards.get(role) or cards.get("generator", {})
     height, width = card.get("native_size_hw") or (_UNKNOWN_PX, _UNKNOWN_PX)
     return height, width, int(card.get("defaults", {}).get("num_inference_steps", _UNKNOWN_STEPS))

@@ -387,3 +387,17 @@ def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
     assert len(engine.repair(request).regions[0].attempts) == 4
     without = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1))
     assert [card.role for card in without.models()] == ["generator", "detector"]
+
+
+def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):
+    other = str(tiny_models_dir / "generator")
+    settings = Settings(models_dir=tiny_models_dir, device="cpu", critic="none", repair_model=other)
+    engine = Engine.load(settings)
+    cards = {card.role: card for card in engine.models()}
+    assert cards["inpainter"].source == other and cards["generator"].source == "bundled"
+    assert set(engine.generate(GenerateRequest("a hand", seed=1))[0].models) == set(cards)
+    used: list[str] = []
+    engine._generator.inpaint = lambda *args, **kwargs: used.append("generator")
+    mask, params = np.ones((32, 32), np.float32), RepairParams(strengths=(0.5,))
+    request = RepairRequest(picture(size_hw=(32, 32)), mask=mask, seed=1, params=params)
+    assert len(engine.repair(request).regions[0].attempts) == 4 and not used
