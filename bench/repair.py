@@ -90,6 +90,28 @@ HEADER = ("arm", "pictures", "malformed before", "malformed after", "malformed r
           "pixels changed outside the masks", "seconds per picture")  # fmt: skip
 
 
+@dataclass(slots=True)
+class RungTally:
+    """What one strength of one way of drawing came to, over all regions that it was tried on."""
+
+    regions: int = 0
+    accepted: int = 0
+    well_formed: int = 0
+    steps: float = 0.0
+
+    def row(self, method: str, strength: float) -> list[str]:
+        """The cells of its line; the price of a success is in candidates drawn from pure noise."""
+        price = f"{self.steps / self.well_formed:.1f}" if self.well_formed else "–"
+        return [
+            method, f"{strength:g}", share(self.accepted, self.regions),
+            share(self.well_formed, self.accepted), price,
+        ]  # fmt: skip
+
+
+RUNG_HEADER = ("drawn by", "strength", "accepted, of the regions it was tried on",
+               "of these well-formed by the judge", "full candidates drawn for one of them")  # fmt: skip
+
+
 class AcceptAlways(Gate):
     """The control's gate: it looks, and lets everything through."""
 
@@ -127,6 +149,23 @@ class Bench:
 
     def __init__(self, engine: Engine, judge: Judge) -> None:
         self.engine, self.judge = engine, judge
+        self.rungs: dict[tuple[str, float], RungTally] = {}
+
+    def climbed(self, report: RepairReport) -> None:
+        """Notes on which rung each region's way ended."""
+        for outcome in report.regions:
+            for attempt in outcome.attempts:
+                rung = self.rungs.setdefault((attempt.method, attempt.strength), RungTally())
+                rung.steps += attempt.strength
+            for key in {(attempt.method, attempt.strength) for attempt in outcome.attempts}:
+                self.rungs[key].regions += 1
+            if outcome.accepted:
+                last = outcome.attempts[-1]
+                rung = self.rungs[last.method, last.strength]
+                rung.accepted += 1
+                rung.well_formed += (
+                    self.judge.malformed([report.image], [outcome.region.xyxy])[0] <= MALFORMED
+                )
 
     def tally(self, case: Case, report: RepairReport, seconds: float, into: Tally) -> None:
         """Adds one finished picture."""
@@ -219,6 +258,7 @@ def main() -> None:
                 report = run(case)
                 bench.tally(case, report, time.perf_counter() - start, tally)
                 if arm == "repair" and report.regions:
+                    bench.climbed(report)
                     pairs.append(report)
                     name = f"{source}-{index:03d}-{case.kind}-{report.outcome}.png"
                     cv2.imwrite(str(args.out / name), repair_sheet([report])[..., ::-1])
@@ -229,6 +269,7 @@ def main() -> None:
             (args.out / "figures.json").write_text(json.dumps(figures, indent=2))
     print(machine())
     print(table(HEADER, rows))
+    print(table(RUNG_HEADER, [tally.row(*key) for key, tally in sorted(bench.rungs.items())]))
 
 
 if __name__ == "__main__":

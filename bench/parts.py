@@ -1,0 +1,103 @@
+"""What the parts of a repair cost: ``python -m bench.parts``. Milliseconds, each part by itself.
+
+Nothing is estimated: each part is run again and again; told are the median and the fastest and slowest tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from bench.intervals import machine, table
+from bench.models import Models, load_models
+from detectors.masks import box_mask
+from service.diffusion.watched import WATCH_SHRINK
+
+WARM_UP = 2
+CANDIDATES = 4
+STRENGTHS = (0.4, 0.75, 1.0)
+PROMPT = "an open hand on a blue background"
+
+
+def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
+    """How long each of the runs took, after a warm-up."""
+    taken = []
+    for index in range(WARM_UP + repeat):
+        start = time.perf_counter()
+        work()
+        if index >= WARM_UP:
+            taken.append((time.perf_counter() - start) * 1000)
+    return taken
+
+
+def parts(models: Models) -> dict[str, Callable[[], object]]:
+    """Every part by its name."""
+    model, detector, critic = models.generator, models.detector, models.critic
+    defaults, unet, vae = model.defaults, model.components["unet"], model.components["vae"]
+    rng = np.random.default_rng(0)
+    height, width = defaults.height, defaults.width
+    image = rng.integers(0, 255, (height, width, 3), np.uint8)
+    cells = height // model.cell_px, width // model.cell_px
+    latents = torch.randn(1, unet.config.in_channels, *cells, generator=torch.Generator().manual_seed(0))
+    text = torch.zeros(1, model.components["tokenizer"].model_max_length, unet.config.cross_attention_dim)
+    box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+    mask = box_mask(box, (height, width))
+    small, whole = model.preview(WATCH_SHRINK), model.preview()
+
+    @torch.inference_mode()
+    def step() -> object:
+        return unet(torch.cat([latents] * 2), torch.tensor(500), torch.cat([text] * 2))
+
+    @torch.inference_mode()
+    def decode() -> object:
+        return vae.decode(latents)
+
+    def draw(steps: int) -> object:
+        return model.generate(
+            PROMPT, negative_prompt="", seed=1, width=width, height=height,
+            num_inference_steps=steps, guidance_scale=defaults.guidance_scale,
+        )  # fmt: skip
+
+    def redraw(strength: float) -> object:
+        seeds = list(range(CANDIDATES))
+        return model.inpaint(image, mask, prompt=PROMPT, negative_prompt="", strength=strength, seeds=seeds)
+
+    made: dict[str, Callable[[], object]] = {
+        "a look of the detector": lambda: detector.detect([image], 0.25),
+        f"a look at {3 * CANDIDATES} pictures, as the gate has": lambda: detector.detect(
+            [image] * 3 * CANDIDATES, 0.25
+        ),
+        "a denoising step, with guidance": step,
+        "a decode": decode,
+        "a decode at half the size, as the watch has": lambda: small.decode(latents),
+        "a decode that a nudge goes through": lambda: whole.decode(latents),
+        f"a picture of {defaults.num_inference_steps} steps": lambda: draw(defaults.num_inference_steps),
+    }
+    for strength in STRENGTHS:
+        made[f"{CANDIDATES} candidates redrawn at {strength:g}"] = partial(redraw, strength)
+    if critic is not None:
+        made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)])
+    return made
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=20)
+    args = parser.parse_args()
+    rows = []
+    for name, work in parts(load_models()).items():
+        taken = milliseconds(work, args.repeat)
+        low, middle, high = np.percentile(taken, [10, 50, 90])
+        rows.append([name, f"{middle:.1f}", f"{low:.1f} to {high:.1f}"])
+    print(f"{machine()}, {torch.get_num_threads()} threads")
+    print(table(["part", "median, ms", "from the fastest to the slowest tenth"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What the watch costs and what it sees: ``python -m bench.watch --count 200``.
+
+Unselected runs, of other seeds than the thresholds were fitted on, are watched to their end and made again
+unwatched. Told are the seconds that the looks add, and, had the run been stopped where the watch first wished
+it, how many runs were rightly and wrongly stopped and what of the denoiser's work was saved. Whether a
+finished picture is malformed is told twice: by the service's own detector, which the watch imitates, and by
+the judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+from tqdm import tqdm
+
+from bench.intervals import machine, mean, share, table
+from bench.judge import Judge
+from bench.models import load_models
+from bench.open_question import wishes
+from bench.repair import MALFORMED, parts_of
+from detectors.detections import Image
+from detectors.protocols import is_malformed
+from service.diffusion.decision import Look, PreviewThresholds, decide
+from service.diffusion.sampler import DiffusionModel
+from service.diffusion.watch import Watch
+from service.diffusion.watched import WATCH_SHRINK
+from service.engine import Engine
+from service.loading import load_preview_thresholds
+from service.settings import read_settings
+
+FIRST_SEED = 3_000_000
+"""Far from the seeds of the fit and of the open question."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedPicture:
+    """One run: the looks into it, how it ended, and its seconds with and without them."""
+
+    looks: tuple[Look, ...]
+    malformed: bool
+    judged_malformed: bool
+    watched_s: float
+    plain_s: float
+
+
+def stopped_at(run: WatchedPicture, thresholds: PreviewThresholds) -> float | None:
+    """The fraction at which the watch would have ended it; None if it would not."""
+    for count in range(1, len(run.looks) + 1):
+        reason = decide(run.looks[:count], thresholds)
+        if reason is not None:
+            return reason.fraction
+    return None
+
+
+class Bench:
+    """The service's models, and the judge."""
+
+    def __init__(self) -> None:
+        models, settings = load_models(), read_settings()
+        self.model, self.detector = models.generator, models.detector
+        self.engine = Engine(models.generator, models.detector, models.critic)
+        fitted = load_preview_thresholds(settings)
+        self.fitted = fitted is not None and fitted.detector == self.detector.model_id
+        guessed = PreviewThresholds.guessed(self.detector.default_conf)
+        self.thresholds = fitted if fitted is not None and self.fitted else guessed
+        self.judge = Judge()
+
+    def run(self, prompt: str, seed: int) -> WatchedPicture:
+        """One picture, with the looks and without."""
+        defaults = self.model.defaults
+        size_hw = defaults.height, defaults.width
+        preview = self.model.preview(WATCH_SHRINK)
+        watch = Watch(preview, self.detector, self.thresholds, size_hw, stop=False)
+        _, watched_s = _timed(self.model, prompt, seed, [watch])
+        image, plain_s = _timed(self.model, prompt, seed, [])
+        found = self.engine.detect(image)
+        malformed = any(is_malformed(self.engine.class_names[i]) for i in found.class_id)
+        places = parts_of(self.engine, image)
+        worst = max(self.judge.malformed([image] * len(places), places), default=0.0)
+        return WatchedPicture(tuple(watch.looks), malformed, worst > MALFORMED, watched_s, plain_s)
+
+
+def _timed(model: DiffusionModel, prompt: str, seed: int, hooks: Sequence[Any]) -> tuple[Image, float]:
+    defaults, start = model.defaults, time.perf_counter()
+    image = model.generate(
+        prompt,
+        negative_prompt="",
+        seed=seed,
+        width=defaults.width,
+        height=defaults.height,
+        num_inference_steps=defaults.num_inference_steps,
+        guidance_scale=defaults.guidance_scale,
+        hooks=hooks,
+    )
+    return image, time.perf_counter() - start
+
+
+def rows_by_fraction(runs: Sequence[WatchedPicture], thresholds: PreviewThresholds) -> list[list[str]]:
+    """A line for each fraction: what would have been stopped there or before."""
+    stops = [stopped_at(run, thresholds) for run in runs]
+    rows = []
+    for fraction in sorted(thresholds.limits):
+        ended = np.array([stop is not None and stop <= fraction for stop in stops])
+        saved = float(np.mean([1 - stop if stop is not None and stop <= fraction else 0.0 for stop in stops]))
+        cells = [f"{fraction:g}", share(int(ended.sum()), len(runs))]
+        for bad in (
+            np.array([run.malformed for run in runs]),
+            np.array([run.judged_malformed for run in runs]),
+        ):
+            cells.append(share(int((ended & bad).sum()), int(bad.sum())))
+            cells.append(share(int((ended & ~bad).sum()), int((~bad).sum())))
+        rows.append([*cells, f"{saved:.1%}"])
+    return rows
+
+
+HEADER = (
+    "until", "runs stopped", "malformed by the detector, stopped", "clean by it, stopped",
+    "malformed by the judge, stopped", "clean by the judge, stopped", "of the denoiser's steps saved",
+)  # fmt: skip
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    args = parser.parse_args()
+    bench = Bench()
+    runs = [bench.run(wish.text, FIRST_SEED + seed) for wish, seed in tqdm(wishes(args.count))]
+    added = [run.watched_s - run.plain_s for run in runs]
+    plain = float(np.mean([run.plain_s for run in runs]))
+    print(machine())
+    kind = bench.model.preview(WATCH_SHRINK).kind
+    print(f"thresholds {'fitted' if bench.fitted else 'guessed'}, preview {kind}")
+    share_added = f"{np.median(added) / plain:.1%} in the median (p = {wilcoxon(added).pvalue:.3f})"
+    print(f"a run takes {plain:.2f} s; the looks add {mean(added)} s, {share_added}")
+    print(table(HEADER, rows_by_fraction(runs, bench.thresholds)))
+
+
+if __name__ == "__main__":
+    main()
