@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from detectors.protocols import Critic, Detector
@@ -28,8 +29,8 @@ from service.ranking import rank
 from service.report import RepairParams
 from service.settings import read_settings
 
-HELD_OUT = 4
-"""Every fourth run is kept for the figures."""
+HELD_OUT = 0.25
+"""The share of runs that is kept for the figures: a random one, as kinds of prompts may come in turns."""
 
 
 def watched_runs(
@@ -84,8 +85,9 @@ def fitted(
     Raises:
         ValueError: if no run ended well.
     """
-    known = [run for i, run in enumerate(runs) if i % HELD_OUT]
-    held_out = [run for i, run in enumerate(runs) if not i % HELD_OUT]
+    order = np.random.default_rng(0).permutation(len(runs))
+    first = round(HELD_OUT * len(runs))
+    held_out, known = ([runs[i] for i in some] for some in (order[:first], order[first:]))
     thresholds = fit_thresholds(
         known, most_false_aborts, detector.model_id, model.preview(WATCH_SHRINK).kind, model.model_id
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from service.diffusion.decision import FRACTIONS, PreviewThresholds
+from service.diffusion.decision import FRACTIONS, Look, PreviewThresholds, Sighting
+from service.diffusion.fitting import WatchedRun
 from service.engine import Engine
 from service.report import GenerateRequest
 from service.runs import Thresholds, WatchParams
@@ -25,3 +26,14 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     sampling = engine.generate(request)[0].sampling
     assert sampling.thresholds is Thresholds.FITTED
     assert [run.end.value for run in sampling.runs] == ["aborted", "finished"]
+
+
+def test_prompts_in_turns_of_four_do_not_part_what_is_fitted_from_what_is_told(tiny_model):
+    def run(conf: float) -> WatchedRun:
+        seen = (Sighting("malformed_hand", conf, (0.0, 0.0, 9.0, 9.0)),)
+        looks = tuple(Look(i, fraction, seen) for i, fraction in enumerate(FRACTIONS))
+        return WatchedRun(looks, malformed=False)
+
+    runs = [run(0.8 if i % 4 == 0 else 0.1) for i in range(80)]
+    _, figures = fitted(runs, tiny_model, Scripted(0.1), 0.05)
+    assert figures["stopped_wrongly"] == 0.0
