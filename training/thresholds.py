@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from detectors.detections import Image
-from detectors.protocols import is_malformed
+from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
 from training.anatomy.world import read_shard, shards
 from training.detector import read_photographs
@@ -79,11 +79,11 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--limit", type=int, default=1000, help="renders at most")
     parser.add_argument("--false-alarms", type=float, default=0.015, help="share of renders, for each class")
+    parser.add_argument("--limb-alarms", type=float, default=0.03, help="the same, for limbs: four a horse")
     parser.add_argument("--photo-alarms", type=float, default=0.045, help="the same, of photographs")
     args = parser.parse_args()
     detector = YoloDetector.load(args.detector / "detector.pt")
     sets = {"renders": worst_scores(detector, renders(args.data, args.limit))}
-    allowed = {"renders": args.false_alarms, "photographs": args.photo_alarms}
     if args.photos is not None:
         sets["photographs"] = worst_scores(detector, read_photographs(args.photos))
     names = detector.class_names
@@ -92,6 +92,8 @@ def main() -> None:
     chosen = stored["conf"]
     for index in bad:
         thresholds = {}
+        of_renders = args.limb_alarms if part_of(names[index]) == "limb" else args.false_alarms
+        allowed = {"renders": of_renders, "photographs": args.photo_alarms}
         for name, (scores, truth) in sets.items():
             clean = ~truth[:, bad].any(axis=1)
             thresholds[name] = least_threshold(scores[clean, index], allowed[name])
