@@ -126,13 +126,21 @@ class Examiner:
         return max(self._judge.malformed([image] * len(places), places), default=0.0) <= MALFORMED
 
 
-def wishes(count: int) -> list[tuple[Prompt, int]]:
-    """Prompts of all kinds in turn, each with its first seed; the first of the bench, none left out."""
+def wishes(count: int, kinds: Sequence[str] = KINDS) -> list[tuple[Prompt, int]]:
+    """Prompts of the kinds in turn, each with its first seed; the first of the bench, none left out."""
     made = []
     for index in range(count):
-        kind = KINDS[index % len(KINDS)]
-        made.append((prompts(kind)[index // len(KINDS) % 50], 70_000 + SEED_STRIDE * index))
+        kind = kinds[index % len(kinds)]
+        made.append((prompts(kind)[index // len(kinds) % 50], 70_000 + SEED_STRIDE * index))
     return made
+
+
+def keep_pictures(name: str, images: Sequence[Image], folder: Path) -> None:
+    """Writes what an arm made, to be looked at: ``a-000.png`` and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    short = name.split(":")[0] + "".join(letter for letter in name if letter.isdigit())
+    for index, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{short}-{index:03d}.png"), image[..., ::-1])
 
 
 def row(name: str, made: list[Made], base: list[Made]) -> list[str]:
@@ -250,6 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--arms", default="abcdefgh", help="letters of the arms to run")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of scenes")
     parser.add_argument("--read", type=Path, nargs="+", help="figures of earlier runs to be told together")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the plot, the figures and a sheet"
@@ -260,9 +269,10 @@ def main() -> None:
         report(read_figures(args.read), args.out)
         return
     figures, sheet = dict[str, list[Made]](), list[Image]()
-    for finished in Bench().run(wishes(args.count), args.arms):
+    for finished in Bench().run(wishes(args.count, args.kinds), args.arms):
         for name, made in finished.items():
             figures[name] = [one for one, _ in made]
+            keep_pictures(name, [image for _, image in made], args.out / "pictures")
             sheet.append(np.hstack([image for _, image in made[:8]]))
         kept = {name: [asdict(one) for one in made] for name, made in figures.items()}
         (args.out / f"open_question_{args.arms}.json").write_text(json.dumps(kept))
