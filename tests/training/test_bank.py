@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.eyes import area
 from bench.eyes import labelled as read_labelled
 from training import bank
 from training.anatomy.world import read_shard
@@ -69,3 +70,9 @@ def test_the_bench_reads_what_is_exported(made: Path):
 def test_sheets_show_every_picture(made: Path):
     bank.sheets(argparse.Namespace(data=made))
     assert [path.name for path in made.glob("sheet-*.png")] == ["sheet-0000.png"]
+
+
+def test_the_area_under_the_curve_counts_pairs_in_the_right_order():
+    truth = np.array([True, True, False, False])
+    assert area(truth, np.array([0.9, 0.4, 0.5, 0.1])) == pytest.approx(0.75)
+    assert area(truth, np.array([0.5, 0.5, 0.5, 0.5])) == pytest.approx(0.5)
