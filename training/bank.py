@@ -23,7 +23,6 @@ from tqdm import tqdm
 from detectors import boxes
 from detectors.protocols import part_of
 from detectors.yolo import YoloDetector
-from service.diffusion.sampler import DiffusionModel
 from service.loading import choose_device, load_detector, load_generator
 from service.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
@@ -59,20 +58,6 @@ def wish(kind: str, rng: np.random.Generator) -> str:
     return caption(kind, words, rng)
 
 
-def generate(model: DiffusionModel, prompt: str, seed: int) -> NDArray[np.uint8]:
-    """One picture as the service would make it."""
-    defaults = model.defaults
-    return model.generate(
-        prompt,
-        negative_prompt="",
-        seed=seed,
-        width=defaults.width,
-        height=defaults.height,
-        num_inference_steps=defaults.num_inference_steps,
-        guidance_scale=defaults.guidance_scale,
-    )
-
-
 def look(detector: YoloDetector, picture: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Everything the detector sees, parts as well-formed ones, of overlapping boxes the surest."""
     found = detector.detect([picture], LOOK_CONF)[0].by_confidence()
@@ -93,7 +78,7 @@ def make(args: argparse.Namespace) -> None:
     pictures, lines = [], []
     for seed in tqdm(range(args.first_seed, args.first_seed + args.count)):
         prompt = wish(args.kind, np.random.default_rng(seed))
-        picture = generate(model, prompt, seed)
+        picture = model.generate_plainly(prompt, seed)
         parts = look(detector, picture)
         if any(part["class_name"] == WANTED[args.kind] for part in parts):
             pictures.append(picture)

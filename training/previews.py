@@ -58,16 +58,7 @@ def watched_runs(
     never = PreviewThresholds({})
     for i in range(count):
         watch = Watch(model.preview(WATCH_SHRINK), detector, never, size_hw, fractions=fractions, stop=False)
-        image = model.generate(
-            prompts[i % len(prompts)],
-            negative_prompt="",
-            seed=first_seed + i,
-            width=defaults.width,
-            height=defaults.height,
-            num_inference_steps=defaults.num_inference_steps,
-            guidance_scale=defaults.guidance_scale,
-            hooks=[watch],
-        )
+        image = model.generate_plainly(prompts[i % len(prompts)], first_seed + i, [watch])
         seen = rank(image, detector, critic, RepairParams(), model.native_px)
         agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold
         yield WatchedRun(tuple(watch.looks), malformed=seen.defects > 0 and agrees)
