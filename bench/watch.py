@@ -29,9 +29,10 @@ from detectors.protocols import is_malformed
 from service.diffusion.decision import Look, PreviewThresholds, decide
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
-from service.diffusion.watched import WATCH_SHRINK
+from service.diffusion.watched import WATCH_SHRINK, Watcher
 from service.engine import Engine
 from service.loading import load_preview_thresholds
+from service.runs import WatchParams
 from service.settings import read_settings
 
 FIRST_SEED = 3_000_000
@@ -62,13 +63,12 @@ class Bench:
     """The service's models, and the judge."""
 
     def __init__(self) -> None:
-        models, settings = load_models(), read_settings()
+        models = load_models()
         self.model, self.detector = models.generator, models.detector
         self.engine = Engine(models.generator, models.detector, models.critic)
-        fitted = load_preview_thresholds(settings)
-        self.fitted = fitted is not None and fitted.detector == self.detector.model_id
-        guessed = PreviewThresholds.guessed(self.detector.default_conf)
-        self.thresholds = fitted if fitted is not None and self.fitted else guessed
+        fitted = load_preview_thresholds(read_settings())
+        watcher = Watcher.of(self.model, self.detector, fitted, WatchParams())
+        self.thresholds, self.origin = watcher.thresholds, watcher.origin
         self.judge = Judge()
 
     def run(self, prompt: str, seed: int) -> WatchedPicture:
@@ -127,7 +127,7 @@ def main() -> None:
     plain = float(np.mean([run.plain_s for run in runs]))
     print(machine())
     kind = bench.model.preview(WATCH_SHRINK).kind
-    print(f"thresholds {'fitted' if bench.fitted else 'guessed'}, preview {kind}")
+    print(f"thresholds {bench.origin.value}, preview {kind}")
     share_added = f"{np.median(added) / plain:.1%} in the median (p = {wilcoxon(added).pvalue:.3f})"
     print(f"a run takes {plain:.2f} s; the looks add {mean(added)} s, {share_added}")
     print(table(HEADER, rows_by_fraction(runs, bench.thresholds)))

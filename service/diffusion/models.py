@@ -171,12 +171,15 @@ def native_side_px(pipeline: Any) -> int:
 
 
 def _model_id(source: Source) -> str:
-    """Name and hash. Of a file too large to be read at every start, the two ends are hashed."""
+    """Name and hash. Of a file too large to be read at every start, the two ends are hashed.
+
+    What is written about a model is no part of it: a new word in its card leaves it the same.
+    """
     if source.path is None:
         return source.name
     digest = hashlib.sha256()
     files = [source.path] if source.path.is_file() else sorted(source.path.rglob("*"))
-    for path in (p for p in files if p.is_file()):
+    for path in (p for p in files if p.is_file() and p.suffix != ".md"):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(source.path.parent)} {size}\n".encode())
         with path.open("rb") as stream:

@@ -36,6 +36,8 @@ def test_the_id_follows_the_weights(tiny_models_dir, tmp_path):
     first = load_diffusion("bundled", tiny_models_dir, "cpu").model_id
     folder = shutil.copytree(tiny_models_dir / "generator", tmp_path / "generator")
     assert load_diffusion(str(folder), tmp_path, "cpu").model_id == first
+    (folder / "README.md").write_text("another word about it")
+    assert load_diffusion(str(folder), tmp_path, "cpu").model_id == first
     defaults = {"num_inference_steps": 5, "guidance_scale": 2.0, "width": 32, "height": 32}
     (folder / "anatomend.json").write_text(json.dumps(defaults))
     assert load_diffusion(str(folder), tmp_path, "cpu").model_id != first
