@@ -19,7 +19,6 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.repair import Bench, Case, Tally, generated, rendered
-from service.engine import Engine
 from service.params import MaskShape, MaskSource, RepairParams
 from service.report import RepairReport, RepairRequest
 
@@ -73,7 +72,7 @@ def main() -> None:
     parser.add_argument("--rendered", type=int, default=40)
     args = parser.parse_args()
     models = load_models()
-    bench = Bench(Engine(models.generator, models.detector, models.critic), Judge())
+    bench = Bench(models.engine(), Judge())
     cases = generated(bench.engine, args.generated, FIRST_SEED) + rendered(args.test, args.rendered)
     rows = [row(name, *run(bench, cases, params)) for name, params in WAYS.items()]
     print(machine())

@@ -38,19 +38,20 @@ def sum_of(costs: Sequence[Cost]) -> Cost:
 
 
 class Meter:
-    """Hangs counters on a model and a detector.
+    """Hangs counters on models and a detector; on a model that is named twice only once.
 
     Attributes:
         detector: the same detector, counted; to be used in its place.
     """
 
-    def __init__(self, model: DiffusionModel, detector: Any) -> None:
+    def __init__(self, models: Sequence[DiffusionModel], detector: Any) -> None:
         self._denoised = self._decoded = 0
         self.detector = _Counted(detector)
-        parts = model.components
-        denoiser = parts.get("unet") or parts["transformer"]
-        denoiser.register_forward_pre_hook(self._on_denoise, with_kwargs=True)
-        parts["vae"].decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
+        for model in {id(model): model for model in models}.values():
+            parts = model.components
+            denoiser = parts.get("unet") or parts["transformer"]
+            denoiser.register_forward_pre_hook(self._on_denoise, with_kwargs=True)
+            parts["vae"].decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
 
     def reset(self) -> None:
         """Begins again at nothing."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from detectors.protocols import Critic
+from detectors.protocols import Critic, Detector
 from detectors.yolo import YoloDetector
 from service.diffusion.sampler import DiffusionModel
-from service.loading import choose_device, load_critic, load_detector, load_generator
+from service.engine import Engine
+from service.loading import choose_device, load_critic, load_detector, load_generator, load_inpainter
 from service.settings import read_settings
 
 
@@ -16,16 +17,27 @@ class Models:
     """One of each role; what is put around them is each bench's own."""
 
     generator: DiffusionModel
+    inpainter: DiffusionModel | None
     detector: YoloDetector
     critic: Critic | None
 
+    @property
+    def redraws(self) -> DiffusionModel:
+        """What redraws: the inpainter, or the generator if there is none."""
+        return self.inpainter or self.generator
+
+    def engine(self, detector: Detector | None = None) -> Engine:
+        """The service's engine on these models; with ``detector`` in the place of theirs, if given."""
+        return Engine(self.generator, detector or self.detector, self.critic, inpainter=self.inpainter)
+
 
 def load_models() -> Models:
-    """Loads what ``ANATOMEND_MODEL``, ``ANATOMEND_DETECTOR`` and ``ANATOMEND_CRITIC`` name."""
+    """Loads what ``ANATOMEND_MODEL``, ``_REPAIR_MODEL``, ``_DETECTOR`` and ``_CRITIC`` name."""
     settings = read_settings()
     device = choose_device(settings.device)
     return Models(
         load_generator(settings, device),
+        load_inpainter(settings, device),
         load_detector(settings, device),
         load_critic(settings, device),
     )

@@ -51,11 +51,11 @@ class Bench:
 
     def __init__(self) -> None:
         models = load_models()
-        self.generator, detector = models.generator, models.detector
+        self.redraws, detector = models.redraws, models.detector
         self.detector = detector
-        self.looker = Looker(detector, self.generator.native_px)
+        self.looker = Looker(detector, self.redraws.native_px)
         self.gate = Gate(detector, models.critic, detector.default_conf)
-        self.nudger = Nudger(self.generator.preview(), detector)
+        self.nudger = Nudger(self.redraws.preview(), detector)
         self.judge = Judge()
 
     def regions(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Region]]:
@@ -71,7 +71,7 @@ class Bench:
         random = replace(params, direction=Direction.RANDOM)
 
         def elsewhere(xyxy: BoxF, mask: Mask) -> Nudge:
-            side = float(self.generator.native_px)
+            side = float(self.redraws.native_px)
             x1, y1, x2, y2 = xyxy
             turned = (side - x2, side - y2, side - x1, side - y1)
             moved = (
@@ -92,10 +92,10 @@ class Bench:
         self, case: Case, region: Region, strength: float, bend: MakeBend | None, into: Scores
     ) -> None:
         """Draws one candidate and notes what gate and judge say of it."""
-        window = window_of(region, case.image.shape[:2], self.generator.native_px)
+        window = window_of(region, case.image.shape[:2], self.redraws.native_px)
         said = wording_for(region, Wording(case.prompt), ())
         drawn = redraw(
-            self.generator, case.image, region, window, said, strength=strength, seeds=[case.seed], bend=bend
+            self.redraws, case.image, region, window, said, strength=strength, seeds=[case.seed], bend=bend
         )
         x1, y1, x2, y2 = window.box
         toned = blend.match_tone(drawn.patches[0], case.image[y1:y2, x1:x2], drawn.repainted)

@@ -58,12 +58,16 @@ class Arms:
 
     Args:
         engine: generates, looks and repairs.
-        generator: its model, for the arms that use no engine.
+        generator: its model, for the arm that uses no engine.
+        redraws: what redraws in the engine, for the arm that uses no ladder.
         detector: its detector, for the same.
     """
 
-    def __init__(self, engine: Engine, generator: DiffusionModel, detector: Detector) -> None:
-        self._engine, self._generator, self._detector = engine, generator, detector
+    def __init__(
+        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, detector: Detector
+    ) -> None:
+        self._engine, self._generator, self._redraws = engine, generator, redraws
+        self._detector = detector
 
     def all(self) -> dict[str, Arm]:
         """Every arm but those of another seed, by its name."""
@@ -92,7 +96,7 @@ class Arms:
     def _redrawn_once(self, prompt: str, seed: int) -> Image:
         """As the usual detailer does: every part once at 0.4, and whatever comes of it stays."""
         image, _ = self.plain(prompt, seed)
-        return redraw_once(self._generator, self._detector, Case(image, "", prompt, seed), ONCE).image
+        return redraw_once(self._redraws, self._detector, Case(image, "", prompt, seed), ONCE).image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,10 +201,10 @@ class Bench:
 
     def __init__(self) -> None:
         models = load_models()
-        self._meter = Meter(models.generator, models.detector)
-        engine = Engine(models.generator, self._meter.detector, models.critic)
+        self._meter = Meter([models.generator, models.redraws], models.detector)
+        engine = models.engine(self._meter.detector)
         self._examiner = Examiner(engine, Judge())
-        self.arms = Arms(engine, models.generator, self._meter.detector)
+        self.arms = Arms(engine, models.generator, models.redraws, self._meter.detector)
 
     def run(
         self, wanted: Sequence[tuple[Prompt, int]], letters: Sequence[str]

@@ -37,7 +37,7 @@ def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
 
 def parts(models: Models) -> dict[str, Callable[[], object]]:
     """Every part by its name."""
-    model, detector, critic = models.generator, models.detector, models.critic
+    model, redraws, detector, critic = models.generator, models.redraws, models.detector, models.critic
     defaults, unet, vae = model.defaults, model.components["unet"], model.components["vae"]
     rng = np.random.default_rng(0)
     height, width = defaults.height, defaults.width
@@ -59,7 +59,7 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
 
     def redraw(strength: float) -> object:
         seeds = list(range(CANDIDATES))
-        return model.inpaint(image, mask, prompt=PROMPT, negative_prompt="", strength=strength, seeds=seeds)
+        return redraws.inpaint(image, mask, prompt=PROMPT, negative_prompt="", strength=strength, seeds=seeds)
 
     made: dict[str, Callable[[], object]] = {
         "a look of the detector": lambda: detector.detect([image], 0.25),

@@ -20,7 +20,6 @@ from bench.intervals import machine
 from bench.models import load_models
 from bench.prompts import prompts
 from detectors.detections import Box, Image
-from service.engine import Engine
 from service.looking import Looker
 from service.params import RepairParams
 from service.repair.ladder import Ladder, Repaired
@@ -110,8 +109,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
-    generator, detector, critic = models.generator, models.detector, models.critic
-    engine, looker = Engine(generator, detector, critic), Looker(detector, generator.native_px)
+    redraws, detector = models.redraws, models.detector
+    engine, looker = models.engine(), Looker(detector, redraws.native_px)
     print(machine())
     for kind in KINDS:
         shown = 0
@@ -123,8 +122,8 @@ def main() -> None:
             look = looker.look(made, RepairParams())
             if not look.plan.regions:
                 continue
-            gate = ShownGate(detector, critic, look.thresholds)
-            done = Ladder(generator, gate, Wording(prompt.text), look.seen).repair(made, look.plan, seed)
+            gate = ShownGate(detector, models.critic, look.thresholds)
+            done = Ladder(redraws, gate, Wording(prompt.text), look.seen).repair(made, look.plan, seed)
             heat = engine.heatmap(made, engine.detect(made))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(

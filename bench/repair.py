@@ -121,14 +121,14 @@ class AcceptAlways(Gate):
 
 
 def redraw_once(
-    generator: DiffusionModel, detector: Detector, case: Case, params: RepairParams = CONTROL
+    redraws: DiffusionModel, detector: Detector, case: Case, params: RepairParams = CONTROL
 ) -> RepairReport:
     """The control: every region redrawn once at 0.4, whatever comes of it."""
     names, limits = detector.class_names, detector.default_conf
     found = detector.detect([case.image], min(limits.values()))[0]
     found = found[found.conf >= np.array([limits[names[i]] for i in found.class_id])]
-    plan = plan_repair(found, names, case.image.shape[:2], params, generator.native_px)
-    ladder = Ladder(generator, AcceptAlways(detector, None, limits), Wording(case.prompt))
+    plan = plan_repair(found, names, case.image.shape[:2], params, redraws.native_px)
+    ladder = Ladder(redraws, AcceptAlways(detector, None, limits), Wording(case.prompt))
     made = ladder.repair(case.image, plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
 
@@ -239,12 +239,11 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
-    generator, detector = models.generator, models.detector
-    engine = Engine(generator, detector, models.critic)
+    engine = models.engine()
     bench = Bench(engine, Judge())
     arms: dict[str, Callable[[Case], RepairReport]] = {
         "repair": lambda case: engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed)),
-        "control": lambda case: redraw_once(generator, detector, case),
+        "control": lambda case: redraw_once(models.redraws, models.detector, case),
     }
     rows, figures = [], {}
     for source, cases in (

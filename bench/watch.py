@@ -30,7 +30,6 @@ from service.diffusion.decision import Look, PreviewThresholds, decide
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
 from service.diffusion.watched import WATCH_SHRINK, Watcher
-from service.engine import Engine
 from service.loading import load_preview_thresholds
 from service.runs import WatchParams
 from service.settings import read_settings
@@ -65,7 +64,7 @@ class Bench:
     def __init__(self) -> None:
         models = load_models()
         self.model, self.detector = models.generator, models.detector
-        self.engine = Engine(models.generator, models.detector, models.critic)
+        self.engine = models.engine()
         fitted = load_preview_thresholds(read_settings())
         watcher = Watcher.of(self.model, self.detector, fitted, WatchParams())
         self.thresholds, self.origin = watcher.thresholds, watcher.origin

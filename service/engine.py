@@ -23,6 +23,7 @@ from service.loading import (
     load_generator,
     load_inpainter,
     load_preview_thresholds,
+    repair_model_of,
 )
 from service.looking import Looked, Looker
 from service.params import Method
@@ -109,7 +110,7 @@ class Engine:
             max_side_px=settings.max_side_px,
             sources={
                 "generator": settings.model,
-                "inpainter": settings.repair_model,
+                "inpainter": repair_model_of(settings),
                 "detector": settings.detector,
                 "critic": settings.critic,
             },
@@ -265,9 +266,10 @@ class Engine:
         guide = self._looker.guide if params is not None and params.needs_gradient else None
         if guide is None or params is None or not params.may_nudge:
             return None
-        if self._inpainter is not self._generator or not self._generator.can_be_tapped:
+        redraws = self._inpainter
+        if not isinstance(redraws, DiffusionModel) or not redraws.can_be_tapped:
             raise InvalidRequest("what redraws cannot be nudged", code="no_gradient", allowed=[Method.REDRAW])
-        return Nudger(self._generator.preview(), guide)
+        return Nudger(redraws.preview(), guide)
 
     def _card(
         self,

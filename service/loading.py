@@ -10,10 +10,10 @@ from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
 from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
-from service.diffusion.models import load_diffusion
+from service.diffusion.models import INPAINTER_FOLDER, load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidSettings, ModelUnavailable
-from service.settings import BUNDLED, Settings
+from service.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
 
@@ -44,14 +44,23 @@ def load_generator(settings: Settings, device: str) -> DiffusionModel:
 
 
 def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
-    """Loads what redraws in the generator's place; None if the settings name nothing.
+    """Loads what redraws in the generator's place; None if the generator is to do it.
 
     Raises:
         ModelUnavailable: naming what was tried.
     """
-    if not settings.repair_model:
+    model = repair_model_of(settings)
+    if not model:
         return None
-    return load_diffusion(settings.repair_model, settings.models_dir, device, settings.precision)
+    return load_diffusion(model, settings.models_dir, device, settings.precision, INPAINTER_FOLDER)
+
+
+def repair_model_of(settings: Settings) -> str:
+    """What redraws, with ``auto`` made definite; empty if the generator does."""
+    if settings.repair_model != AUTO:
+        return settings.repair_model
+    has_inpainter = settings.model == BUNDLED and (settings.models_dir / INPAINTER_FOLDER).is_dir()
+    return BUNDLED if has_inpainter else ""
 
 
 def detector_path(settings: Settings) -> Path:

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import InvalidSettings
 
-BUNDLED, STUB = "bundled", "stub"
+BUNDLED, STUB, AUTO = "bundled", "stub", "auto"
 MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 PREFIX = "ANATOMEND_"
 OF_THE_CLIENT = frozenset({"ANATOMEND_SERVER", "ANATOMEND_KEY"})
@@ -29,7 +29,9 @@ class Settings(BaseSettings):
         BUNDLED, description="bundled, a diffusers folder, a single file, a hub id, or stub (simulated)"
     )
     repair_model: str = Field(
-        "", description="what redraws, as for model: an inpainting checkpoint, say; the model if empty"
+        AUTO,
+        description="what redraws, as for model; auto: the bundled inpainter for the bundled model, "
+        "if there is one, else the model itself; the model itself if empty",
     )
     detector: str = Field(BUNDLED, description="bundled, or an ultralytics .pt file")
     critic: str = Field(BUNDLED, description="bundled, a critic folder, or none")

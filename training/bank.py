@@ -5,7 +5,8 @@ where the detector sees parts. ``sheets --data DIR`` draws them with numbers. Wh
 writes ``DIR/labels.txt``: a line ``12 g`` where picture 12 is well-formed throughout, ``12 b`` where all its
 parts are malformed, ``12 b 2 3`` where its parts 2 and 3 are, ``12 x`` where one cannot tell. ``apply --data
 DIR`` puts that into the truth, in the layout of ``training.anatomy.world``; what was not looked at, or cannot
-be told, is left out.
+be told, is left out. ``remember`` adds such shards to ``training/eye_labels.jsonl``, and ``restore`` makes
+the pictures of that file again, from their seeds, so that nobody has to look twice.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ LOOK_CONF = 0.25
 SAME_IOU = 0.6
 RAW, LABELS, LABELS_FILE = "raw", "labels.txt", "labels.jsonl"
 EXPORT_QUALITY = 92
-COLUMNS, ROWS, SIDE_PX = 5, 4, 240
+REMEMBERED = Path(__file__).parent / "eye_labels.jsonl"
+WELL_FORMED, MALFORMED = "g", "b"
+GRIDS = {"hand": (5, 4, 240), "limb": (4, 3, 320)}
+"""Columns, rows and the side of a tile in pixels, by what is labelled: limbs want a closer look."""
+COLOURS = ((0, 0, 230), (0, 150, 0), (230, 60, 0), (200, 0, 200), (0, 140, 230), (160, 160, 0), (90, 90, 90))
+_CLOTHES = ("white", "blue", "green", "black", "yellow", "brown", "purple", "orange", "grey", "red", "pink")
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "hand": {
         "pose": ("open", "open", "relaxed", "relaxed", "two", "three", "pointing", "fist"),
@@ -47,8 +53,21 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "view": ("side", "side", "angle"),
         "background": tuple(PLAIN_COLOURS),
     },
+    "person": {
+        "who": ("man", "woman"),
+        "pose": ("standing", "walking", "waving", "arms up"),
+        "shirt": _CLOTHES,
+        "trousers": _CLOTHES,
+        "background": tuple(PLAIN_COLOURS),
+    },
+    "rider": {
+        "who": ("man", "woman"),
+        "shirt": _CLOTHES,
+        "coat": ("brown", "black", "white", "grey", "chestnut", "golden"),
+        "background": tuple(PLAIN_COLOURS),
+    },
 }
-WANTED = {"hand": "hand", "horse": "limb"}
+WANTED = {"hand": "hand", "horse": "limb", "person": "limb", "rider": "limb"}
 """Which parts of a kind of picture are labelled."""
 
 
@@ -96,15 +115,17 @@ def _wanted(line: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in line["parts"] if part["class_name"] == WANTED[line["kind"]]]
 
 
-def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int) -> NDArray[np.uint8]:
-    tile = cv2.resize(picture[..., ::-1], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
-    scale = SIDE_PX / picture.shape[0]
+def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int, side_px: int) -> NDArray[np.uint8]:
+    tile = cv2.resize(picture[..., ::-1], (side_px, side_px), interpolation=cv2.INTER_CUBIC)
+    scale = side_px / picture.shape[0]
     parts = _wanted(line)
-    for index, part in enumerate(parts, 1):
+    for index, part in enumerate(parts):
         x1, y1, x2, y2 = (int(v * scale) for v in part["xyxy"])
-        cv2.rectangle(tile, (x1, y1), (x2, y2), (0, 200, 0), 1)
+        colour = COLOURS[index % len(COLOURS)]
+        cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 1)
         if len(parts) > 1:
-            cv2.putText(tile, str(index), (x1 + 2, y2 - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 255), 1)
+            at = ((x1 + x2) // 2 - 4, min(y2 + 13 + 11 * (index % 2), side_px - 2))
+            cv2.putText(tile, str(index + 1), at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
     cv2.rectangle(tile, (0, 0), (34, 15), (255, 255, 255), cv2.FILLED)
     cv2.putText(tile, str(number), (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1)
     return np.asarray(tile, np.uint8)
@@ -113,12 +134,16 @@ def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int) -> NDAr
 def sheets(args: argparse.Namespace) -> None:
     """Contact sheets with numbers, to be looked at in full size."""
     pictures, lines = read_shard(args.data / f"{RAW}.npz")
-    tiles = [_tile(picture, line, i) for i, (picture, line) in enumerate(zip(pictures, lines, strict=True))]
-    for start in range(0, len(tiles), COLUMNS * ROWS):
-        page = tiles[start : start + COLUMNS * ROWS]
-        page += [np.full_like(page[0], 255)] * (COLUMNS * ROWS - len(page))
-        rows = [np.hstack(page[i : i + COLUMNS]) for i in range(0, len(page), COLUMNS)]
-        cv2.imwrite(str(args.data / f"sheet-{start:04d}.png"), np.vstack(rows))
+    columns, rows, side_px = GRIDS[WANTED[lines[0]["kind"]]]
+    tiles = [
+        _tile(picture, line, i, side_px)
+        for i, (picture, line) in enumerate(zip(pictures, lines, strict=True))
+    ]
+    for start in range(0, len(tiles), columns * rows):
+        page = tiles[start : start + columns * rows]
+        page += [np.full_like(page[0], 255)] * (columns * rows - len(page))
+        lines_of_tiles = [np.hstack(page[i : i + columns]) for i in range(0, len(page), columns)]
+        cv2.imwrite(str(args.data / f"sheet-{start:04d}.png"), np.vstack(lines_of_tiles))
 
 
 def labelled(line: dict[str, Any], word: str, numbers: list[int]) -> dict[str, Any]:
@@ -163,6 +188,58 @@ def export(args: argparse.Namespace) -> None:
     (args.out / LABELS_FILE).write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
+def remembered(line: dict[str, Any], name: str) -> dict[str, Any]:
+    """A line of ``REMEMBERED``: of each part its class, its box in pixels and, if any, the eye's word."""
+    parts = []
+    for part in line["parts"]:
+        word = MALFORMED if part["defect"] else WELL_FORMED
+        looked_at = part_of(part["class_name"]) == WANTED[line["kind"]]
+        box = [round(value) for value in part["xyxy"]]
+        parts.append([part_of(part["class_name"]), *box, *([word] if looked_at else [])])
+    return {"set": name} | {key: line[key] for key in ("kind", "seed", "caption")} | {"parts": parts}
+
+
+def truth_of(kept: dict[str, Any]) -> dict[str, Any]:
+    """The line of truth that a remembered line stands for."""
+    parts = []
+    for name, x1, y1, x2, y2, *word in kept["parts"]:
+        is_bad = word == [MALFORMED]
+        parts.append(
+            {
+                "class_name": f"malformed_{name}" if is_bad else name,
+                "xyxy": [float(value) for value in (x1, y1, x2, y2)],
+                "defect": "generated" if is_bad else None,
+            }
+        )
+    return {key: kept[key] for key in ("kind", "seed", "caption")} | {"words": {}, "parts": parts}
+
+
+def remember(args: argparse.Namespace) -> None:
+    """Adds labelled shards to ``REMEMBERED``, each under its own name."""
+    with REMEMBERED.open("a") as stream:
+        for path in shards(args.data):
+            for line in read_shard(path)[1]:
+                name = f"{args.data.name}/{path.stem.rsplit('-', 1)[0]}"
+                stream.write(json.dumps(remembered(line, name)) + "\n")
+
+
+def restore(args: argparse.Namespace) -> None:
+    """Makes the pictures of ``REMEMBERED`` again and writes their sets under ``--out``."""
+    settings = read_settings()
+    model = load_generator(settings, choose_device(settings.device))
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for line in map(json.loads, REMEMBERED.read_text().splitlines()):
+        sets.setdefault(line["set"], []).append(line)
+    for name, lines in sets.items():
+        pictures = [
+            model.generate_plainly(line["caption"], line["seed"], guidance_scale=line.get("guidance_scale"))
+            for line in tqdm(lines, desc=name)
+        ]
+        target = args.out / f"{name}-0000"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, np.stack(pictures), [truth_of(line) for line in lines])
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,8 +259,14 @@ def main() -> None:
     fourth = commands.add_parser("export")
     fourth.add_argument("--out", type=Path, required=True)
     fourth.set_defaults(run=export)
-    for command in (second, third, fourth):
-        help_text = "folder of labelled shards" if command is fourth else "folder that make wrote"
+    fifth = commands.add_parser("remember")
+    fifth.set_defaults(run=remember)
+    sixth = commands.add_parser("restore")
+    sixth.add_argument("--out", type=Path, required=True)
+    sixth.set_defaults(run=restore)
+    for command in (second, third, fourth, fifth):
+        of_shards = command in (fourth, fifth)
+        help_text = "folder of labelled shards" if of_shards else "folder that make wrote"
         command.add_argument("--data", type=Path, required=True, help=help_text)
     args = parser.parse_args()
     args.run(args)

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from service.diffusion.precision import in_bfloat16, wants_bfloat16
+from service.diffusion.precision import channels_last, in_bfloat16, wants_bfloat16
 from service.diffusion.sampler import DiffusionModel, SamplingDefaults
 from service.errors import ModelUnavailable
 from service.settings import BUNDLED
 
-GENERATOR_FOLDER = "generator"
+GENERATOR_FOLDER, INPAINTER_FOLDER = "generator", "inpainter"
 DEFAULTS_FILE = "anatomend.json"
 SINGLE_FILE_SUFFIXES = (".safetensors", ".ckpt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -43,14 +43,14 @@ class Source:
     path: Path | None
 
 
-def resolve_source(model: str, models_dir: Path) -> Source:
-    """What the setting ``model`` points to.
+def resolve_source(model: str, models_dir: Path, bundled: str = GENERATOR_FOLDER) -> Source:
+    """What the setting ``model`` points to; ``bundled`` names the folder of ``models_dir`` that is bundled.
 
     Raises:
         ModelUnavailable: if it is no folder with a pipeline, no file and no hub id; says what was tried.
     """
     if model == BUNDLED:
-        return Source(BUNDLED, _pipeline_folder(models_dir / GENERATOR_FOLDER))
+        return Source(BUNDLED, _pipeline_folder(models_dir / bundled))
     path = Path(model).expanduser()
     if path.is_dir():
         return Source(model, _pipeline_folder(path))
@@ -66,7 +66,9 @@ def resolve_source(model: str, models_dir: Path) -> Source:
     )
 
 
-def load_diffusion(model: str, models_dir: Path, device: str, precision: str = "float32") -> DiffusionModel:
+def load_diffusion(
+    model: str, models_dir: Path, device: str, precision: str = "float32", bundled: str = GENERATOR_FOLDER
+) -> DiffusionModel:
     """Loads the pipelines for a setting (see ``service.settings.Settings.model``).
 
     Half precision on an accelerator; float32
@@ -75,11 +77,12 @@ def load_diffusion(model: str, models_dir: Path, device: str, precision: str = "
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` (already resolved, not ``auto``).
         precision: see ``service.settings.Settings.precision``.
+        bundled: see ``resolve_source``.
 
     Raises:
         ModelUnavailable: if it cannot be found or loaded, or is of a family that cannot inpaint.
     """
-    source = resolve_source(model, models_dir)
+    source = resolve_source(model, models_dir, bundled)
     from diffusers import AutoPipelineForInpainting
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -90,6 +93,8 @@ def load_diffusion(model: str, models_dir: Path, device: str, precision: str = "
     is_bfloat16 = wants_bfloat16(precision, device)
     try:
         text_to_image = _load_pipeline(source, device)
+        if device == "cpu":
+            channels_last(getattr(text_to_image, "unet", None), text_to_image.vae)
         if is_bfloat16 and getattr(text_to_image, "unet", None) is not None:
             in_bfloat16(text_to_image.unet)
         inpainting = AutoPipelineForInpainting.from_pipe(text_to_image)

@@ -1,4 +1,4 @@
-"""The denoiser in bfloat16, on processors that multiply it: twice as fast there."""
+"""What makes a model fast on a CPU and is not needed elsewhere: the order of channels, and bfloat16."""
 
 from __future__ import annotations
 
@@ -30,9 +30,21 @@ def wants_bfloat16(precision: str, device: str) -> bool:
             )
         return False
     if precision == "auto":
-        features = torch.cpu.get_capabilities()
-        return any(features.get(name, False) for name in MULTIPLIES_BFLOAT16)
+        return multiplies_bfloat16()
     return precision == "bfloat16"
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor does; elsewhere bfloat16 is slower than float32."""
+    features = torch.cpu.get_capabilities()
+    return any(features.get(name, False) for name in MULTIPLIES_BFLOAT16)
+
+
+def channels_last(*modules: nn.Module | None) -> None:
+    """Has convolutions work with the channels of a pixel side by side: the CPU's kernels are faster so."""
+    for module in modules:
+        if module is not None:
+            module.to(memory_format=torch.channels_last)
 
 
 def in_bfloat16(unet: nn.Module) -> None:

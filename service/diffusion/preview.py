@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from detectors.detections import Image
+from service.diffusion.precision import multiplies_bfloat16
 from service.diffusion.tap import Step
 
 # The tiny autoencoders that belong to a family's latents, by the pipeline's class name.
@@ -68,6 +69,8 @@ class TinyPreview:
         """
         self._vae = vae
         self._shrink = shrink
+        # A look at a run is no finished picture: an error of one in 255 is not seen in it.
+        self._in_bfloat16 = vae.device.type == "cpu" and multiplies_bfloat16()
         self.kind = kind if shrink == 1 else f"{kind}/{shrink}"
         scale = vae.config.upsampling_scaling_factor ** (len(vae.config.decoder_block_out_channels) - 1)
         self.cell_px = max(1, int(scale) // shrink)
@@ -77,7 +80,8 @@ class TinyPreview:
         if self._shrink > 1:
             x0 = F.avg_pool2d(x0, self._shrink, ceil_mode=True)
         latents = x0 / self._vae.config.scaling_factor
-        picture = self._vae.decode(latents.to(self._vae.dtype), return_dict=False)[0]
+        with torch.autocast(x0.device.type, torch.bfloat16, enabled=self._in_bfloat16):
+            picture = self._vae.decode(latents.to(self._vae.dtype), return_dict=False)[0]
         return _from_signed(picture)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from detectors.detections import Image
 from detectors.protocols import CLASS_NAMES
 from service.engine import Engine
+from service.loading import repair_model_of
 from service.report import (
     GenerateRequest,
     Outcome,
@@ -387,6 +389,17 @@ def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
     assert len(engine.repair(request).regions[0].attempts) == 4
     without = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1))
     assert [card.role for card in without.models()] == ["generator", "detector"]
+
+
+def test_the_bundled_inpainter_redraws_for_the_bundled_model_alone(tiny_models_dir, tmp_path):
+    shutil.copytree(tiny_models_dir, tmp_path / "models")
+    shutil.copytree(tiny_models_dir / "generator", tmp_path / "models" / "inpainter")
+    settings = Settings(models_dir=tmp_path / "models", device="cpu", critic="none")
+    cards = {card.role: card for card in Engine.load(settings).models()}
+    assert cards["inpainter"].source == "bundled" and cards["inpainter"].id.startswith("inpainter@")
+    assert repair_model_of(settings.model_copy(update={"repair_model": ""})) == ""
+    assert repair_model_of(settings.model_copy(update={"model": "owner/name"})) == ""
+    assert repair_model_of(Settings(models_dir=tiny_models_dir)) == ""
 
 
 def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):

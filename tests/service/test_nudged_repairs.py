@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,13 @@ def test_what_needs_a_gradient_is_refused_before_the_work_where_there_is_none(ti
         assert refusal.value.code == "no_gradient"
     assert detector.calls == []
     assert [card.defaults["gradient"] for card in engine.models() if card.role == "detector"] == [False]
+
+
+def test_another_model_that_redraws_can_be_nudged(tiny_model):
+    engine = Engine(tiny_model, GuidingDetector(), inpainter=copy.copy(tiny_model))
+    report = engine.repair(RepairRequest(picture(BAD_HAND), seed=1, params=NUDGED))
+    attempts = report.regions[0].attempts
+    assert attempts and all(a.guide_before is not None for a in attempts if a.method == "nudge")
 
 
 def test_another_inpainter_cannot_be_nudged(tiny_model):

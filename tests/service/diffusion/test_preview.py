@@ -32,7 +32,7 @@ def test_a_tiny_model_is_its_own_preview(tiny_model):
     seen = []
     with tap(pipeline, [lambda step: seen.append(step.x0)]):
         image = run_family(pipeline)[0]
-    assert np.allclose(image, preview.decode(seen[-1])[0].permute(1, 2, 0).detach().numpy(), atol=1e-3)
+    assert np.allclose(image, preview.decode(seen[-1])[0].permute(1, 2, 0).detach().numpy(), atol=0.02)
     small = preview_for(pipeline, shrink=2)
     assert small.cell_px == 4
     assert small.decode(latents).shape == (1, 3, 16, 16)
