@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,14 +228,15 @@ def restore(args: argparse.Namespace) -> None:
     """Makes the pictures of ``REMEMBERED`` again and writes their sets under ``--out``."""
     settings = read_settings()
     model = load_generator(settings, choose_device(settings.device))
+    defaults = model.defaults
     sets: dict[str, list[dict[str, Any]]] = {}
     for line in map(json.loads, REMEMBERED.read_text().splitlines()):
         sets.setdefault(line["set"], []).append(line)
     for name, lines in sets.items():
-        pictures = [
-            model.generate_plainly(line["caption"], line["seed"], guidance_scale=line.get("guidance_scale"))
-            for line in tqdm(lines, desc=name)
-        ]
+        pictures = []
+        for line in tqdm(lines, desc=name):
+            model.defaults = replace(defaults, **line.get("sampling", {}))
+            pictures.append(model.generate_plainly(line["caption"], line["seed"]))
         target = args.out / f"{name}-0000"
         target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, np.stack(pictures), [truth_of(line) for line in lines])

@@ -163,9 +163,7 @@ class DiffusionModel:
             arguments["latents"] = latents
             return self._run(pipeline, prompt, negative_prompt, [resume.seed], arguments)[0]
 
-    def generate_plainly(
-        self, prompt: str, seed: int, hooks: Sequence[Hook] = (), guidance_scale: float | None = None
-    ) -> Image:
+    def generate_plainly(self, prompt: str, seed: int, hooks: Sequence[Hook] = ()) -> Image:
         """As ``generate``, with the model's own size, steps and guidance and no negative prompt."""
         defaults = self.defaults
         return self.generate(
@@ -175,7 +173,7 @@ class DiffusionModel:
             width=defaults.width,
             height=defaults.height,
             num_inference_steps=defaults.num_inference_steps,
-            guidance_scale=defaults.guidance_scale if guidance_scale is None else guidance_scale,
+            guidance_scale=defaults.guidance_scale,
             hooks=hooks,
         )
 
