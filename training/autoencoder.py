@@ -9,6 +9,7 @@ on a CPU the full-resolution ones cost nearly all the time.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,13 @@ def psnr_db(model: AutoencoderTiny, pictures: NDArray[np.uint8], device: str) ->
 def latent_std(model: AutoencoderTiny, pictures: NDArray[np.uint8], device: str) -> float:
     """Standard deviation of the latents, whose inverse is the scaling factor."""
     return float(model.encode(to_model(pictures, device)).latents.std())
+
+
+def forget_derived(config: Path) -> None:
+    """Drops what the autoencoder works out by itself and warns of when stored, and where it once lay."""
+    dropped = ("block_out_channels", "_name_or_path")
+    kept = {key: value for key, value in json.loads(config.read_text()).items() if key not in dropped}
+    config.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
-from training.autoencoder import to_model
+from training.autoencoder import forget_derived, to_model
 from training.diffusion_loss import UNCONDITIONED, noised, sampling_scheduler, signal_levels
 from training.schedule import AveragedWeights, Budget, set_learning_rate
 from training.tokens import tokenize
@@ -250,13 +250,6 @@ def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
     pipeline.save_pretrained(out, max_shard_size="15MB")
     forget_derived(out / "vae" / "config.json")
     (out / "anatomend.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
-
-
-def forget_derived(config: Path) -> None:
-    """Drops what the autoencoder works out by itself and warns of when stored, and where it once lay."""
-    dropped = ("block_out_channels", "_name_or_path")
-    kept = {key: value for key, value in json.loads(config.read_text()).items() if key not in dropped}
-    config.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def main() -> None:

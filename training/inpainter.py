@@ -31,9 +31,8 @@ from transformers import CLIPTokenizer
 
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
-from training.autoencoder import to_model
+from training.autoencoder import forget_derived, to_model
 from training.diffusion_loss import UNCONDITIONED, noised, sampling_scheduler, signal_levels
-from training.generator import forget_derived
 from training.schedule import AveragedWeights, Budget, set_learning_rate
 from training.tokens import tokenize
 from training.windows import CELL_PX, Cut, cut_part
