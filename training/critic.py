@@ -34,7 +34,7 @@ from detectors.protocols import is_malformed
 from detectors.yolo_library import import_yolo
 from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_photographs
-from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet
+from training.judge_net import JUDGE_CONTEXT, JUDGE_PX, JudgeNet, start_from_imagenet
 from training.schedule import AveragedWeights, Budget, set_learning_rate
 from training.smears import with_smears
 from training.textures import spoil
@@ -151,9 +151,14 @@ def train(args: argparse.Namespace) -> None:
         net.load_state_dict(read_weights(args.start / WEIGHTS_FILE))
     elif args.start is not None and isinstance(net, CriticNet):
         start_from_detector(net, args.start)
+    elif args.start is not None and isinstance(net, JudgeNet):
+        start_from_imagenet(net, args.start)
+    if isinstance(net, JudgeNet):
+        net.freeze_early()
     net = net.to(device).to(memory_format=torch.channels_last)
     average = AveragedWeights(net, 0.998)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.05)
+    learning = [weights for weights in net.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=args.rate, weight_decay=0.05)
     budget, step = Budget(args.minutes), 0
     while budget.progress < 1:
         set_learning_rate(optimizer, budget.learning_rate(args.rate))
@@ -213,7 +218,7 @@ def main() -> None:
     second = commands.add_parser("train")
     second.add_argument("--crops", type=Path, nargs="+", required=True)
     second.add_argument(
-        "--start", type=Path, help="a folder of weights, or a YOLO26-n checkpoint, to go on from"
+        "--start", type=Path, help="weights to go on from: a folder's, or those of YOLO26n or ImageNet"
     )
     second.add_argument("--minutes", type=float, default=8)
     second.add_argument("--bf16", action="store_true", help="mixed precision, on a CPU with avx512_bf16")
