@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ from bench.judge import Judge
 from bench.models import load_models
 from bench.repair import MALFORMED, Case, rendered
 from detectors.detections import Mask
+from detectors.protocols import DifferentiableDetector
 from service.diffusion.nudge import BoxF, Nudge
 from service.looking import Looker
 from service.params import Direction, NudgeParams, RepairParams
@@ -55,7 +57,10 @@ class Bench:
         self.detector = detector
         self.looker = Looker(detector, self.redraws.native_px)
         self.gate = Gate(detector, models.critic, detector.default_conf)
-        self.nudger = Nudger(self.redraws.preview(), detector)
+        preview = self.redraws.preview()
+        self.nudgers = {"detector": Nudger(preview, detector)}
+        if isinstance(models.critic, DifferentiableDetector):
+            self.nudgers["critic"] = Nudger(preview, models.critic)
         self.judge = Judge()
 
     def regions(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Region]]:
@@ -65,9 +70,10 @@ class Bench:
             if plan.regions:
                 yield case, plan.regions[0]
 
-    def bends(self, params: NudgeParams, seed: int) -> dict[str, MakeBend | None]:
+    def bends(self, guide: str, params: NudgeParams, seed: int) -> dict[str, MakeBend | None]:
         """The arms."""
-        gradient: MakeBend = partial(self.nudger.hook, params=params, seed=seed)
+        nudger = self.nudgers[guide]
+        gradient: MakeBend = partial(nudger.hook, params=params, seed=seed)
         random = replace(params, direction=Direction.RANDOM)
 
         def elsewhere(xyxy: BoxF, mask: Mask) -> Nudge:
@@ -79,12 +85,12 @@ class Bench:
                 if abs(turned[0] - x1) + abs(turned[1] - y1) > side / 8
                 else (0.0, 0.0, x2 - x1, y2 - y1)
             )
-            return self.nudger.hook(moved, mask, params, seed)
+            return nudger.hook(moved, mask, params, seed)
 
         return {
             "no nudge": None,
             "gradient": gradient,
-            "random direction": partial(self.nudger.hook, params=random, seed=seed),
+            "random direction": partial(nudger.hook, params=random, seed=seed),
             "gradient of another place": elsewhere,
         }
 
@@ -108,21 +114,31 @@ class Bench:
             into.judge[name].append(said_malformed)
 
 
-def row(strength: float, name: str, scores: Scores, plain: Scores) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to nudge: who guides, how strongly the part is redrawn, and in which steps of the run."""
+
+    guide: str
+    strength: float
+    window: tuple[float, float]
+
+
+def row(setting: Setting, name: str, scores: Scores, plain: Scores) -> list[str]:
     """One arm's line; ``plain`` is the arm without a nudge."""
     better = np.array(plain.judge["plain"]) - np.array(scores.judge["plain"])
     p = "–" if scores is plain or not better.any() else f"{wilcoxon(better).pvalue:.2f}"
     sound = sum(score <= MALFORMED for score in scores.judge["plain"])
     worn = [f"{np.mean(scores.judge[view]):.2f}" for view in WORN[1:]]
+    first, last = setting.window
     return [
-        f"{strength:g}", name, mean(scores.gate), mean(scores.judge["plain"]), p, *worn,
-        share(sound, len(scores.gate)),
+        setting.guide, f"{setting.strength:g}", f"{first:g} to {last:g}", name, mean(scores.gate),
+        mean(scores.judge["plain"]), p, *worn, share(sound, len(scores.gate)),
     ]  # fmt: skip
 
 
 HEADER = (
-    "strength", "arm", "gate's worst score", "judge", "p against no nudge", "judge, JPEG 90",
-    "judge, 0.9×", "well-formed by the judge",
+    "guide", "strength", "window", "arm", "gate's worst score", "judge", "p against no nudge",
+    "judge, JPEG 90", "judge, 0.9×", "well-formed by the judge",
 )  # fmt: skip
 
 
@@ -132,22 +148,30 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--count", type=int, default=60, help="renders with a defect")
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.4, 0.75])
-    parser.add_argument("--window", type=float, nargs=2, default=NudgeParams().window)
+    parser.add_argument(
+        "--windows", type=_window, nargs="+", default=[NudgeParams().window], help="as 0.2-0.7"
+    )
+    parser.add_argument("--guides", nargs="+", choices=("detector", "critic"), default=["detector"])
     parser.add_argument("--size", type=float, nargs=2, default=NudgeParams().strength, help="of the nudge")
     args = parser.parse_args()
     bench = Bench()
-    params = NudgeParams(window=tuple(args.window), strength=tuple(args.size))
     found = list(bench.regions(rendered(args.test, args.count)))
     rows = []
-    for strength in args.strengths:
+    for setting in map(Setting, *zip(*product(args.guides, args.strengths, args.windows), strict=True)):
         arms: dict[str, Scores] = {}
-        for case, region in tqdm(found, desc=f"strength {strength:g}"):
-            for name, bend in bench.bends(params, case.seed).items():
-                bench.measure(case, region, strength, bend, arms.setdefault(name, Scores()))
-        rows += [row(strength, name, scores, arms["no nudge"]) for name, scores in arms.items()]
+        params = NudgeParams(window=setting.window, strength=tuple(args.size))
+        for case, region in tqdm(found, desc=str(setting)):
+            for name, bend in bench.bends(setting.guide, params, case.seed).items():
+                bench.measure(case, region, setting.strength, bend, arms.setdefault(name, Scores()))
+        rows += [row(setting, name, scores, arms["no nudge"]) for name, scores in arms.items()]
     print(machine())
-    print(f"{len(found)} defects found of {args.count}; window {params.window}, size {params.strength}")
+    print(f"{len(found)} defects found of {args.count}; size {tuple(args.size)}")
     print(table(HEADER, rows))
+
+
+def _window(text: str) -> tuple[float, float]:
+    first, last = map(float, text.split("-"))
+    return first, last
 
 
 if __name__ == "__main__":

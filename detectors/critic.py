@@ -17,7 +17,8 @@ import torch
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from detectors.detections import Image
 from detectors.protocols import ModelLoadError
@@ -51,9 +52,9 @@ class CriticNet(nn.Module):
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(BACKBONE_CHANNELS, 1)
         )
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to (N, 1)."""
-        logits: torch.Tensor = self.head(self.features(pixels * 0.5 + 0.5))
+        logits: Tensor = self.head(self.features(pixels * 0.5 + 0.5))
         return logits
 
 
@@ -88,13 +89,35 @@ def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 160, context: flo
     return np.asarray(cv2.resize(square, (input_px, input_px), interpolation=way), np.uint8)
 
 
-def to_input(crops: Sequence[Image]) -> torch.Tensor:
+def soft_crop(image: Tensor, xyxy: Sequence[float], input_px: int, context: float) -> Tensor:
+    """``critic_crop`` of pictures as tensors, with a gradient.
+
+    Args:
+        image: float (B, 3, H, W) in [0, 1].
+        xyxy: the part's box in pixels of ``image``, the same for all of the batch.
+        input_px: side of the result.
+        context: side of the square as a multiple of the box's longer side.
+
+    Returns:
+        float32 (B, 3, input_px, input_px) in [0, 1].
+    """
+    (x1, y1, x2, y2), (height, width) = xyxy, image.shape[2:]
+    side = max(1.0, max(x2 - x1, y2 - y1) * context)
+    scale_x, scale_y = side / width, side / height
+    centre_x, centre_y = (x1 + x2) / width - 1, (y1 + y2) / height - 1
+    theta = torch.tensor([[[scale_x, 0.0, centre_x], [0.0, scale_y, centre_y]]], device=image.device)
+    size = [len(image), image.shape[1], input_px, input_px]
+    grid = F.affine_grid(theta.expand(len(image), -1, -1), size, align_corners=False)
+    return F.grid_sample(image.float(), grid, padding_mode="border", align_corners=False)
+
+
+def to_input(crops: Sequence[Image]) -> Tensor:
     """Crops of one size to the network's input: float32 (N, 3, H, W) in [-1, 1]."""
     stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
     return stacked / 127.5 - 1.0
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, floating ones as float32 whatever they are stored as."""
     return {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
 
@@ -134,10 +157,16 @@ class CropCritic:
         """The crop of one part as this critic was trained to see it (see ``critic_crop``)."""
         return critic_crop(image, xyxy, self.config.input_px, self.config.context)
 
+    def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
+        """The logit of "malformed", with a gradient (see ``DifferentiableDetector``): float32 (B,)."""
+        crops = soft_crop(image.to(self._device), xyxy, self.config.input_px, self.config.context)
+        logits: Tensor = self._net(crops * 2 - 1)
+        return logits[:, 0]
+
     @torch.inference_mode()
     def malformed(self, crops: Sequence[Image]) -> list[float]:
         """Probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
         if not crops:
             return []
-        logits: torch.Tensor = self._net(to_input(crops).to(self._device))
+        logits: Tensor = self._net(to_input(crops).to(self._device))
         return [float(p) for p in torch.sigmoid(logits[:, 0]).cpu()]

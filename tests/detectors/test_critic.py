@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.critic import CriticConfig, CropCritic, critic_crop, to_input
-from detectors.protocols import ModelLoadError
+from detectors.critic import CriticConfig, CropCritic, critic_crop, soft_crop, to_input
+from detectors.protocols import DifferentiableDetector, ModelLoadError
 from tests.tiny import build_tiny_critic
 
 
@@ -77,3 +77,28 @@ def test_the_network_sees_minus_one_to_one():
 
 def test_the_defaults_are_those_of_the_bundled_critic():
     assert CriticConfig() == CriticConfig(input_px=160, context=1.25, threshold=0.5)
+
+
+def test_the_soft_crop_is_the_crop():
+    image = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    for box in ((40, 40, 104, 136), (-10, 100, 70, 160)):
+        soft = soft_crop(pixels, box, 120, 1.25)[0].permute(1, 2, 0).numpy() * 255
+        assert np.abs(soft - critic_crop(image, box, 120, 1.25)).mean() < 4
+
+
+def test_the_critic_can_guide(critic_dir):
+    critic = CropCritic.load(critic_dir)
+    assert isinstance(critic, DifferentiableDetector)
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    box = (16.0, 10.0, 48.0, 50.0)
+    energy = critic.defect_energy(pixels, box)
+    slope = torch.autograd.grad(energy.sum(), pixels)[0]
+    assert slope[..., 60:, :5].abs().max() == 0 < slope.abs().max()
+    direction = slope / slope.norm()
+    step = 0.02
+    with torch.no_grad():
+        rise = critic.defect_energy(pixels + step * direction, box) - critic.defect_energy(
+            pixels - step * direction, box
+        )
+    assert float(rise) / (2 * step) == pytest.approx(float((slope * direction).sum()), rel=0.05)
