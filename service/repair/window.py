@@ -24,9 +24,9 @@ class Framing:
     least_share: float
 
 
-# A hand fills a picture of its own, so a small one may be enlarged. A leg says little without its body:
-# enlarged until it fills the frame it is like nothing that a model was trained on.
-FRAMINGS = {"limb": Framing(context=3.0, least_share=1.0)}
+# A hand says all by itself. A leg says little without its body, and of a small picture it is only a latent
+# cell or two wide; so it is enlarged, but not until it fills the frame.
+FRAMINGS = {"limb": Framing(context=2.0, least_share=0.5)}
 FRAMING = Framing(context=2.5, least_share=0.25)
 
 

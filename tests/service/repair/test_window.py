@@ -55,10 +55,10 @@ def test_a_picture_of_the_model_s_own_size_is_shown_whole_and_unscaled():
     assert np.array_equal(window.uncut(image), image)
 
 
-def test_a_small_hand_is_enlarged_and_a_leg_is_not():
+def test_a_small_hand_is_enlarged_and_a_leg_by_two_at_most():
     box = (100, 100, 120, 120)
     assert window_around(box, box, (400, 400), 64).side_px == 50
-    assert window_around(box, box, (400, 400), 256, FRAMINGS["limb"]).side_px == 256
+    assert window_around(box, box, (400, 400), 256, FRAMINGS["limb"]).side_px == 128
 
 
 def test_the_window_is_moved_into_the_image():
