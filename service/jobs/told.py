@@ -156,6 +156,7 @@ class Told:
             "strength": attempt.strength,
             "seed": attempt.seed,
             "conf": round(attempt.conf, 4),
+            "critic": None if attempt.critic is None else round(attempt.critic, 4),
             "seam": round(attempt.seam, 3),
             "verdict": attempt.verdict.value,
         }

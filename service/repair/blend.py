@@ -16,6 +16,9 @@ SMOOTH_STEP = 2.0
 SMOOTH_GRAIN = 1.0
 """Grain, of 255, that nobody sees."""
 BAND_SHARE = 1 / 16
+SAME, OTHER = 6.0, 20.0
+"""Up to such a difference, of 255, a pixel shows what it showed before; from such a one something else."""
+SAME_SIGMA_PX = 1.5
 
 
 def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
@@ -39,6 +42,29 @@ def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
     difference = original[ring].mean(axis=0, dtype=np.float64) - patch[ring].mean(axis=0, dtype=np.float64)
     shift = np.clip(difference, -MOST_SHIFT, MOST_SHIFT).astype(np.float32)
     return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
+
+
+def only_changed(mask: Mask, image: Image, patch: Image, box: Box) -> Mask:
+    """The mask without what the patch shows just as the picture did, but for a tint or a grain of its own.
+
+    A model redraws the ground around a limb as well, a little mottled. Only the limb is wanted.
+
+    Args:
+        mask: float32 (H, W), the composite mask.
+        image: uint8 RGB (H, W, 3).
+        patch: uint8 RGB, covers ``box``.
+        box: where the patch lies.
+
+    Returns:
+        float32 (H, W), nowhere more than ``mask``.
+    """
+    x1, y1, x2, y2 = box
+    difference = np.abs(image[y1:y2, x1:x2].astype(np.float32) - patch).max(axis=2)
+    smooth = cv2.GaussianBlur(difference, (0, 0), SAME_SIGMA_PX)
+    share = np.clip((smooth - SAME) / (OTHER - SAME), 0.0, 1.0)
+    narrowed = np.zeros_like(mask)
+    narrowed[y1:y2, x1:x2] = mask[y1:y2, x1:x2] * (share * share * (3 - 2 * share))
+    return narrowed
 
 
 def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:

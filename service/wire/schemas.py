@@ -151,6 +151,9 @@ class AttemptAnswer(BaseModel):
     strength: float
     seed: int
     conf: float = Field(description="The worst malformed score in the region afterwards.")
+    critic: float | None = Field(
+        None, description="The critic's probability of malformed; null if it was not asked."
+    )
     seam: float = Field(description="Colour step across the mask's edge; about 1 is unchanged.")
     verdict: Verdict
     guide_before: float | None = Field(
@@ -190,6 +193,7 @@ class RegionAnswer(BaseModel):
                     strength=attempt.strength,
                     seed=attempt.seed,
                     conf=attempt.conf,
+                    critic=attempt.critic,
                     seam=attempt.seam,
                     verdict=attempt.verdict,
                     guide_before=attempt.guide_before,

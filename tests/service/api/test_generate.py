@@ -43,6 +43,7 @@ def test_answer_has_the_promised_shape(client, engine: ScriptedEngine):
                 "strength": 0.4,
                 "seed": 5,
                 "conf": 0.1,
+                "critic": None,
                 "seam": 1.0,
                 "verdict": "accepted",
                 "guide_before": None,
