@@ -105,8 +105,8 @@ class Bench:
         )
         x1, y1, x2, y2 = window.box
         toned = blend.match_tone(drawn.patches[0], case.image[y1:y2, x1:x2], drawn.repainted)
-        mask = blend.only_changed(region.composite_mask, case.image, toned, window.box)
-        picture = blend.composite(case.image, toned, window.box, mask)
+        toned = blend.match_ground(toned, case.image[y1:y2, x1:x2])
+        picture = blend.composite(case.image, toned, window.box, region.composite_mask)
         into.gate.append(self.gate.read([picture], region, window.box)[0].conf)
         small = cv2.resize(picture, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
         views = (picture, jpeg(picture, 90), np.asarray(small, np.uint8))

@@ -16,8 +16,11 @@ SMOOTH_STEP = 2.0
 SMOOTH_GRAIN = 1.0
 """Grain, of 255, that nobody sees."""
 BAND_SHARE = 1 / 16
-SAME, OTHER = 6.0, 20.0
+SAME, OTHER = 10.0, 30.0
 """Up to such a difference, of 255, a pixel shows what it showed before; from such a one something else."""
+MOST_GROUND_SHIFT = 20.0
+GROUND_SIGMA_SHARE, LEAST_KNOWN = 0.08, 0.05
+"""How far a tint is carried, as a share of the patch, and how much of the same must be near for all of it."""
 SAME_SIGMA_PX = 1.5
 
 
@@ -44,27 +47,28 @@ def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
     return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
 
 
-def only_changed(mask: Mask, image: Image, patch: Image, box: Box) -> Mask:
-    """The mask without what the patch shows just as the picture did, but for a tint or a grain of its own.
+def match_ground(patch: Image, original: Image) -> Image:
+    """Shifts a patch, place by place, to the tone of what it shows just as the original did.
 
-    A model redraws the ground around a limb as well, a little mottled. Only the limb is wanted.
+    A model redraws the ground around a limb too, in a tone of its own or a little mottled, and it is seen
+    as a box. Where both show the same their difference is that tint; it is carried over to where they
+    do not (normalized convolution, Knutsson and Westin 1993).
 
     Args:
-        mask: float32 (H, W), the composite mask.
-        image: uint8 RGB (H, W, 3).
-        patch: uint8 RGB, covers ``box``.
-        box: where the patch lies.
+        patch: uint8 RGB (H, W, 3), redrawn.
+        original: the same part of the picture before.
 
     Returns:
-        float32 (H, W), nowhere more than ``mask``.
+        The patch, shifted by at most ``MOST_GROUND_SHIFT`` anywhere.
     """
-    x1, y1, x2, y2 = box
-    difference = np.abs(image[y1:y2, x1:x2].astype(np.float32) - patch).max(axis=2)
-    smooth = cv2.GaussianBlur(difference, (0, 0), SAME_SIGMA_PX)
-    share = np.clip((smooth - SAME) / (OTHER - SAME), 0.0, 1.0)
-    narrowed = np.zeros_like(mask)
-    narrowed[y1:y2, x1:x2] = mask[y1:y2, x1:x2] * (share * share * (3 - 2 * share))
-    return narrowed
+    difference = original.astype(np.float32) - patch
+    far = cv2.GaussianBlur(np.abs(difference).max(axis=2), (0, 0), SAME_SIGMA_PX)
+    same = np.clip((OTHER - far) / (OTHER - SAME), 0.0, 1.0)
+    sigma = max(patch.shape[:2]) * GROUND_SIGMA_SHARE
+    carried = cv2.GaussianBlur(difference * same[..., None], (0, 0), sigma)
+    known = cv2.GaussianBlur(same, (0, 0), sigma)[..., None]
+    shift = np.clip(carried / (known + LEAST_KNOWN), -MOST_GROUND_SHIFT, MOST_GROUND_SHIFT)
+    return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
 
 
 def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:

@@ -161,7 +161,8 @@ class _Climb:
         x1, y1, x2, y2 = window.box
         under = self.image[y1:y2, x1:x2]
         toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
-        pictures = [self._with(patch, window.box) for patch in toned]
+        toned = [blend.match_ground(patch, under) for patch in toned]
+        pictures = [blend.composite(self.image, p, window.box, region.composite_mask) for p in toned]
         readings = ladder.gate.read(pictures, region, window.box, rivals)
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
         candidates = []
@@ -172,11 +173,6 @@ class _Climb:
             attempt = _attempt(method, rung.strength, seed, judgement, energy)
             candidates.append(_Candidate(picture, attempt))
         return candidates
-
-    def _with(self, patch: Image, box: Box) -> Image:
-        """The picture with a patch in it."""
-        mask = blend.only_changed(self.region.composite_mask, self.image, patch, box)
-        return blend.composite(self.image, patch, box, mask)
 
     def _bend(self, rung: Rung, seeds: Sequence[int]) -> MakeBend | None:
         nudger = self.ladder.nudger

@@ -321,7 +321,7 @@ def test_a_mask_is_taken_at_its_word_and_its_boxes_are_not_sought(
     mask = np.zeros((96, 96), np.float32)
     mask[70:90, 70:90] = 1
     mask[5:15, 5:20] = 0.8
-    script = PaintInpainter(lambda *_: (100, 136, 128))
+    script = PaintInpainter(lambda *_: (80, 150, 128))
     engine = Engine(tiny_model, ColourDetector(), inpainter=script)
     report = engine.repair(RepairRequest(image=image, mask=mask, seed=1))
     assert [o.region.xyxy for o in report.regions] == [(70, 70, 90, 90), (5, 5, 20, 15)]
