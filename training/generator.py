@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,9 +26,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
-from training.autoencoder import forget_derived, to_model
+from training.autoencoder import to_model
 from training.diffusion_loss import UNCONDITIONED, noised, sampling_scheduler, signal_levels
-from training.schedule import AveragedWeights, Budget, set_learning_rate
+from training.diffusion_runs import export, odds_by_kind, train, write_checkpoint
+from training.schedule import AveragedWeights
 from training.tokens import tokenize
 from training.vocabulary import build_tokenizer
 
@@ -40,7 +40,6 @@ KIND_ODDS = {"hand": 0.4, "horse": 0.28, "person": 0.2, "rider": 0.12}
 """Hands first: they are what is redrawn most."""
 CALM_SPREAD = 1.5
 """How far, of 255, a calm background strays from a smooth curve along an edge of the picture."""
-SAVE_EVERY_S = 150
 WORDINGS = 8
 """Captions made of each scene. They are tokenized once: at each step it would take longer than the step."""
 
@@ -98,9 +97,7 @@ class Samples:
 
     def odds(self) -> NDArray[np.float64]:
         """How often each sample is drawn, adding up to 1: by ``KIND_ODDS``, not by their numbers."""
-        kinds = np.array(self.kinds)
-        shares = np.array([KIND_ODDS[kind] / np.sum(kinds == kind) for kind in kinds])
-        return np.asarray(shares / shares.sum(), np.float64)
+        return odds_by_kind(self.kinds, KIND_ODDS)
 
 
 def is_calm(picture: NDArray[np.uint8]) -> bool:
@@ -220,8 +217,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").rename(path)
+        write_checkpoint(state, path)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint."""
@@ -234,7 +230,7 @@ class Trainer:
         self.seen = state["seen"]
 
 
-def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
+def export_averages(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
     """Writes the averaged weights as a folder that ``StableDiffusionPipeline.from_pretrained`` loads."""
     unet, text_encoder = (average.module for average in trainer.averages)
     pipeline = StableDiffusionPipeline(
@@ -247,9 +243,7 @@ def export(trainer: Trainer, autoencoder: AutoencoderTiny, out: Path) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(out, max_shard_size="15MB")
-    forget_derived(out / "vae" / "config.json")
-    (out / "anatomend.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+    export(pipeline, DEFAULTS, out)
 
 
 def main() -> None:
@@ -278,19 +272,8 @@ def main() -> None:
         trainer.load(checkpoint)
     if args.compile:
         trainer.compile()
-    budget, saved, losses = Budget(args.minutes), time.monotonic(), []
-    while budget.progress < 1:
-        set_learning_rate(trainer.optimizer, budget.learning_rate(args.rate))
-        losses.append(trainer.step(args.batch, args.bf16))
-        if len(losses) == 200 or budget.progress >= 1:
-            loss = float(torch.stack(losses).mean())
-            print(f"{budget.progress:5.1%} seen {trainer.seen} loss {loss:.4f}", flush=True)
-            losses = []
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            trainer.save(checkpoint)
-            saved = time.monotonic()
-    trainer.save(checkpoint)
-    export(trainer, autoencoder, args.out)
+    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, told_every=200)
+    export_averages(trainer, autoencoder, args.out)
 
 
 if __name__ == "__main__":

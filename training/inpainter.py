@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,10 @@ from transformers import CLIPTokenizer
 
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
-from training.autoencoder import forget_derived, to_model
+from training.autoencoder import to_model
 from training.diffusion_loss import UNCONDITIONED, noised, sampling_scheduler, signal_levels
-from training.schedule import AveragedWeights, Budget, set_learning_rate
+from training.diffusion_runs import export, odds_by_kind, train, write_checkpoint
+from training.schedule import AveragedWeights
 from training.tokens import tokenize
 from training.windows import CELL_PX, Cut, cut_part
 
@@ -45,7 +45,6 @@ KEPT_WEIGHT = 0.15
 """What a kept cell counts in the loss: it is put back afterwards, but its edge should meet."""
 WORDINGS = 4
 BATCH_ENCODED = 32
-SAVE_EVERY_S = 150
 DEFAULTS = {"num_inference_steps": 12, "guidance_scale": 2.0, "width": 256, "height": 256}
 
 
@@ -135,15 +134,13 @@ def load_samples(paths: list[Path], tokenizer: CLIPTokenizer) -> Samples:
         facts += [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     rng = np.random.default_rng(0)
     texts = [caption(fact["kind"], fact["words"], rng) for fact in facts for _ in range(WORDINGS)]
-    kinds = np.array([fact["kind"] for fact in facts])
-    shares = {kind: KIND_ODDS[kind] / np.sum(kinds == kind) for kind in set(kinds)}
-    odds = np.array([shares[kind] for kind in kinds])
+    odds = odds_by_kind([fact["kind"] for fact in facts], KIND_ODDS)
     tensors = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in arrays.items()}
     return Samples(
         **tensors,
         tokens=tokenize(texts, tokenizer).view(len(facts), WORDINGS, -1),
         no_caption=tokenize([""], tokenizer)[0],
-        odds=torch.from_numpy(odds / odds.sum()),
+        odds=torch.from_numpy(odds),
     )
 
 
@@ -159,8 +156,8 @@ class Trainer:
         self.random = torch.Generator().manual_seed(seed)
         self.seen = 0
 
-    def step(self, size: int, bf16: bool) -> float:
-        """One optimizer step on ``size`` samples; returns the loss."""
+    def step(self, size: int, bf16: bool) -> torch.Tensor:
+        """One optimizer step on ``size`` samples; returns the loss, a scalar."""
         samples, random = self.samples, self.random
         rows = torch.multinomial(samples.odds, size, replacement=True, generator=random)
         tokens = samples.tokens[rows, torch.randint(WORDINGS, (size,), generator=random)]
@@ -185,7 +182,7 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.unet)
         self.seen += size
-        return float(loss.detach())
+        return loss.detach()
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint to go on from, whole or not at all."""
@@ -195,8 +192,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").rename(path)
+        write_checkpoint(state, path)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint."""
@@ -207,7 +203,7 @@ class Trainer:
         self.seen = state["seen"]
 
 
-def export(trainer: Trainer, generator: StableDiffusionPipeline, out: Path) -> None:
+def export_averages(trainer: Trainer, generator: StableDiffusionPipeline, out: Path) -> None:
     """Writes the averaged weights as a folder that ``StableDiffusionInpaintPipeline`` loads."""
     pipeline = StableDiffusionInpaintPipeline(
         vae=generator.vae.half(),
@@ -219,9 +215,7 @@ def export(trainer: Trainer, generator: StableDiffusionPipeline, out: Path) -> N
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(out, max_shard_size="15MB")
-    forget_derived(out / "vae" / "config.json")
-    (out / "anatomend.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
+    export(pipeline, DEFAULTS, out)
 
 
 def main() -> None:
@@ -245,18 +239,8 @@ def main() -> None:
     checkpoint = args.work / "inpainter.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
-    budget, saved, losses = Budget(args.minutes), time.monotonic(), []
-    while budget.progress < 1:
-        set_learning_rate(trainer.optimizer, budget.learning_rate(args.rate))
-        losses.append(trainer.step(args.batch, args.bf16))
-        if len(losses) == 50 or budget.progress >= 1:
-            print(f"{budget.progress:5.1%} seen {trainer.seen} loss {np.mean(losses):.4f}", flush=True)
-            losses = []
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            trainer.save(checkpoint)
-            saved = time.monotonic()
-    trainer.save(checkpoint)
-    export(trainer, generator, args.out)
+    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, told_every=50)
+    export_averages(trainer, generator, args.out)
 
 
 if __name__ == "__main__":
