@@ -189,6 +189,7 @@ class Trainer:
         state = {
             "unet": self.unet.state_dict(),
             "average": self.average.module.state_dict(),
+            "averaged": self.average.steps,
             "optimizer": self.optimizer.state_dict(),
             "seen": self.seen,
         }
@@ -199,6 +200,7 @@ class Trainer:
         state = torch.load(path, weights_only=True)
         self.unet.load_state_dict(state["unet"])
         self.average.module.load_state_dict(state["average"])
+        self.average.steps = state["averaged"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.seen = state["seen"]
 

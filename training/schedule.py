@@ -35,14 +35,15 @@ class AveragedWeights:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.steps = 0
+        """Updates so far: a run that goes on from a checkpoint sets it, or the slow start comes anew."""
         self._decay = decay
-        self._steps = 0
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Moves the average towards the module's present weights."""
-        self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self.steps += 1
+        decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
         pairs = list(zip(self.module.state_dict().values(), module.state_dict().values(), strict=True))
         floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
         # One call for all of them: on a GPU, a call for each takes as long as the training step itself.
