@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from bench.intervals import machine, share, table
-from bench.judge import Judge
+from bench.judge import Judge, Place
 from bench.models import load_models
 from bench.repair import MALFORMED
 from detectors import boxes
@@ -71,12 +71,12 @@ def by_critic(critic: Critic, seen: Sequence[Seen]) -> list[float]:
     for one in seen:
         x1, y1, x2, y2 = (round(v) for v in one.xyxy)
         crops.append(critic.crop(one.image, (x1, y1, x2, y2)))
-    return critic.malformed(crops)
+    return critic.malformed(crops, [one.part for one in seen])
 
 
 def by_judge(judge: Judge, seen: Sequence[Seen]) -> list[float]:
     """The judge's."""
-    return judge.malformed([one.image for one in seen], [one.xyxy for one in seen])
+    return judge.malformed([one.image for one in seen], [Place(one.part, one.xyxy) for one in seen])
 
 
 def area(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

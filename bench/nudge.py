@@ -21,11 +21,11 @@ from scipy.stats import wilcoxon
 from tqdm import tqdm
 
 from bench.intervals import machine, mean, share, table
-from bench.judge import Judge
+from bench.judge import Judge, Place
 from bench.models import load_models
 from bench.repair import MALFORMED, Case, rendered
 from detectors.detections import Mask
-from detectors.protocols import DifferentiableDetector
+from detectors.protocols import DifferentiableDetector, part_of
 from service.diffusion.nudge import BoxF, Nudge
 from service.looking import Looker
 from service.params import Direction, NudgeParams, RepairParams
@@ -110,7 +110,8 @@ class Bench:
         into.gate.append(self.gate.read([picture], region, window.box)[0].conf)
         small = cv2.resize(picture, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
         views = (picture, jpeg(picture, 90), np.asarray(small, np.uint8))
-        places = [np.asarray(region.xyxy, np.float64) * scale for scale in (1.0, 1.0, 0.9)]
+        boxes = [np.asarray(region.xyxy, np.float64) * scale for scale in (1.0, 1.0, 0.9)]
+        places = [Place(part_of(region.class_name), box.tolist()) for box in boxes]
         for name, said_malformed in zip(WORN, self.judge.malformed(views, places), strict=True):
             into.judge[name].append(said_malformed)
 

@@ -75,7 +75,7 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     for strength in STRENGTHS:
         made[f"{CANDIDATES} candidates redrawn at {strength:g}"] = partial(redraw, strength)
     if critic is not None:
-        made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)])
+        made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)], ["hand"])
     return made
 
 

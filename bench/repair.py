@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bench.generator import KINDS
 from bench.intervals import machine, mean, share, table
-from bench.judge import Judge
+from bench.judge import Judge, Place
 from bench.models import load_models
 from bench.pairs import pairs_sheet
 from bench.prompts import prompts
@@ -34,7 +34,15 @@ from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
 from service.repair.verify import Gate, Judgement
 from service.repair.wording import Wording
-from service.report import GenerateRequest, Outcome, RepairParams, RepairReport, RepairRequest, Verdict
+from service.report import (
+    GenerateRequest,
+    Outcome,
+    Region,
+    RepairParams,
+    RepairReport,
+    RepairRequest,
+    Verdict,
+)
 from service.sheet import repair_sheet
 from training.anatomy.world import read_shard, shards
 
@@ -48,13 +56,13 @@ CONTROL = RepairParams(strengths=(0.4,), seeds_per_attempt=1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One picture, what it shows, and, for renders, the box and name of the known defect."""
+    """One picture, what it shows, and, for renders, where the known defect is."""
 
     image: Image
     kind: str
     prompt: str
     seed: int
-    known: Sequence[float] | None = None
+    known: Place | None = None
 
 
 @dataclass(slots=True)
@@ -133,15 +141,21 @@ def redraw_once(
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
 
 
-def parts_of(engine: Engine, image: Image) -> list[Sequence[float]]:
-    """Boxes of all hands and limbs, however they look; overlapping ones counted once."""
+def parts_of(engine: Engine, image: Image) -> list[Place]:
+    """All hands and limbs, however they look; overlapping ones counted once."""
     found = engine.detect(image, LOOK_CONF).by_confidence()
     names = [part_of(engine.class_names[i]) for i in found.class_id]
-    kept: list[Sequence[float]] = []
+    kept: list[Place] = []
     for xyxy, name in zip(found.xyxy, names, strict=True):
-        if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], kept).max() < 0.6):
-            kept.append([float(v) for v in xyxy])
+        known = [place.xyxy for place in kept]
+        if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], known).max() < 0.6):
+            kept.append(Place(name, [float(v) for v in xyxy]))
     return kept
+
+
+def place_of(region: Region) -> Place:
+    """Where a planned region is, and of which part."""
+    return Place(part_of(region.class_name), region.xyxy)
 
 
 class Bench:
@@ -164,13 +178,13 @@ class Bench:
                 rung = self.rungs[last.method, last.strength]
                 rung.accepted += 1
                 rung.well_formed += (
-                    self.judge.malformed([report.image], [outcome.region.xyxy])[0] <= MALFORMED
+                    self.judge.malformed([report.image], [place_of(outcome.region)])[0] <= MALFORMED
                 )
 
     def tally(self, case: Case, report: RepairReport, seconds: float, into: Tally) -> None:
         """Adds one finished picture."""
         places = [case.known] if case.known is not None else parts_of(self.engine, case.image)
-        places += [r.region.xyxy for r in report.regions if case.known is None]
+        places += [place_of(r.region) for r in report.regions if case.known is None]
         before = self.judge.malformed([report.original] * len(places), places)
         after = self.judge.malformed([report.image] * len(places), places)
         into.pictures += 1
@@ -186,8 +200,7 @@ class Bench:
 
     def _regions(self, report: RepairReport, into: Tally) -> None:
         for outcome in report.regions:
-            box = outcome.region.xyxy
-            was, now = self.judge.malformed([report.original, report.image], [box, box])
+            was, now = self.judge.malformed([report.original, report.image], [place_of(outcome.region)] * 2)
             into.regions += 1
             into.abstained += not outcome.accepted
             into.bad_regions += was > MALFORMED
@@ -223,7 +236,8 @@ def rendered(folder: Path, count: int) -> list[Case]:
         for picture, line in zip(*read_shard(path), strict=True):
             bad: list[dict[str, Any]] = [p for p in line["parts"] if is_malformed(p["class_name"])]
             if bad:
-                case = Case(picture, line["kind"], line["caption"], line["seed"] % 2**31, bad[0]["xyxy"])
+                known = Place(part_of(bad[0]["class_name"]), bad[0]["xyxy"])
+                case = Case(picture, line["kind"], line["caption"], line["seed"] % 2**31, known)
                 by_kind[line["kind"]].append(case)
     return [by_kind[kind][at] for at in range(-(-count // len(KINDS))) for kind in KINDS][:count]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -35,11 +35,13 @@ class CriticConfig:
         input_px: side of the square that the network sees.
         context: side of the square cut from the image, as a multiple of the box's longer side.
         threshold: probability from which a crop counts as malformed.
+        shifts: by body part, what is taken from the logit, so that one threshold serves all parts.
     """
 
     input_px: int = 160
     context: float = 1.25
     threshold: float = 0.5
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
 
 class CriticNet(nn.Module):
@@ -117,6 +119,12 @@ def to_input(crops: Sequence[Image]) -> Tensor:
     return stacked / 127.5 - 1.0
 
 
+def probabilities(logits: Tensor, parts: Sequence[str], shifts: Mapping[str, float]) -> list[float]:
+    """Logits (N,) of crops of these body parts to probabilities, each shifted by its part's."""
+    shift = torch.tensor([shifts.get(part, 0.0) for part in parts], device=logits.device)
+    return [float(p) for p in torch.sigmoid(logits - shift).cpu()]
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, floating ones as float32 whatever they are stored as."""
     return {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
@@ -164,9 +172,9 @@ class CropCritic:
         return logits[:, 0]
 
     @torch.inference_mode()
-    def malformed(self, crops: Sequence[Image]) -> list[float]:
+    def malformed(self, crops: Sequence[Image], parts: Sequence[str]) -> list[float]:
         """Probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
         if not crops:
             return []
         logits: Tensor = self._net(to_input(crops).to(self._device))
-        return [float(p) for p in torch.sigmoid(logits[:, 0]).cpu()]
+        return probabilities(logits[:, 0], parts, self.config.shifts)

@@ -103,6 +103,11 @@ class Critic(Protocol):
         """The crop of one part as this critic was trained to see it."""
         ...
 
-    def malformed(self, crops: Sequence[Image]) -> list[float]:
-        """Probability in [0, 1] that each crop shows a malformed part."""
+    def malformed(self, crops: Sequence[Image], parts: Sequence[str]) -> list[float]:
+        """Probability in [0, 1] that each crop shows a malformed part.
+
+        Args:
+            crops: as ``crop`` cuts them.
+            parts: which body part each is of; empty where that is not known.
+        """
         ...

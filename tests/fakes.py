@@ -85,7 +85,7 @@ class ColourCritic:
         x1, y1, x2, y2 = (int(value) for value in xyxy)
         return image[max(y1, 0) : y2, max(x1, 0) : x2]
 
-    def malformed(self, crops: Sequence[Image]) -> list[float]:
+    def malformed(self, crops: Sequence[Image], parts: Sequence[str]) -> list[float]:
         return [self.verdict(crop) for crop in crops]
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -113,6 +112,8 @@ def figures(
     probability: NDArray[np.float32], classes: NDArray[np.int64], threshold: float
 ) -> dict[str, float]:
     """Area under the curve and, at the threshold, recall and false alarms, by part."""
+    from sklearn.metrics import roc_auc_score  # an extra of training; the crops are cut without it
+
     made: dict[str, float] = {}
     for good, bad in ((0, 1), (2, 3)):
         part = (classes == good) | (classes == bad)
@@ -182,7 +183,7 @@ def train(args: argparse.Namespace) -> None:
         {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()},
         args.out / WEIGHTS_FILE,
     )
-    config = {"input_px": px, "context": context, "threshold": args.threshold}
+    config = {"input_px": px, "context": context, "threshold": args.threshold, "shifts": {}}
     (args.out / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     measure(args)
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,8 +26,8 @@ from tqdm import tqdm
 from detectors.protocols import CLASS_NAMES
 from detectors.yolo_library import import_yolo
 from service.diffusion.precision import in_bfloat16, wants_bfloat16
+from training import yolo_callbacks
 from training.anatomy.world import read_shard, shards
-from training.schedule import set_learning_rate
 from training.smears import with_smears
 from training.textures import RENOISE_STRENGTHS, read_picture, renoise, round_trip, spoil
 
@@ -114,13 +113,23 @@ class Textures:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One shard to be written as pictures and labels, each picture ``repeat`` times, spoilt in other ways."""
+    """One shard to be written as pictures and labels.
+
+    Each picture is written ``repeat`` times, spoilt in other ways, or as often as ``often`` says for a
+    defect in it (``leg missing``).
+    """
 
     path: Path
     images: Path
     labels: Path
     seed: tuple[int, int]
     repeat: int
+    often: Mapping[str, int]
+
+    def copies(self, parts: Sequence[Mapping[str, Any]]) -> int:
+        """How often a picture of these parts is written."""
+        defects = [f"{part.get('kind', '')} {part['defect']}" for part in parts]
+        return max([self.repeat, *(self.often.get(defect, 0) for defect in defects)])
 
 
 _textures: Any = None
@@ -137,7 +146,11 @@ def prepare(args: argparse.Namespace) -> None:
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
     paths = list(shards(args.data))[: args.limit]
-    jobs = [_Job(path, images, labels, (args.seed, number), args.repeat) for number, path in enumerate(paths)]
+    often = {defect: int(times) for defect, times in (one.split("=") for one in args.often)}
+    jobs = [
+        _Job(path, images, labels, (args.seed, number), args.repeat, often)
+        for number, path in enumerate(paths)
+    ]
     start = (args.autoencoder, args.generator, args.as_they_are)
     workers = get_context("spawn").Pool(args.workers, _start, start)
     with workers, tqdm(total=len(jobs), unit="shards") as bar:
@@ -161,7 +174,7 @@ def _prepare_shard(job: _Job) -> None:
             smeared, truth = with_smears(batch, truth, rng)
             batch = _textures.apply(smeared, truth, rng)
         for picture, line in zip(batch, truth, strict=True):
-            for again in range(job.repeat):
+            for again in range(job.copies(line["parts"])):
                 _write_pair(
                     job, f"{job.path.stem}-{line['seed']}-{again}", spoil(picture, rng), line["parts"]
                 )
@@ -191,64 +204,14 @@ def without_traces(trained: Path, out: Path) -> None:
     torch.save({"model": model.half(), "train_args": plain, "version": kept.get("version")}, out)
 
 
-class CosineByBatch:
-    """Lowers the learning rate after every batch along a half cosine, to a fiftieth of its peak.
-
-    The library's own schedule goes by epochs, and on a CPU one or two have to do. A run that is bounded by
-    time goes by the time.
-    """
-
-    def __init__(self, peak: float, floor: float = 0.02) -> None:
-        self._peak, self._floor = peak, floor
-        self._batches = 0
-
-    def __call__(self, trainer: Any) -> None:
-        """Called by the library's trainer."""
-        self._batches += 1
-        if trainer.args.time:
-            done = (time.time() - trainer.train_time_start) / (trainer.args.time * 3600)
-        else:
-            done = self._batches / (trainer.epochs * len(trainer.train_loader))
-        rate = self._peak * (self._floor + (1 - self._floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-        set_learning_rate(trainer.optimizer, rate)
-
-
-def _without_validation(trainer: Any) -> None:
-    """Has the library skip its look at the whole set after the last epoch: ``bench.detector`` measures."""
-    trainer.validate = lambda: ({}, 0.0)
-    trainer.final_eval = lambda: None
-    trainer.read_results_csv = dict
-
-
-def _in_bfloat16(trainer: Any) -> None:
-    """Runs the network, not the loss, in bfloat16 on a CPU; the library's mixed precision is for GPUs."""
-    model = trainer.model.to(memory_format=torch.channels_last)
-    plain = model.predict
-
-    def predict(*args: Any, **kwargs: Any) -> Any:
-        with torch.autocast("cpu", torch.bfloat16):
-            made = plain(*args, **kwargs)
-        return _in_float32(made)
-
-    model.predict = predict
-
-
-def _in_float32(made: Any) -> Any:
-    if isinstance(made, dict):
-        return {name: _in_float32(value) for name, value in made.items()}
-    if isinstance(made, list | tuple):
-        return type(made)(_in_float32(value) for value in made)
-    return made.float() if isinstance(made, torch.Tensor) else made
-
-
 def train(args: argparse.Namespace) -> None:
     """Fine-tunes and writes ``detector.pt`` and ``defaults.json``."""
     os.environ.setdefault("WANDB_DISABLED", "true")
     model = import_yolo()(str(args.start))
-    model.add_callback("on_train_batch_end", CosineByBatch(args.rate))
-    model.add_callback("on_pretrain_routine_end", _without_validation)
+    model.add_callback("on_train_batch_end", yolo_callbacks.CosineByBatch(args.rate))
+    model.add_callback("on_pretrain_routine_end", yolo_callbacks.without_validation)
     if args.bf16:
-        model.add_callback("on_pretrain_routine_end", _in_bfloat16)
+        model.add_callback("on_pretrain_routine_end", yolo_callbacks.in_bfloat16)
     model.train(
         data=str(args.set / "set.yaml"), imgsz=DEFAULTS["imgsz"], epochs=args.epochs,
         time=args.minutes and args.minutes / 60,
@@ -278,6 +241,10 @@ def main() -> None:
     first.add_argument("--limit", type=int, help="shards at most")
     first.add_argument("--as-they-are", action="store_true", help="no textures and no smears: generated ones")
     first.add_argument("--repeat", type=int, default=1, help="copies of each picture")
+    first.add_argument(
+        "--often", nargs="*", default=[], metavar="'LIMB DEFECT=TIMES'",
+        help="more copies of the pictures with a defect that is hard to see, 'leg missing=5'",
+    )  # fmt: skip
     first.add_argument("--workers", type=int, default=1)
     first.add_argument("--seed", type=int, default=0)
     first.set_defaults(run=prepare)

@@ -119,7 +119,7 @@ class Gate:
         names = self.detector.class_names
         sightings = self._look(images, near)
         found = [best_part(s.plain, region, names, self.thresholds) for s in sightings]
-        critics = self._ask_critic(images, [box for box, _ in found])
+        critics = self._ask_critic(images, [box for box, _ in found], part_of(region.class_name))
         readings = []
         for sighting, (_, sound), critic in zip(sightings, found, critics, strict=True):
             seen = sighting.all
@@ -182,12 +182,14 @@ class Gate:
                 return True
         return False
 
-    def _ask_critic(self, images: Sequence[Image], parts: Sequence[Box | None]) -> list[float | None]:
+    def _ask_critic(
+        self, images: Sequence[Image], found: Sequence[Box | None], part: str
+    ) -> list[float | None]:
         answers: list[float | None] = [None] * len(images)
         if self.critic is not None:
-            rows = [i for i, box in enumerate(parts) if box is not None]
-            crops = [self.critic.crop(images[i], box) for i in rows if (box := parts[i]) is not None]
-            for i, answer in zip(rows, self.critic.malformed(crops), strict=True):
+            rows = [i for i, box in enumerate(found) if box is not None]
+            crops = [self.critic.crop(images[i], box) for i in rows if (box := found[i]) is not None]
+            for i, answer in zip(rows, self.critic.malformed(crops, [part] * len(crops)), strict=True):
                 answers[i] = answer
         return answers
 

@@ -23,12 +23,12 @@ def test_half_precision_weights_run_in_float32(critic_dir):
     assert {p.dtype for p in critic._net.parameters()} == {torch.float32}
     image = np.random.default_rng(0).integers(0, 255, (300, 200, 3), np.uint8)
     crops = [critic.crop(image, (10, 10, 60, 90)), critic.crop(image, (100, 100, 180, 280))]
-    together = critic.malformed(crops)
-    alone = [critic.malformed([crop])[0] for crop in crops]
+    together = critic.malformed(crops, ["hand", "limb"])
+    alone = [critic.malformed([crop], [part])[0] for crop, part in zip(crops, ("hand", "limb"), strict=True)]
     assert together == pytest.approx(alone, abs=1e-5)
     assert together[0] != together[1]
     assert all(0 <= p <= 1 for p in together)
-    assert critic.malformed([]) == []
+    assert critic.malformed([], []) == []
 
 
 def test_what_is_missing_is_named(critic_dir, tmp_path):
