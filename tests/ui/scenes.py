@@ -50,14 +50,23 @@ def five_fingers() -> bytes:
     return _png(Image.fromarray(cv2.inpaint(hand, np.asarray(mask), 3, cv2.INPAINT_TELEA)))
 
 
-def attempt(verdict: str, strength: float, seed: int, conf: float, seam: float = 1.02) -> dict[str, Any]:
+def attempt(
+    verdict: str, strength: float, seed: int, conf: float, seam: float = 1.02, critic: float | None = None
+) -> dict[str, Any]:
     """One attempt, as an answer tells of it."""
-    facts = {"method": "redraw", "strength": strength, "seed": seed, "conf": conf, "seam": seam}
+    facts = {
+        "method": "redraw",
+        "strength": strength,
+        "seed": seed,
+        "conf": conf,
+        "critic": critic,
+        "seam": seam,
+    }
     return facts | {"verdict": verdict}
 
 
 REFUSED = [attempt("still_malformed", 0.4, 3811 + i, 0.84 - 0.05 * i) for i in range(3)]
-SEAM = attempt("visible_seam", 0.55, 3814, 0.21, 2.31)
+SEAM = attempt("visible_seam", 0.55, 3814, 0.21, 2.31, critic=0.17)
 ACCEPTED = attempt("accepted", 0.75, 3818, 0.07, 1.04)
 
 

@@ -66,7 +66,7 @@ def test_generate_shows_the_way_and_the_end(page: Page, fake: FakeService):
     expect(page.locator(".box")).to_have_text("Malformed hand 0.91")
     for attempt in (scenes.SEAM, scenes.ACCEPTED):
         fake.tell(job, "attempt", {"picture": 0, "region": 0} | attempt)
-    expect(stage.get_by_role("row", name="Visible seam redraw 0.55 0.21 2.31 3814")).to_be_visible()
+    expect(stage.get_by_role("row", name="Visible seam redraw 0.55 0.21 0.17 2.31 3814")).to_be_visible()
     expect(page.locator(".box[data-tone=mended]")).to_be_visible()
     fake.finish(job, result=scenes.repaired(fake))
     expect(stage.get_by_text("Partly repaired")).to_be_visible()

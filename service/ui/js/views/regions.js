@@ -63,7 +63,7 @@ export function attempts(list, open = false) {
       <summary>${count(list.length, "attempt", "attempts")} <span class="dots" aria-hidden="true">${list.map(({ verdict }) => html`<i data-verdict=${verdict}></i>`)}</span></summary>
       <table>
         <thead>
-          <tr><th scope="col">Verdict</th><th scope="col">Method</th><th scope="col">Strength</th><th scope="col">Score</th><th scope="col">Seam</th><th scope="col">Seed</th></tr>
+          <tr><th scope="col">Verdict</th><th scope="col">Method</th><th scope="col">Strength</th><th scope="col">Score</th><th scope="col">Critic</th><th scope="col">Seam</th><th scope="col">Seed</th></tr>
         </thead>
         <tbody>
           ${list.map(attempt)}
@@ -73,12 +73,13 @@ export function attempts(list, open = false) {
   `;
 }
 
-const attempt = ({ method, strength, seed, conf, seam, verdict }) => html`
+const attempt = ({ method, strength, seed, conf, critic, seam, verdict }) => html`
   <tr data-verdict=${verdict}>
     <th scope="row">${className(verdict)}</th>
     <td>${method}</td>
     <td class="number" data-label="strength">${strength}</td>
     <td class="number" data-label="score">${score(conf)}</td>
+    <td class="number" data-label="critic">${critic == null ? "–" : score(critic)}</td>
     <td class="number" data-label="seam">${score(seam)}</td>
     <td class="number" data-label="seed">${seed}</td>
   </tr>
