@@ -23,7 +23,7 @@ from bench.serving import Service
 from service.jobs.engines import load_engine
 from service.quiet import quiet
 from service.settings import Settings
-from service.wire.schemas import GenerateBody
+from service.wire.bodies import GenerateBody
 
 LATER = {"Prefer": "respond-async"}
 QUEUE = 20

@@ -17,7 +17,7 @@ from rich.text import Text
 from service.errors import AnatomendError
 from service.keys.records import Key
 from service.report import Silent
-from service.wire.schemas import Answer, DetectionAnswer, JobAnswer
+from service.wire.answer_shapes import Answer, DetectionAnswer, JobAnswer
 
 
 def print_error(error: AnatomendError) -> None:

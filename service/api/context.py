@@ -16,7 +16,7 @@ from service.jobs.desk import Desk
 from service.jobs.pictures import keep_feedback, owns_image
 from service.settings import Settings
 from service.store.images import ImageStore, unknown_image
-from service.wire.schemas import FeedbackBody
+from service.wire.bodies import FeedbackBody
 from service.wire.uploads import Limits
 
 P = ParamSpec("P")

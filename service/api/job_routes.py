@@ -16,7 +16,7 @@ from service.api.submitting import accepted, job_answer
 from service.errors import NotFound
 from service.jobs.records import EventType
 from service.report import JobState
-from service.wire.schemas import JobAnswer, JobsAnswer
+from service.wire.answer_shapes import JobAnswer, JobsAnswer
 from service.wire.uploads import MEDIA_TYPES, media_type_of
 
 PING_S = 15

@@ -18,23 +18,25 @@ from service.errors import InvalidRequest
 from service.jobs.records import NewJob
 from service.jobs.work import IMAGE
 from service.report import JobKind
-from service.wire.costs import cost_of_detect
-from service.wire.refusals import check_gradient
-from service.wire.schemas import (
+from service.wire.answer_shapes import (
     Answer,
-    Conf,
     DetectAnswer,
-    DetectBody,
-    FeedbackBody,
-    GenerateBody,
     HealthAnswer,
     JobAnswer,
     ModelsAnswer,
     ProblemAnswer,
+)
+from service.wire.bodies import (
+    Conf,
+    DetectBody,
+    FeedbackBody,
+    GenerateBody,
     RepairJobBody,
     RepairUploadBody,
     validated,
 )
+from service.wire.costs import cost_of_detect
+from service.wire.refusals import check_gradient
 from service.wire.uploads import Upload, read_image
 
 _FOREVER = "private, max-age=31536000, immutable"

@@ -18,8 +18,8 @@ from service.api.problems import from_error, from_stored, request_id_of
 from service.errors import Cancelled, InvalidRequest, NotReady
 from service.jobs.records import Job, Json, NewJob
 from service.report import JobState
+from service.wire.answer_shapes import Answer, DetectAnswer, JobAnswer, ProgressAnswer
 from service.wire.answers import headers
-from service.wire.schemas import Answer, DetectAnswer, JobAnswer, ProgressAnswer
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 _CHECK_CLIENT_S = 0.1

@@ -8,9 +8,9 @@ from service.jobs.records import NewJob, WorkerFacts
 from service.jobs.work import IMAGE, MASK
 from service.report import JobKind, RepairParams, RepairRequest
 from service.validation import check_generate, check_repair
+from service.wire.bodies import GenerateBody, RepairJobBody
 from service.wire.costs import cost_of_generate, cost_of_repair
 from service.wire.refusals import check_gradient
-from service.wire.schemas import GenerateBody, RepairJobBody
 from service.wire.uploads import read_image, read_mask
 
 

@@ -40,7 +40,7 @@ from service.client import Anatomend
 from service.console import print_answer, print_detections, print_error, print_jobs, print_json, print_models
 from service.errors import AnatomendError, InvalidRequest
 from service.settings import read_settings
-from service.wire.schemas import DetectBody, GenerateBody, RepairUploadBody, validated
+from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody, validated
 
 app = typer.Typer(
     name="anatomend",

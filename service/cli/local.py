@@ -14,8 +14,9 @@ from service.report import RepairReport, RepairRequest
 from service.settings import Settings
 from service.sheet import detection_sheet, repair_sheet
 from service.store.png import encode_image
+from service.wire.answer_shapes import ModelsAnswer
 from service.wire.answers import detections_answer, facts_of, image_answer, model_facts, picture_png
-from service.wire.schemas import DetectBody, GenerateBody, ModelsAnswer, RepairUploadBody
+from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
 from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 

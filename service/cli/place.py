@@ -6,14 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.wire.schemas import (
-    Answer,
-    DetectBody,
-    DetectionAnswer,
-    GenerateBody,
-    ModelsAnswer,
-    RepairUploadBody,
-)
+from service.wire.answer_shapes import Answer, DetectionAnswer, ModelsAnswer
+from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
 
 Draw = Callable[[], bytes]
 """Makes the PNG of a sheet; not called where nobody wants one."""

@@ -15,14 +15,8 @@ from service.jobs.records import EventType, JobEvent
 from service.report import Region, RegionOutcome, RepairReport
 from service.sheet import detection_sheet, repair_sheet
 from service.store.png import encode_image
-from service.wire.schemas import (
-    DetectBody,
-    DetectionAnswer,
-    GenerateBody,
-    ImageAnswer,
-    ModelsAnswer,
-    RepairUploadBody,
-)
+from service.wire.answer_shapes import DetectionAnswer, ImageAnswer, ModelsAnswer
+from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
 from service.wire.uploads import Limits, read_image
 
 _ANY_SIZE = Limits(max_bytes=1 << 30, max_pixels=1 << 28)

@@ -18,7 +18,7 @@ from service.client.transport import Deadline, Transport, backoff_s
 from service.errors import AnatomendError, Cancelled
 from service.jobs.records import EventType, JobEvent
 from service.report import JobState
-from service.wire.schemas import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
+from service.wire.answer_shapes import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
 
 Picture = str | Path | bytes
 """A file's path, or its bytes: PNG, JPEG or WebP."""

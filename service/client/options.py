@@ -1,4 +1,4 @@
-"""What may be asked for by name, as ``service.wire.schemas`` tells it; the rest is as the service has it."""
+"""What may be asked for by name, as ``service.wire.bodies`` tells it; the rest is as the service has it."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from service.jobs.records import Job, Json
 from service.report import JobKind, Listener, RepairReport, RepairRequest
 from service.store.images import ImageStore
 from service.store.png import encode_image
+from service.wire.answer_shapes import DetectAnswer
 from service.wire.answers import answer, detections_answer
-from service.wire.schemas import DetectAnswer, DetectBody, GenerateBody, RepairJobBody
+from service.wire.bodies import DetectBody, GenerateBody, RepairJobBody
 from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 IMAGE, MASK = "image", "mask"

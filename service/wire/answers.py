@@ -16,8 +16,8 @@ from service.report import ModelCard, RepairReport
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
 from service.store.report_chunk import with_report
+from service.wire.answer_shapes import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
 from service.wire.embedded import embedded_facts
-from service.wire.schemas import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
 from service.wire.uploads import Upload
 
 MAX_HEADER_BYTES = 4096

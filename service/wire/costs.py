@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.runs import BACK_SHARE
-from service.wire.schemas import GenerateBody, RepairJobBody
+from service.wire.bodies import GenerateBody, RepairJobBody
 
 Models = Sequence[Mapping[str, Any]]
 

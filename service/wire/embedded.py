@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from service.report import RepairReport
-from service.wire.schemas import RegionAnswer
+from service.wire.answer_shapes import RegionAnswer
 
 FORMAT = 1
 """Counts up when a reader would have to change."""

@@ -19,7 +19,7 @@ from service.api.wishes import generate_job, repair_job
 from service.errors import NotFound
 from service.jobs.records import Job, NewJob
 from service.report import JobState
-from service.wire.schemas import Answer
+from service.wire.answer_shapes import Answer
 from service.wire.uploads import read_image
 
 _FORM = "multipart/form-data"

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.report import RepairParams
 from service.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
-from service.wire.refusals import Refused
-from service.wire.schemas import (
+from service.wire.bodies import (
     GenerateBody,
     OptionalPrompt,
     Prompt,
@@ -20,6 +19,7 @@ from service.wire.schemas import (
     Seed,
     validated,
 )
+from service.wire.refusals import Refused
 
 Format = Literal["png", "jpeg", "webp"]
 

@@ -20,7 +20,7 @@ from service.api.submitting import result_of, unsuccessful
 from service.errors import NotReady
 from service.jobs.records import EventType, Job
 from service.report import JobState
-from service.wire.schemas import Answer
+from service.wire.answer_shapes import Answer
 
 
 async def told(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from detectors.protocols import is_malformed, part_of
 from service.validation import MAX_FEATHER_PX, MAX_REGIONS
-from service.wire.schemas import validated
+from service.wire.bodies import validated
 
 NAME = "ADetailer"
 _PARTS = {

@@ -10,7 +10,7 @@ from typing import Any
 from service.api.sdapi.adetailer import Detailer
 from service.api.sdapi.shapes import Wish
 from service.jobs.records import Job, WorkerFacts
-from service.wire.schemas import Answer, ImageAnswer
+from service.wire.answer_shapes import Answer, ImageAnswer
 
 SAMPLER = "Automatic"
 """The loaded model's own; there is no other to choose."""

@@ -22,7 +22,8 @@ from service.api.wishes import generate_job, repair_job
 from service.jobs.records import NewJob
 from service.report import JobState
 from service.validation import MAX_FEATHER_PX
-from service.wire.schemas import Answer, GenerateBody, RepairJobBody, validated
+from service.wire.answer_shapes import Answer
+from service.wire.bodies import GenerateBody, RepairJobBody, validated
 
 _WHOLE = "img2img without a mask: only what is malformed is redrawn"
 _SEVERAL = "batch_size, n_iter: one picture"

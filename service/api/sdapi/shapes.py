@@ -14,7 +14,7 @@ from service.validation import (
     MAX_STEPS,
     SIZE_STEP_PX,
 )
-from service.wire.schemas import Prompt
+from service.wire.bodies import Prompt
 
 _ANY_SEED = -1
 _WITHOUT_EFFECT = (

@@ -12,9 +12,10 @@ from service.client import Anatomend
 from service.report import JobKind
 from service.runs import Alarm, InFlight, Run, RunEnd, Sampling, Thresholds, WatchParams
 from service.store.report_chunk import read_report
+from service.wire.answer_shapes import ImageAnswer
 from service.wire.answers import picture_png
+from service.wire.bodies import GenerateBody, RepairJobBody
 from service.wire.costs import cost_of_generate, cost_of_repair
-from service.wire.schemas import GenerateBody, ImageAnswer, RepairJobBody
 from tests.service.scripted import ScriptedEngine
 from tests.service.test_cli import engine as cli_engine
 from tests.service.test_cli import run
