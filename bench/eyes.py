@@ -8,61 +8,21 @@ known defects tell how well a model knows anatomy; these tell whether it knows w
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
+from bench.cases import MALFORMED
 from bench.intervals import machine, share, table
 from bench.judge import Judge, Place
 from bench.models import load_models
-from bench.repair import MALFORMED
-from detectors import boxes
-from detectors.detections import Image
-from detectors.protocols import Critic, is_malformed, part_of
-from detectors.yolo import YoloDetector
-from training.textures import read_picture
+from detectors.protocols import Critic
+from training.labelled import Seen, by_detector, read_labelled
 
 EYES_DIR = Path(__file__).parent / "eyes"
-SAME_IOU = 0.5
-LOOK_CONF = 0.01
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """One part of a picture and what the eye said of it."""
-
-    image: Image
-    part: str
-    xyxy: Sequence[float]
-    malformed: bool
-
-
-def labelled(folder: Path = EYES_DIR) -> list[Seen]:
-    """All labelled hands and limbs."""
-    found = []
-    for line in map(json.loads, (folder / "labels.jsonl").read_text("utf-8").splitlines()):
-        image = read_picture(folder / line["file"])
-        for part in line["parts"]:
-            name = part_of(part["class_name"])
-            if name in ("hand", "limb"):
-                found.append(Seen(image, name, part["xyxy"], is_malformed(part["class_name"])))
-    return found
-
-
-def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> list[float]:
-    """The highest score for malformed at each part; 0 where there is none."""
-    scores = []
-    for one in seen:
-        found = detector.detect([one.image], LOOK_CONF)[0]
-        same = [detector.class_names[i] == f"malformed_{one.part}" for i in found.class_id]
-        here = np.array(same, bool) & (boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU)
-        scores.append(float(found.conf[here].max(initial=0.0)))
-    return scores
 
 
 def by_critic(critic: Critic, seen: Sequence[Seen]) -> list[float]:
@@ -123,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--eyes", type=Path, default=EYES_DIR, help="another folder of labelled pictures")
     args = parser.parse_args()
-    models, seen = load_models(), labelled(args.eyes)
+    models, seen = load_models(), read_labelled(args.eyes)
     limits = models.detector.default_conf
     rows = []
     for part in sorted({one.part for one in seen}):

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from bench.cases import Case, generated, rendered, serve
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
-from bench.repair import Bench, Case, Tally, generated, rendered
+from bench.repair import Bench, Tally
 from service.params import MaskShape, MaskSource, RepairParams
-from service.report import RepairReport, RepairRequest
+from service.report import RepairReport
 
 FIRST_SEED = 4_000_000
 PLAIN = RepairParams()
@@ -55,10 +56,9 @@ def run(bench: Bench, cases: Sequence[Case], params: RepairParams) -> tuple[Tall
     tally, reports = Tally(), list[RepairReport]()
     for case in tqdm(cases):
         start = time.perf_counter()
-        report = bench.engine.repair(
-            RepairRequest(case.image, prompt=case.prompt, seed=case.seed, params=params)
-        )
-        bench.tally(case, report, time.perf_counter() - start, tally)
+        report = serve(bench.engine, case, params)
+        seconds = time.perf_counter() - start - report.timings_s.get("generate", 0.0)
+        bench.tally(case, report, seconds, tally)
         if report.regions:
             reports.append(report)
     return tally, reports

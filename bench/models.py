@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detectors.protocols import Critic, Detector
 from detectors.yolo import YoloDetector
+from service.diffusion.decision import PreviewThresholds
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
-from service.loading import choose_device, load_critic, load_detector, load_generator, load_inpainter
+from service.loading import (
+    choose_device,
+    load_critic,
+    load_detector,
+    load_generator,
+    load_inpainter,
+    load_own_thresholds,
+    load_preview_thresholds,
+)
+from service.own_thresholds import OwnThresholds
 from service.settings import read_settings
 
 
@@ -20,6 +31,8 @@ class Models:
     inpainter: DiffusionModel | None
     detector: YoloDetector
     critic: Critic | None
+    preview_thresholds: PreviewThresholds | None
+    own_thresholds: OwnThresholds | None
 
     @property
     def redraws(self) -> DiffusionModel:
@@ -28,7 +41,20 @@ class Models:
 
     def engine(self, detector: Detector | None = None) -> Engine:
         """The service's engine on these models; with ``detector`` in the place of theirs, if given."""
-        return Engine(self.generator, detector or self.detector, self.critic, inpainter=self.inpainter)
+        return Engine(
+            self.generator,
+            detector or self.detector,
+            self.critic,
+            inpainter=self.inpainter,
+            preview_thresholds=self.preview_thresholds,
+            own_thresholds=self.own_thresholds,
+        )
+
+    @property
+    def own_conf(self) -> Mapping[str, float]:
+        """Score from which each class counts in the generator's own pictures."""
+        conf, own = self.detector.default_conf, self.own_thresholds
+        return own.over(conf, self.detector.model_id, self.generator.model_id) if own is not None else conf
 
 
 def load_models() -> Models:
@@ -40,4 +66,6 @@ def load_models() -> Models:
         load_inpainter(settings, device),
         load_detector(settings, device),
         load_critic(settings, device),
+        load_preview_thresholds(settings),
+        load_own_thresholds(settings),
     )

@@ -20,10 +20,10 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tqdm import tqdm
 
+from bench.cases import MALFORMED, Case, rendered
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge, Place
 from bench.models import load_models
-from bench.repair import MALFORMED, Case, rendered
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, part_of
 from service.diffusion.nudge import BoxF, Nudge
@@ -55,7 +55,7 @@ class Bench:
         models = load_models()
         self.redraws, detector = models.redraws, models.detector
         self.detector = detector
-        self.looker = Looker(detector, self.redraws.native_px)
+        self.looker = Looker(detector, self.redraws.native_px, detector.default_conf)
         self.gate = Gate(detector, models.critic, detector.default_conf)
         preview = self.redraws.preview()
         self.nudgers = {"detector": Nudger(preview, detector)}

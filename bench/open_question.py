@@ -21,13 +21,14 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from bench.asdff_arm import asdff_arm
+from bench.cases import MALFORMED, Case, parts_of
 from bench.generator import FOUND_CONF, KINDS, WANTED
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.meter import Cost, Meter, sum_of
 from bench.models import load_models
 from bench.prompts import Prompt, prompts
-from bench.repair import MALFORMED, Case, parts_of, redraw_once
+from bench.repair import redraw_once
 from detectors.detections import Image
 from detectors.protocols import Detector, part_of
 from service.diffusion.sampler import DiffusionModel
@@ -96,7 +97,9 @@ class Arms:
     def _redrawn_once(self, prompt: str, seed: int) -> Image:
         """As the usual detailer does: every part once at 0.4, and whatever comes of it stays."""
         image, _ = self.plain(prompt, seed)
-        return redraw_once(self._redraws, self._detector, Case(image, "", prompt, seed), ONCE).image
+        return redraw_once(
+            self._redraws, self._detector, self._detector.default_conf, Case(image, "", prompt, seed), ONCE
+        ).image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,7 +110,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
     redraws, detector = models.redraws, models.detector
-    engine, looker = models.engine(), Looker(detector, redraws.native_px)
+    engine, looker = models.engine(), Looker(detector, redraws.native_px, models.own_conf)
     print(machine())
     for kind in KINDS:
         shown = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bench.generator import KINDS
+from bench.cases import MALFORMED, Case, generated, limits_of, parts_of, place_of, rendered, serve
 from bench.intervals import machine, mean, share, table
-from bench.judge import Judge, Place
+from bench.judge import Judge
 from bench.models import load_models
 from bench.pairs import pairs_sheet
-from bench.prompts import prompts
-from detectors import boxes
-from detectors.detections import Image
-from detectors.protocols import Detector, is_malformed, part_of
+from detectors.protocols import Detector
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
 from service.repair.ladder import Ladder
@@ -35,34 +32,16 @@ from service.repair.plan import plan_repair
 from service.repair.verify import Gate, Judgement
 from service.repair.wording import Wording
 from service.report import (
-    GenerateRequest,
     Outcome,
-    Region,
     RepairParams,
     RepairReport,
-    RepairRequest,
     Verdict,
 )
 from service.sheet import repair_sheet
-from training.anatomy.world import read_shard, shards
 
-MALFORMED = 0.5
-"""The judge's probability from which a part counts as malformed."""
-LOOK_CONF = 0.25
 PAIRS = 48
 """On the sheet to be counted by eye: the first ones in which something was to be repaired."""
 CONTROL = RepairParams(strengths=(0.4,), seeds_per_attempt=1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """One picture, what it shows, and, for renders, where the known defect is."""
-
-    image: Image
-    kind: str
-    prompt: str
-    seed: int
-    known: Place | None = None
 
 
 @dataclass(slots=True)
@@ -129,33 +108,28 @@ class AcceptAlways(Gate):
 
 
 def redraw_once(
-    redraws: DiffusionModel, detector: Detector, case: Case, params: RepairParams = CONTROL
+    redraws: DiffusionModel,
+    detector: Detector,
+    limits: Mapping[str, float],
+    case: Case,
+    params: RepairParams = CONTROL,
 ) -> RepairReport:
-    """The control: every region redrawn once at 0.4, whatever comes of it."""
-    names, limits = detector.class_names, detector.default_conf
+    """The control: every region redrawn once at 0.4, whatever comes of it.
+
+    Args:
+        redraws: what redraws.
+        detector: finds.
+        limits: score from which each class counts, by class name.
+        case: the picture.
+        params: how to redraw.
+    """
+    names = detector.class_names
     found = detector.detect([case.image], min(limits.values()))[0]
     found = found[found.conf >= np.array([limits[names[i]] for i in found.class_id])]
     plan = plan_repair(found, names, case.image.shape[:2], params, redraws.native_px)
     ladder = Ladder(redraws, AcceptAlways(detector, None, limits), Wording(case.prompt))
     made = ladder.repair(case.image, plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
-
-
-def parts_of(engine: Engine, image: Image) -> list[Place]:
-    """All hands and limbs, however they look; overlapping ones counted once."""
-    found = engine.detect(image, LOOK_CONF).by_confidence()
-    names = [part_of(engine.class_names[i]) for i in found.class_id]
-    kept: list[Place] = []
-    for xyxy, name in zip(found.xyxy, names, strict=True):
-        known = [place.xyxy for place in kept]
-        if name in ("hand", "limb") and (not kept or boxes.iou([xyxy], known).max() < 0.6):
-            kept.append(Place(name, [float(v) for v in xyxy]))
-    return kept
-
-
-def place_of(region: Region) -> Place:
-    """Where a planned region is, and of which part."""
-    return Place(part_of(region.class_name), region.xyxy)
 
 
 class Bench:
@@ -218,30 +192,6 @@ def changed_outside(report: RepairReport) -> int:
     return int((report.image != report.original).any(axis=2)[~touched].sum())
 
 
-def generated(engine: Engine, count: int, seed: int) -> list[Case]:
-    """Pictures as they come, all kinds in turn; no seed is left out."""
-    cases = []
-    for index in tqdm(range(count), desc="generate"):
-        kind = KINDS[index % len(KINDS)]
-        prompt = prompts(kind)[index // len(KINDS) % 50]
-        made = engine.generate(GenerateRequest(prompt.text, seed=seed + index, repair=None))[0]
-        cases.append(Case(made.image, kind, prompt.text, seed + index))
-    return cases
-
-
-def rendered(folder: Path, count: int) -> list[Case]:
-    """The first malformed renders of each kind in turn."""
-    by_kind: dict[str, list[Case]] = {kind: [] for kind in KINDS}
-    for path in shards(folder):
-        for picture, line in zip(*read_shard(path), strict=True):
-            bad: list[dict[str, Any]] = [p for p in line["parts"] if is_malformed(p["class_name"])]
-            if bad:
-                known = Place(part_of(bad[0]["class_name"]), bad[0]["xyxy"])
-                case = Case(picture, line["kind"], line["caption"], line["seed"] % 2**31, known)
-                by_kind[line["kind"]].append(case)
-    return [by_kind[kind][at] for at in range(-(-count // len(KINDS))) for kind in KINDS][:count]
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -256,8 +206,8 @@ def main() -> None:
     engine = models.engine()
     bench = Bench(engine, Judge())
     arms: dict[str, Callable[[Case], RepairReport]] = {
-        "repair": lambda case: engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed)),
-        "control": lambda case: redraw_once(models.redraws, models.detector, case),
+        "repair": lambda case: serve(engine, case),
+        "control": lambda case: redraw_once(models.redraws, models.detector, limits_of(models, case), case),
     }
     rows, figures = [], {}
     for source, cases in (
@@ -269,7 +219,8 @@ def main() -> None:
             for index, case in enumerate(tqdm(cases, desc=f"{source}, {arm}")):
                 start = time.perf_counter()
                 report = run(case)
-                bench.tally(case, report, time.perf_counter() - start, tally)
+                seconds = time.perf_counter() - start - report.timings_s.get("generate", 0.0)
+                bench.tally(case, report, seconds, tally)
                 if arm == "repair" and report.regions:
                     bench.climbed(report)
                     pairs.append(report)

@@ -19,20 +19,18 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tqdm import tqdm
 
+from bench.cases import MALFORMED, parts_of
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.open_question import wishes
-from bench.repair import MALFORMED, parts_of
 from detectors.detections import Image
 from detectors.protocols import is_malformed
 from service.diffusion.decision import Look, PreviewThresholds, decide
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
 from service.diffusion.watched import WATCH_SHRINK, Watcher
-from service.loading import load_preview_thresholds
 from service.runs import WatchParams
-from service.settings import read_settings
 
 FIRST_SEED = 3_000_000
 """Far from the seeds of the fit and of the open question."""
@@ -65,8 +63,8 @@ class Bench:
         models = load_models()
         self.model, self.detector = models.generator, models.detector
         self.engine = models.engine()
-        fitted = load_preview_thresholds(read_settings())
-        watcher = Watcher.of(self.model, self.detector, fitted, WatchParams())
+        self.conf = models.own_conf
+        watcher = Watcher.of(self.model, self.detector, models.preview_thresholds, WatchParams())
         self.thresholds, self.origin = watcher.thresholds, watcher.origin
         self.judge = Judge()
 
@@ -78,8 +76,12 @@ class Bench:
         watch = Watch(preview, self.detector, self.thresholds, size_hw, stop=False)
         _, watched_s = _timed(self.model, prompt, seed, [watch])
         image, plain_s = _timed(self.model, prompt, seed, [])
-        found = self.engine.detect(image)
-        malformed = any(is_malformed(self.engine.class_names[i]) for i in found.class_id)
+        found = self.detector.detect([image], min(self.conf.values()))[0]
+        names = [self.detector.class_names[i] for i in found.class_id]
+        malformed = any(
+            is_malformed(name) and score >= self.conf[name]
+            for name, score in zip(names, found.conf, strict=True)
+        )
         places = parts_of(self.engine, image)
         worst = max(self.judge.malformed([image] * len(places), places), default=0.0)
         return WatchedPicture(tuple(watch.looks), malformed, worst > MALFORMED, watched_s, plain_s)

@@ -36,6 +36,7 @@ class Candidates:
         critic: the second opinion in comparing.
         fitted: the watch's thresholds, where some were fitted for these models.
         native_px: side of the square at which is redrawn.
+        default_conf: score from which each class counts in a finished picture, by class name.
     """
 
     generator: DiffusionModel
@@ -43,6 +44,7 @@ class Candidates:
     critic: Critic | None
     fitted: PreviewThresholds | None
     native_px: int
+    default_conf: Mapping[str, float]
 
     def best(self, request: GenerateRequest, first_seed: int, picture: int, listener: Listener) -> Chosen:
         """The best of the candidates for one picture of a request.
@@ -126,7 +128,8 @@ class Candidates:
             return next(iter(finished))
         badness = {}
         for place, image in finished.items():
-            seen = rank(image, self.detector, self.critic, request.repair or RepairParams(), self.native_px)
+            params = request.repair or RepairParams()
+            seen = rank(image, self.detector, self.critic, params, self.native_px, self.default_conf)
             badness[place] = seen.badness
             runs[place] = replace(
                 runs[place],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from contextlib import contextmanager
 import torch
 
 from detectors.detections import Detections, Image
-from detectors.protocols import Critic, Detector, guide_in, is_malformed
+from detectors.protocols import Critic, Detector, is_malformed
 from service.candidates import Candidates
+from service.cards import Roles, model_cards
 from service.diffusion.decision import PreviewThresholds
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidRequest
@@ -22,10 +22,12 @@ from service.loading import (
     load_detector,
     load_generator,
     load_inpainter,
+    load_own_thresholds,
     load_preview_thresholds,
     repair_model_of,
 )
 from service.looking import Looked, Looker
+from service.own_thresholds import OwnThresholds
 from service.params import Method
 from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
@@ -70,6 +72,7 @@ class Engine:
         max_side_px: int = 2048,
         sources: Mapping[str, str] | None = None,
         preview_thresholds: PreviewThresholds | None = None,
+        own_thresholds: OwnThresholds | None = None,
     ) -> None:
         """Puts loaded parts together.
 
@@ -81,6 +84,7 @@ class Engine:
             max_side_px: largest width or height to generate.
             sources: where each role was loaded from, for ``models``.
             preview_thresholds: fitted for the watch; guessed if None.
+            own_thresholds: what counts in the generator's own pictures, if it was fitted for these models.
         """
         self._generator = generator
         self._inpainter = inpainter or generator
@@ -89,8 +93,12 @@ class Engine:
         self._max_side_px = max_side_px
         self._sources = sources or {}
         native_px = self._inpainter.native_px
-        self._looker = Looker(detector, native_px)
-        self._candidates = Candidates(generator, detector, critic, preview_thresholds, native_px)
+        conf = own_conf = detector.default_conf
+        if own_thresholds is not None:
+            own_conf = own_thresholds.over(conf, detector.model_id, generator.model_id)
+        self._looker = Looker(detector, native_px, conf)
+        self._own_looker = Looker(detector, native_px, own_conf)
+        self._candidates = Candidates(generator, detector, critic, preview_thresholds, native_px, own_conf)
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
@@ -115,6 +123,7 @@ class Engine:
                 "critic": settings.critic,
             },
             preview_thresholds=load_preview_thresholds(settings),
+            own_thresholds=load_own_thresholds(settings),
         )
 
     @property
@@ -129,22 +138,8 @@ class Engine:
 
     def models(self) -> list[ModelCard]:
         """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
-        generator, detector, critic = self._generator, self._detector, self._critic
-        sampling = dataclasses.asdict(generator.defaults)
-        can_guide = guide_in(detector) is not None
-        scores: dict[str, object] = {"conf": dict(detector.default_conf), "gradient": can_guide}
-        cards = [
-            self._card("generator", generator, generator.family, self.default_size, sampling),
-            self._card("detector", detector, type(detector).__name__, None, scores),
-        ]
-        if isinstance(self._inpainter, DiffusionModel) and self._inpainter is not generator:
-            redraws, side = self._inpainter, self._inpainter.native_px
-            defaults = dataclasses.asdict(redraws.defaults)
-            cards.append(self._card("inpainter", redraws, redraws.family, (side, side), defaults))
-        if critic is not None:
-            threshold: dict[str, object] = {"threshold": critic.threshold}
-            cards.append(self._card("critic", critic, type(critic).__name__, None, threshold))
-        return cards
+        roles = Roles(self._generator, self._inpainter, self._detector, self._critic)
+        return model_cards(roles, self._sources, self._own_looker.default_conf)
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
         """What is found in a picture, well-formed and malformed.
@@ -194,7 +189,8 @@ class Engine:
             timings: dict[str, float] = {}
             with _timed(timings, "generate"):
                 made = self._candidates.best(request, first_seed, i, listener)
-            look = self._look(made.image, request.repair or RepairParams(), timings, listener)
+            params = request.repair or RepairParams()
+            look = self._look(self._own_looker, made.image, params, timings, listener)
             report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
             reports.append(report)
         return reports
@@ -211,18 +207,19 @@ class Engine:
         wording = Wording(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
         if request.mask is None:
-            look = self._look(request.image, request.params, timings, listener)
+            look = self._look(self._looker, request.image, request.params, timings, listener)
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
             look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
         return self._report(look, wording, seed, request.dry_run, timings, listener)
 
+    @staticmethod
     def _look(
-        self, image: Image, params: RepairParams, timings: dict[str, float], listener: Listener
+        looker: Looker, image: Image, params: RepairParams, timings: dict[str, float], listener: Listener
     ) -> Looked:
         listener.progress("detect", 0, 1)
         with _timed(timings, "detect"):
-            look = self._looker.look(image, params)
+            look = looker.look(image, params)
         listener.progress("detect", 1, 1)
         return look
 
@@ -270,16 +267,6 @@ class Engine:
         if not isinstance(redraws, DiffusionModel) or not redraws.can_be_tapped:
             raise InvalidRequest("what redraws cannot be nudged", code="no_gradient", allowed=[Method.REDRAW])
         return Nudger(redraws.preview(), guide)
-
-    def _card(
-        self,
-        role: str,
-        model: DiffusionModel | Detector | Critic,
-        family: str,
-        size_hw: tuple[int, int] | None,
-        defaults: Mapping[str, object],
-    ) -> ModelCard:
-        return ModelCard(role, model.model_id, self._sources.get(role, ""), family, size_hw, defaults)
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:

@@ -13,6 +13,7 @@ from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.models import INPAINTER_FOLDER, load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidSettings, ModelUnavailable
+from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
 from service.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
@@ -90,6 +91,16 @@ def load_preview_thresholds(settings: Settings) -> PreviewThresholds | None:
     """
     path = detector_path(settings).parent / THRESHOLDS_FILE
     return PreviewThresholds.load(path) if path.is_file() else None
+
+
+def load_own_thresholds(settings: Settings) -> OwnThresholds | None:
+    """What counts in the generator's own pictures, from the file beside the detector; None if there is none.
+
+    Raises:
+        ModelUnavailable: if the file is there and cannot be read.
+    """
+    path = detector_path(settings).parent / OWN_THRESHOLDS_FILE
+    return OwnThresholds.load(path) if path.is_file() else None
 
 
 def load_critic(settings: Settings, device: str) -> CropCritic | None:

@@ -42,10 +42,12 @@ class Looker:
     Attributes:
         detector: finds parts and defects.
         native_px: side of the square at which is redrawn.
+        default_conf: score from which each class counts unless a request says otherwise, by class name.
     """
 
     detector: Detector
     native_px: int
+    default_conf: Mapping[str, float]
 
     def look(self, image: Image, params: RepairParams) -> Looked:
         """Finds and plans.
@@ -96,8 +98,7 @@ class Looker:
 
     def thresholds(self, params: RepairParams) -> Mapping[str, float]:
         """The defaults by class name, with the request's own for all defects."""
-        default, asked = self.detector.default_conf, params.conf
         return {
-            name: asked if asked is not None and is_malformed(name) else default[name]
+            name: params.conf if params.conf is not None and is_malformed(name) else self.default_conf[name]
             for name in self.detector.class_names
         }

@@ -59,7 +59,12 @@ class Counted:
 
 
 def rank(
-    image: Image, detector: Detector, critic: Critic | None, params: RepairParams, native_px: int
+    image: Image,
+    detector: Detector,
+    critic: Critic | None,
+    params: RepairParams,
+    native_px: int,
+    default_conf: Mapping[str, float],
 ) -> Rank:
     """How one candidate looks.
 
@@ -72,9 +77,10 @@ def rank(
         critic: the gate's second opinion.
         params: what counts as a place; the policy does not matter here.
         native_px: side of the square at which is redrawn.
+        default_conf: score from which each class counts, by class name.
     """
     counted = Counted(detector)
-    looked = Looker(counted, native_px).look(image, replace(params, policy=Policy.MALFORMED))
+    looked = Looker(counted, native_px, default_conf).look(image, replace(params, policy=Policy.MALFORMED))
     regions = looked.plan.regions
     if not regions:
         seen = counted.detect([image], LOOK_CONF)[0]

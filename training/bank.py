@@ -30,10 +30,11 @@ from service.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
+from training.labelled import LABELS_FILE
 
 LOOK_CONF = 0.25
 SAME_IOU = 0.6
-RAW, LABELS, LABELS_FILE = "raw", "labels.txt", "labels.jsonl"
+RAW, LABELS = "raw", "labels.txt"
 EXPORT_QUALITY = 92
 REMEMBERED = Path(__file__).parent / "eye_labels.jsonl"
 WELL_FORMED, MALFORMED = "g", "b"

@@ -1,6 +1,6 @@
 """Fits the critic's and the judge's probabilities to each body part, on pictures labelled by eye.
 
-``python -m training.calibrate --net critic --model models/critic --data DIR/select``
+``python -m training.calibrate --net critic --model models/critic --eyes DIR``
 
 A network that is too strict with hands and too lenient with limbs wants a threshold of its own for each. What
 is stored is how far to shift the logit, so that one threshold serves all. It is the one with the highest
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,33 +19,21 @@ import torch
 from numpy.typing import NDArray
 
 from detectors.critic import CONFIG_FILE, WEIGHTS_FILE, critic_crop, read_weights, to_input
-from detectors.protocols import is_malformed, part_of
-from training.anatomy.world import read_shard, shards
-from training.critic import NETS, PARTS
+from training.critic import NETS
+from training.labelled import Seen, read_labelled
 
 BATCH_CROPS = 64
 
 
 @torch.inference_mode()
-def read_logits(net_name: str, model: Path, data: Path) -> dict[str, tuple[NDArray[np.float32], list[bool]]]:
-    """By part, the network's logits of all labelled parts in shards, and whether each is malformed."""
+def read_logits(net_name: str, model: Path, seen: Sequence[Seen]) -> NDArray[np.float32]:
+    """The network's logit of each part, (N,)."""
     kind, px, context = NETS[net_name]
     net = kind().eval()
     net.load_state_dict(read_weights(model / WEIGHTS_FILE))
-    crops, names = [], []
-    for path in shards(data):
-        for picture, line in zip(*read_shard(path), strict=True):
-            for part in line["parts"]:
-                if part["class_name"] in PARTS:
-                    crops.append(critic_crop(picture, part["xyxy"], px, context))
-                    names.append(part["class_name"])
+    crops = [critic_crop(one.image, one.xyxy, px, context) for one in seen]
     starts = range(0, len(crops), BATCH_CROPS)
-    logits = np.concatenate([net(to_input(crops[at : at + BATCH_CROPS]))[:, 0].numpy() for at in starts])
-    found = {}
-    for part in sorted({part_of(name) for name in names}):
-        rows = [i for i, name in enumerate(names) if part_of(name) == part]
-        found[part] = logits[rows], [is_malformed(names[i]) for i in rows]
-    return found
+    return np.concatenate([net(to_input(crops[at : at + BATCH_CROPS]))[:, 0].numpy() for at in starts])
 
 
 def best_cut(scores: NDArray[np.float32], malformed: list[bool]) -> tuple[float, float, float]:
@@ -71,14 +60,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--net", choices=list(NETS), required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--data", type=Path, required=True, help="labelled shards, for choosing only")
+    parser.add_argument("--eyes", type=Path, required=True, help="labelled pictures, for choosing only")
     args = parser.parse_args()
     path = args.model / CONFIG_FILE
     config = json.loads(path.read_text("utf-8"))
     level = float(np.log(config["threshold"] / (1 - config["threshold"])))
     config["shifts"] = {}
-    for part, (scores, malformed) in read_logits(args.net, args.model, args.data).items():
-        cut, recall, alarms = best_cut(scores, malformed)
+    seen = read_labelled(args.eyes)
+    logits = read_logits(args.net, args.model, seen)
+    for part in sorted({one.part for one in seen}):
+        rows = [i for i, one in enumerate(seen) if one.part == part]
+        malformed = [seen[i].malformed for i in rows]
+        cut, recall, alarms = best_cut(logits[rows], malformed)
         config["shifts"][part] = round(cut - level, 3)
         bad, good = sum(malformed), len(malformed) - sum(malformed)
         print(f"{part}: {cut - level:+.2f}, {recall:.0%} of {bad} recalled, {alarms:.0%} of {good} alarmed")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,14 @@ from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
 from service.diffusion.watched import WATCH_SHRINK
-from service.loading import choose_device, detector_path, load_critic, load_detector, load_generator
+from service.loading import (
+    choose_device,
+    detector_path,
+    load_critic,
+    load_detector,
+    load_generator,
+    load_own_thresholds,
+)
 from service.ranking import rank
 from service.report import RepairParams
 from service.settings import read_settings
@@ -37,6 +44,7 @@ def watched_runs(
     model: DiffusionModel,
     detector: Detector,
     critic: Critic | None,
+    conf: Mapping[str, float],
     prompts: Sequence[str],
     count: int,
     first_seed: int = 0,
@@ -48,6 +56,7 @@ def watched_runs(
         model: makes the pictures.
         detector: looks at previews and at the end.
         critic: has the second word on the end.
+        conf: score from which each class counts at the end, by class name.
         prompts: taken in turn.
         count: how many runs.
         first_seed: run ``i`` has the seed ``first_seed + i``.
@@ -59,7 +68,7 @@ def watched_runs(
     for i in range(count):
         watch = Watch(model.preview(WATCH_SHRINK), detector, never, size_hw, fractions=fractions, stop=False)
         image = model.generate_plainly(prompts[i % len(prompts)], first_seed + i, [watch])
-        seen = rank(image, detector, critic, RepairParams(), model.native_px)
+        seen = rank(image, detector, critic, RepairParams(), model.native_px, conf)
         agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold
         yield WatchedRun(tuple(watch.looks), malformed=seen.defects > 0 and agrees)
 
@@ -107,10 +116,14 @@ def main() -> None:
     device = choose_device(settings.device)
     model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
+    own = load_own_thresholds(settings)
+    conf = detector.default_conf
+    if own is not None:
+        conf = own.over(conf, detector.model_id, model.model_id)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
         tqdm(
-            watched_runs(model, detector, critic, prompts, arguments.count, arguments.seed),
+            watched_runs(model, detector, critic, conf, prompts, arguments.count, arguments.seed),
             total=arguments.count,
         )
     )

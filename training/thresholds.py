@@ -5,6 +5,9 @@
 For each malformed class the least threshold is taken at which at most a given share of the pictures that have
 no defect have an alarm of that class. Renders and photographs are two populations, and the stricter of
 their two thresholds counts; nothing of the test split is looked at.
+
+``python -m training.thresholds --detector models/detector --own DIR`` chooses those for the bundled
+generator's own pictures, on labelled ones: at most a given share of their well-formed parts has an alarm.
 """
 
 from __future__ import annotations
@@ -22,11 +25,16 @@ from tqdm import tqdm
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
+from service.loading import choose_device, load_generator
+from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
+from service.settings import read_settings
 from training.anatomy.world import read_shard, shards
 from training.detector import read_photographs
+from training.labelled import by_detector, read_labelled
 
 LOOK_CONF = 0.05
 THRESHOLDS = tuple(percent / 100 for percent in range(25, 91))
+OWN_THRESHOLDS = tuple(percent / 100 for percent in range(10, 91))
 Labelled = tuple[Image, list[dict[str, Any]]]
 
 
@@ -59,9 +67,11 @@ def worst_scores(
     return scores, truth
 
 
-def least_threshold(clean: NDArray[np.float32], false_alarms: float) -> float:
-    """The least score, of ``THRESHOLDS``, that at most such a share of clean pictures reaches."""
-    return next((t for t in THRESHOLDS if (clean >= t).mean() <= false_alarms), THRESHOLDS[-1])
+def least_threshold(
+    clean: NDArray[np.float32], false_alarms: float, choices: Sequence[float] = THRESHOLDS
+) -> float:
+    """The least score, of the choices, that at most such a share of what is clean reaches."""
+    return next((t for t in choices if (clean >= t).mean() <= false_alarms), choices[-1])
 
 
 def summary(scores: NDArray[np.float32], truth: NDArray[np.bool_], thresholds: Sequence[float]) -> str:
@@ -71,18 +81,8 @@ def summary(scores: NDArray[np.float32], truth: NDArray[np.bool_], thresholds: S
     return f"{alarmed:.1%} of {clean.sum()} clean pictures alarmed, {recalled:.1%} of {truth.sum()} recalled"
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=Path)
-    parser.add_argument("--limit", type=int, default=1000, help="renders at most")
-    parser.add_argument("--false-alarms", type=float, default=0.015, help="share of renders, for each class")
-    parser.add_argument("--limb-alarms", type=float, default=0.03, help="the same, for limbs: four a horse")
-    parser.add_argument("--photo-alarms", type=float, default=0.045, help="the same, of photographs")
-    args = parser.parse_args()
-    detector = YoloDetector.load(args.detector / "detector.pt")
+def choose(detector: YoloDetector, args: argparse.Namespace) -> None:
+    """Chooses the detector's own thresholds and stores them."""
     sets = {"renders": worst_scores(detector, renders(args.data, args.limit))}
     if args.photos is not None:
         sets["photographs"] = worst_scores(detector, read_photographs(args.photos))
@@ -104,6 +104,46 @@ def main() -> None:
             f"{name}: {summary(scores[:, bad], truth[:, bad], [chosen[names[i]] for i in bad])}", flush=True
         )
     (args.detector / DEFAULTS_FILE).write_text(json.dumps(stored, indent=2) + "\n")
+
+
+def choose_own(detector: YoloDetector, eyes: Path, alarms: float) -> dict[str, float]:
+    """By malformed class, the least score that at most such a share of the well-formed parts reaches."""
+    seen = read_labelled(eyes)
+    scores = np.array(by_detector(detector, seen), np.float32)
+    chosen = {}
+    for part in sorted({one.part for one in seen}):
+        good, bad = (
+            scores[[one.part == part and one.malformed == malformed for one in seen]]
+            for malformed in (False, True)
+        )
+        least = chosen[f"malformed_{part}"] = least_threshold(good, alarms, OWN_THRESHOLDS)
+        recalled, alarmed = (float((some >= least).mean()) for some in (bad, good))
+        print(f"own {part}: {least}, {recalled:.0%} of {len(bad)}, alarms {alarmed:.0%} of {len(good)}")
+    return chosen
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--own", type=Path, help="labelled pictures of the bundled generator")
+    parser.add_argument("--own-alarms", type=float, default=0.15, help="share of their well-formed parts")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--limit", type=int, default=1000, help="renders at most")
+    parser.add_argument("--false-alarms", type=float, default=0.015, help="share of renders, for each class")
+    parser.add_argument("--limb-alarms", type=float, default=0.03, help="the same, for limbs: four a horse")
+    parser.add_argument("--photo-alarms", type=float, default=0.045, help="the same, of photographs")
+    args = parser.parse_args()
+    detector = YoloDetector.load(args.detector / "detector.pt")
+    if args.data is not None:
+        choose(detector, args)
+    if args.own is not None:
+        settings = read_settings()
+        generator = load_generator(settings, choose_device(settings.device))
+        conf = choose_own(detector, args.own, args.own_alarms)
+        own = OwnThresholds(conf, detector.model_id, generator.model_id)
+        own.save(args.detector / OWN_THRESHOLDS_FILE)
 
 
 if __name__ == "__main__":

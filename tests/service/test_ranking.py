@@ -31,7 +31,9 @@ class Tells:
 
 
 def badness(*seen: tuple[int, float]) -> tuple[object, ...]:
-    return rank(np.zeros((64, 64, 3), np.uint8), Tells(*seen), None, RepairParams(), 64).badness
+    tells = Tells(*seen)
+    blank = np.zeros((64, 64, 3), np.uint8)
+    return rank(blank, tells, None, RepairParams(), 64, tells.default_conf).badness
 
 
 WORSE_AND_WORSE = {
