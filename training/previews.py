@@ -66,7 +66,15 @@ def watched_runs(
     size_hw = defaults.height, defaults.width
     never = PreviewThresholds({})
     for i in range(count):
-        watch = Watch(model.preview(WATCH_SHRINK), detector, never, size_hw, fractions=fractions, stop=False)
+        watch = Watch(
+            model.preview(WATCH_SHRINK),
+            detector,
+            never,
+            size_hw,
+            fractions=fractions,
+            stop=False,
+            sparing=False,
+        )
         image = model.generate_plainly(prompts[i % len(prompts)], first_seed + i, [watch])
         seen = rank(image, detector, critic, RepairParams(), model.native_px, conf)
         agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold

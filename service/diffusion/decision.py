@@ -193,6 +193,11 @@ def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> AbortReason 
     return None
 
 
+def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
+    """Whether anything in it counts: by itself, or once it is seen again."""
+    return any(_is_hit(seen, look.fraction, thresholds) for seen in look.sightings)
+
+
 def is_local(
     reason: AbortReason, look: Look, size_hw: tuple[int, int], thresholds: PreviewThresholds
 ) -> bool:

@@ -16,6 +16,7 @@ from service.diffusion.decision import (
     Sighting,
     checkpoints,
     decide,
+    has_hit,
 )
 from service.diffusion.preview import Preview, to_images
 from service.diffusion.tap import Step, StopRun
@@ -44,6 +45,7 @@ class Watch:
         fractions: Sequence[float] = FRACTIONS,
         stop: bool | StopRule = True,
         first: int = 0,
+        sparing: bool = True,
         on_preview: Callable[[Look, Image], None] | None = None,
     ) -> None:
         """Takes what to look with.
@@ -56,6 +58,8 @@ class Watch:
             fractions: of the run at which to look; short runs get fewer looks (see ``checkpoints``).
             stop: whether to stop the run, or only to tell; or what decides it each time.
             first: index of this run's first step in the whole run, if that is taken up again.
+            sparing: leaves out the last look where nothing counted in the one before. So late it seldom finds
+                what was not seen yet, and there is little left to save.
             on_preview: told of each look, with the picture that was looked at.
         """
         self._preview = preview
@@ -65,6 +69,7 @@ class Watch:
         self._fractions = fractions
         self._stop = stop
         self._first = first
+        self._sparing = sparing
         self._on_preview = on_preview
         self.looks: list[Look] = []
         self.reason: AbortReason | None = None
@@ -78,7 +83,7 @@ class Watch:
         """
         index, total = self._first + step.index, self._first + step.total
         fraction = checkpoints(total, self._fractions).get(index)
-        if fraction is None:
+        if fraction is None or self._can_spare(fraction):
             return
         if len(step.x0) != 1:
             raise ValueError(f"a watched run makes one picture, not {len(step.x0)}")
@@ -92,6 +97,12 @@ class Watch:
         self.reason = self.reason or reason
         if reason is not None and (self._stop(reason, look) if callable(self._stop) else self._stop):
             raise StopRun(reason)
+
+    def _can_spare(self, fraction: float) -> bool:
+        is_last = fraction == max(self._fractions)
+        return (
+            self._sparing and is_last and bool(self.looks) and not has_hit(self.looks[-1], self._thresholds)
+        )
 
     def _sightings(self, image: Image) -> tuple[Sighting, ...]:
         found: Detections = self._detector.detect([image], LEAST_CONF)[0].by_confidence()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.eyes import area
-from bench.eyes import labelled as read_labelled
 from detectors.protocols import CLASS_NAMES
 from training import bank
 from training.anatomy.world import read_shard
+from training.labelled import read_labelled
 
 LINE = {
     "seed": 7,

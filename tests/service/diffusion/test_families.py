@@ -39,7 +39,7 @@ def test_watched_and_nudged(pipeline, mask):
     plain = run_family(pipeline)
     # Untrained models predict what a real preview shows as plain black or white, where nothing has a slope.
     nudge = Nudge(LinearLatents(), DarkGuide(), REGION, mask, NudgeParams(strength=(0.2, 0.2)))
-    watch = Watch(preview, ScriptedDetector(0.6, 0.1, 0.6), LIMITS, (32, 32))
+    watch = Watch(preview, ScriptedDetector(0.6, 0.1, 0.6), LIMITS, (32, 32), sparing=False)
     last = []
     with tap(pipeline, [nudge, watch, lambda step: last.append(step)], packing):
         nudged = run_family(pipeline)

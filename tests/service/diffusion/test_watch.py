@@ -45,7 +45,7 @@ def test_two_hits_running_stop_it(pipeline):
 
 
 def test_it_can_tell_without_stopping(pipeline):
-    watch, _ = watch_of(pipeline, 0.95, 0.0, 0.0, stop=False)
+    watch, _ = watch_of(pipeline, 0.95, 0.6, 0.0, stop=False)
     with tap(pipeline, [watch]):
         run_family(pipeline, steps=10)
     assert len(watch.looks) == 3
@@ -54,10 +54,27 @@ def test_it_can_tell_without_stopping(pipeline):
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, [0]), (2, [0]), (3, [0, 1]), (4, [0, 1, 2])])
 def test_short_runs_are_watched_too(pipeline, steps, expected):
-    watch, _ = watch_of(pipeline)
+    watch, _ = watch_of(pipeline, sparing=False)
     with tap(pipeline, [watch]):
         run_family(pipeline, steps=steps)
     assert [look.index for look in watch.looks] == expected
+
+
+@pytest.mark.parametrize(
+    ("confs", "sparing", "looks"), [((0.3, 0.4), True, 2), ((0.3, 0.6), True, 3), ((0.3, 0.4), False, 3)]
+)
+def test_the_last_look_is_left_out_where_there_is_nothing_to_confirm(pipeline, confs, sparing, looks):
+    watch, detector = watch_of(pipeline, *confs, sparing=sparing)
+    with tap(pipeline, [watch]):
+        run_family(pipeline, steps=10)
+    assert len(watch.looks) == len(detector.images) == looks
+
+
+def test_a_single_look_is_never_left_out(pipeline):
+    watch, _ = watch_of(pipeline, fractions=(0.5,))
+    with tap(pipeline, [watch]):
+        run_family(pipeline, steps=10)
+    assert [look.index for look in watch.looks] == [4]
 
 
 def test_looks_are_told_with_their_picture(pipeline):
