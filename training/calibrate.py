@@ -4,7 +4,8 @@
 
 A network that is too strict with hands and too lenient with limbs wants a threshold of its own for each. What
 is stored is how far to shift the logit, so that one threshold serves all. It is the one with the highest
-recall less false alarms (Youden 1950); where a stretch of scores does equally well, its middle.
+recall less false alarms (Youden 1950), of those with not too many alarms: a critic that refuses every second
+good limb leaves nothing repaired. Where a stretch of scores does equally well, its middle.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ def read_logits(net_name: str, model: Path, seen: Sequence[Seen]) -> NDArray[np.
     return np.concatenate([net(to_input(crops[at : at + BATCH_CROPS]))[:, 0].numpy() for at in starts])
 
 
-def best_cut(scores: NDArray[np.float32], malformed: list[bool]) -> tuple[float, float, float]:
+def best_cut(
+    scores: NDArray[np.float32], malformed: list[bool], most_alarms: float = 1.0
+) -> tuple[float, float, float]:
     """From which score to call something malformed.
 
     Args:
         scores: (N,), higher is more malformed.
         malformed: the truth, with at least one of each.
+        most_alarms: share of what is well-formed that may be called malformed, if any cut allows it.
 
     Returns:
         The score, and recall and false alarms there.
@@ -50,7 +54,8 @@ def best_cut(scores: NDArray[np.float32], malformed: list[bool]) -> tuple[float,
     cuts = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
     over = scores[None] >= cuts[:, None]
     recall, alarms = over[:, truth].mean(axis=1), over[:, ~truth].mean(axis=1)
-    best = np.flatnonzero(recall - alarms >= (recall - alarms).max() - 1e-9)
+    gain = np.where(alarms <= max(most_alarms, alarms.min()), recall - alarms, -1.0)
+    best = np.flatnonzero(gain >= gain.max() - 1e-9)
     middle = best[len(best) // 2]
     return float(cuts[middle]), float(recall[middle]), float(alarms[middle])
 
@@ -61,6 +66,7 @@ def main() -> None:
     parser.add_argument("--net", choices=list(NETS), required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--eyes", type=Path, required=True, help="labelled pictures, for choosing only")
+    parser.add_argument("--most-alarms", type=float, default=0.3, help="share of well-formed parts, for each")
     args = parser.parse_args()
     path = args.model / CONFIG_FILE
     config = json.loads(path.read_text("utf-8"))
@@ -71,7 +77,7 @@ def main() -> None:
     for part in sorted({one.part for one in seen}):
         rows = [i for i, one in enumerate(seen) if one.part == part]
         malformed = [seen[i].malformed for i in rows]
-        cut, recall, alarms = best_cut(logits[rows], malformed)
+        cut, recall, alarms = best_cut(logits[rows], malformed, args.most_alarms)
         config["shifts"][part] = round(cut - level, 3)
         bad, good = sum(malformed), len(malformed) - sum(malformed)
         print(f"{part}: {cut - level:+.2f}, {recall:.0%} of {bad} recalled, {alarms:.0%} of {good} alarmed")

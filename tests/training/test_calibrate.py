@@ -27,3 +27,11 @@ def test_no_other_cut_does_better(rows):
     for other in np.unique(scores)[1:]:
         gain = (scores[truth] >= other).mean() - (scores[~truth] >= other).mean()
         assert recall - alarms >= gain - 1e-6
+
+
+def test_alarms_are_bounded():
+    scores, malformed = np.array([0.1, 0.4, 0.6, 0.2, 0.5, 0.9], np.float32), [False] * 3 + [True] * 3
+    assert best_cut(scores, malformed)[2] > 0
+    cut, recall, alarms = best_cut(scores, malformed, most_alarms=0.0)
+    assert (recall, alarms) == (pytest.approx(1 / 3), 0.0)
+    assert 0.6 < cut < 0.9
