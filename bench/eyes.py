@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--eyes", type=Path, default=EYES_DIR, help="another folder of labelled pictures")
     args = parser.parse_args()
     models, seen = load_models(), read_labelled(args.eyes)
-    limits = models.detector.default_conf
+    limits = models.own_conf
     rows = []
     for part in sorted({one.part for one in seen}):
         rows.append(
