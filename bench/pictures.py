@@ -124,7 +124,7 @@ def main() -> None:
                 continue
             gate = ShownGate(detector, models.critic, look.thresholds)
             done = Ladder(redraws, gate, Wording(prompt.text), look.seen).repair(made, look.plan, seed)
-            heat = engine.heatmap(made, engine.detect(made))
+            heat = engine.heatmap(made, looker.found(made, models.own_conf))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(
                 args.out / name
