@@ -13,7 +13,8 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     # Three looks and then the end: every other run shows the defect in all of them.
     bad, good = [0.8, 0.8, 0.8, *[0.8] * 4], [0.1, 0.1, 0.1, 0.1, 0.1]
     detector = Scripted(*(good + bad) * 8)
-    runs = list(watched_runs(tiny_model, detector, None, ["a hand", "a horse"], 16))
+    conf = detector.default_conf
+    runs = list(watched_runs(tiny_model, detector, None, conf, ["a hand", "a horse"], 16))
     assert [run.malformed for run in runs] == [False, True] * 8
     assert all(len(run.looks) == len(FRACTIONS) for run in runs)
     thresholds, figures = fitted(runs, tiny_model, detector, 0.05)

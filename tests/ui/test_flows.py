@@ -235,7 +235,7 @@ def test_every_attempt_is_told(page: Page, fake: FakeService):
     rows = page.locator(".region").first.get_by_role("row")
     expect(rows).to_have_count(6)
     expect(rows.last).to_have_text(
-        re.compile(r"\s+".join(["", "Accepted", "redraw", "0.75", "0.07", "1.04", "3818", ""]))
+        re.compile(r"\s+".join(["", "Accepted", "redraw", "0.75", "0.07", "–", "1.04", "3818", ""]))
     )
 
 
