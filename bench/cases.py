@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from detectors import boxes
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from service.engine import Engine
+from service.looking import Looker
 from service.report import GenerateRequest, Region, RepairParams, RepairReport, RepairRequest
 from training.anatomy.world import read_shard, shards
 
@@ -61,9 +61,9 @@ def serve(engine: Engine, case: Case, params: RepairParams = DEFAULT) -> RepairR
     return engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed, params=params))
 
 
-def limits_of(models: Models, case: Case) -> Mapping[str, float]:
-    """The scores from which the service counts a defect in such a picture, by class name."""
-    return models.own_conf if case.known is None else models.detector.default_conf
+def looker_of(models: Models, case: Case) -> Looker:
+    """What finds defects in such a picture, as in the service."""
+    return models.looker(own=case.known is None)
 
 
 def generated(engine: Engine, count: int, seed: int) -> list[Case]:

@@ -19,19 +19,9 @@ from bench.cases import MALFORMED
 from bench.intervals import machine, share, table
 from bench.judge import Judge, Place
 from bench.models import load_models
-from detectors.protocols import Critic
-from training.labelled import Seen, by_detector, read_labelled
+from training.labelled import Seen, by_both, by_critic, by_detector, read_labelled
 
 EYES_DIR = Path(__file__).parent / "eyes"
-
-
-def by_critic(critic: Critic, seen: Sequence[Seen]) -> list[float]:
-    """The critic's probability of malformed."""
-    crops = []
-    for one in seen:
-        x1, y1, x2, y2 = (round(v) for v in one.xyxy)
-        crops.append(critic.crop(one.image, (x1, y1, x2, y2)))
-    return critic.malformed(crops, [one.part for one in seen])
 
 
 def by_judge(judge: Judge, seen: Sequence[Seen]) -> list[float]:
@@ -56,7 +46,13 @@ def auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> str:
     return f"{area(truth, scores):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def row(name: str, part: str, seen: Sequence[Seen], scores: Sequence[float], threshold: float) -> list[str]:
+def row(
+    name: str,
+    part: str,
+    seen: Sequence[Seen],
+    scores: Sequence[float] | NDArray[np.float32],
+    threshold: float,
+) -> list[str]:
     """One model's line for one part."""
     rows = [i for i, one in enumerate(seen) if one.part == part]
     truth = np.array([seen[i].malformed for i in rows], bool)
@@ -84,14 +80,18 @@ def main() -> None:
     parser.add_argument("--eyes", type=Path, default=EYES_DIR, help="another folder of labelled pictures")
     args = parser.parse_args()
     models, seen = load_models(), read_labelled(args.eyes)
-    limits = models.own_conf
+    measure, own = models.looker(own=True).measure, models.own_thresholds
+    detected = by_detector(models.detector, seen)
+    limits = models.detector.default_conf if own is None else own.conf
     rows = []
     for part in sorted({one.part for one in seen}):
-        rows.append(
-            row("detector", part, seen, by_detector(models.detector, seen), limits[f"malformed_{part}"])
-        )
+        rows.append(row("detector", part, seen, detected[:, 0], limits[f"malformed_{part}"]))
         if models.critic is not None:
-            rows.append(row("critic", part, seen, by_critic(models.critic, seen), models.critic.threshold))
+            asked = by_critic(models.critic, seen)
+            rows.append(row("critic", part, seen, asked, models.critic.threshold))
+            if measure.fusion is not None:
+                fused = by_both(measure.fusion, seen, detected, asked)
+                rows.append(row("both, fused", part, seen, fused, measure.conf[f"malformed_{part}"]))
         rows.append(row("judge", part, seen, by_judge(Judge(), seen), MALFORMED))
     print(machine())
     print(table(HEADER, rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detectors.protocols import Critic, Detector
@@ -19,7 +18,8 @@ from service.loading import (
     load_own_thresholds,
     load_preview_thresholds,
 )
-from service.own_thresholds import OwnThresholds
+from service.looking import Looker
+from service.own_thresholds import Measure, OwnThresholds
 from service.settings import read_settings
 
 
@@ -50,11 +50,17 @@ class Models:
             own_thresholds=self.own_thresholds,
         )
 
-    @property
-    def own_conf(self) -> Mapping[str, float]:
-        """Score from which each class counts in the generator's own pictures."""
-        conf, own = self.detector.default_conf, self.own_thresholds
-        return own.over(conf, self.detector.model_id, self.generator.model_id) if own is not None else conf
+    def looker(self, own: bool, detector: Detector | None = None) -> Looker:
+        """What finds, as the service's engine has it.
+
+        Args:
+            own: whether it looks at the generator's own pictures or at uploads.
+            detector: in the place of theirs, if given.
+        """
+        measure = Measure(self.detector.default_conf)
+        if own and self.own_thresholds is not None:
+            measure = self.own_thresholds.over(self.detector, self.critic, self.generator.model_id)
+        return Looker(detector or self.detector, self.critic, self.redraws.native_px, measure)
 
 
 def load_models() -> Models:

@@ -27,7 +27,6 @@ from bench.models import load_models
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, part_of
 from service.diffusion.nudge import BoxF, Nudge
-from service.looking import Looker
 from service.params import Direction, NudgeParams, RepairParams
 from service.repair import blend
 from service.repair.guided import Nudger
@@ -55,7 +54,7 @@ class Bench:
         models = load_models()
         self.redraws, detector = models.redraws, models.detector
         self.detector = detector
-        self.looker = Looker(detector, self.redraws.native_px, detector.default_conf)
+        self.looker = models.looker(own=False)
         self.gate = Gate(detector, models.critic, detector.default_conf)
         preview = self.redraws.preview()
         self.nudgers = {"detector": Nudger(preview, detector)}

@@ -30,9 +30,10 @@ from bench.models import load_models
 from bench.prompts import Prompt, prompts
 from bench.repair import redraw_once
 from detectors.detections import Image
-from detectors.protocols import Detector, part_of
+from detectors.protocols import part_of
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
+from service.looking import Looker
 from service.params import Method, Policy, RepairParams
 from service.report import GenerateRequest
 from service.runs import WatchParams
@@ -61,14 +62,14 @@ class Arms:
         engine: generates, looks and repairs.
         generator: its model, for the arm that uses no engine.
         redraws: what redraws in the engine, for the arm that uses no ladder.
-        detector: its detector, for the same.
+        looker: what finds in any picture, for the same.
     """
 
     def __init__(
-        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, detector: Detector
+        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, looker: Looker
     ) -> None:
         self._engine, self._generator, self._redraws = engine, generator, redraws
-        self._detector = detector
+        self._looker = looker
 
     def all(self) -> dict[str, Arm]:
         """Every arm but those of another seed, by its name."""
@@ -98,9 +99,7 @@ class Arms:
     def _redrawn_once(self, prompt: str, seed: int) -> Image:
         """As the usual detailer does: every part once at 0.4, and whatever comes of it stays."""
         image, _ = self.plain(prompt, seed)
-        return redraw_once(
-            self._redraws, self._detector, self._detector.default_conf, Case(image, "", prompt, seed), ONCE
-        ).image
+        return redraw_once(self._redraws, self._looker, Case(image, "", prompt, seed), ONCE).image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +207,8 @@ class Bench:
         self._meter = Meter([models.generator, models.redraws], models.detector)
         engine = models.engine(self._meter.detector)
         self._examiner = Examiner(engine, Judge())
-        self.arms = Arms(engine, models.generator, models.redraws, self._meter.detector)
+        looker = models.looker(own=False, detector=self._meter.detector)
+        self.arms = Arms(engine, models.generator, models.redraws, looker)
 
     def run(
         self, wanted: Sequence[tuple[Prompt, int]], letters: Sequence[str]

@@ -20,7 +20,6 @@ from bench.intervals import machine
 from bench.models import load_models
 from bench.prompts import prompts
 from detectors.detections import Box, Image
-from service.looking import Looker
 from service.params import RepairParams
 from service.repair.ladder import Ladder, Repaired
 from service.repair.verify import Gate, Reading
@@ -109,8 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
-    redraws, detector = models.redraws, models.detector
-    engine, looker = models.engine(), Looker(detector, redraws.native_px, models.own_conf)
+    redraws, engine, looker = models.redraws, models.engine(), models.looker(own=True)
     print(machine())
     for kind in KINDS:
         shown = 0
@@ -122,9 +120,9 @@ def main() -> None:
             look = looker.look(made, RepairParams())
             if not look.plan.regions:
                 continue
-            gate = ShownGate(detector, models.critic, look.thresholds)
+            gate = ShownGate(models.detector, models.critic, look.thresholds, look.fusion)
             done = Ladder(redraws, gate, Wording(prompt.text), look.seen).repair(made, look.plan, seed)
-            heat = engine.heatmap(made, looker.found(made, models.own_conf))
+            heat = engine.heatmap(made, looker.found(made, looker.measure.conf))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(
                 args.out / name

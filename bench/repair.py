@@ -10,34 +10,27 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bench.cases import MALFORMED, Case, generated, limits_of, parts_of, place_of, rendered, serve
+from bench.cases import MALFORMED, Case, generated, looker_of, parts_of, place_of, rendered, serve
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.pairs import pairs_sheet
-from detectors.protocols import Detector
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
+from service.looking import Looker
 from service.repair.ladder import Ladder
-from service.repair.plan import plan_repair
-from service.repair.verify import Gate, Judgement
 from service.repair.wording import Wording
-from service.report import (
-    Outcome,
-    RepairParams,
-    RepairReport,
-    Verdict,
-)
+from service.report import Outcome, RepairParams, RepairReport
 from service.sheet import repair_sheet
+from training.redrawn import AcceptAlways
 
 PAIRS = 48
 """On the sheet to be counted by eye: the first ones in which something was to be repaired."""
@@ -99,18 +92,9 @@ RUNG_HEADER = ("drawn by", "strength", "accepted, of the regions it was tried on
                "of these well-formed by the judge", "full candidates drawn for one of them")  # fmt: skip
 
 
-class AcceptAlways(Gate):
-    """The control's gate: it looks, and lets everything through."""
-
-    def judge(self, *args: Any, **kwargs: Any) -> Judgement:
-        """The gate's figures with the verdict that no tool without a gate could have refused."""
-        return replace(super().judge(*args, **kwargs), verdict=Verdict.ACCEPTED)
-
-
 def redraw_once(
     redraws: DiffusionModel,
-    detector: Detector,
-    limits: Mapping[str, float],
+    looker: Looker,
     case: Case,
     params: RepairParams = CONTROL,
 ) -> RepairReport:
@@ -118,17 +102,13 @@ def redraw_once(
 
     Args:
         redraws: what redraws.
-        detector: finds.
-        limits: score from which each class counts, by class name.
+        looker: finds.
         case: the picture.
         params: how to redraw.
     """
-    names = detector.class_names
-    found = detector.detect([case.image], min(limits.values()))[0]
-    found = found[found.conf >= np.array([limits[names[i]] for i in found.class_id])]
-    plan = plan_repair(found, names, case.image.shape[:2], params, redraws.native_px)
-    ladder = Ladder(redraws, AcceptAlways(detector, None, limits), Wording(case.prompt))
-    made = ladder.repair(case.image, plan, case.seed)
+    look = looker.look(case.image, params)
+    gate = AcceptAlways(looker.detector, None, look.thresholds)
+    made = Ladder(redraws, gate, Wording(case.prompt)).repair(case.image, look.plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
 
 
@@ -207,7 +187,7 @@ def main() -> None:
     bench = Bench(engine, Judge())
     arms: dict[str, Callable[[Case], RepairReport]] = {
         "repair": lambda case: serve(engine, case),
-        "control": lambda case: redraw_once(models.redraws, models.detector, limits_of(models, case), case),
+        "control": lambda case: redraw_once(models.redraws, looker_of(models, case), case),
     }
     rows, figures = [], {}
     for source, cases in (

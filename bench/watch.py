@@ -25,11 +25,11 @@ from bench.judge import Judge
 from bench.models import load_models
 from bench.open_question import wishes
 from detectors.detections import Image
-from detectors.protocols import is_malformed
 from service.diffusion.decision import Look, PreviewThresholds, decide
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
 from service.diffusion.watched import WATCH_SHRINK, Watcher
+from service.report import RepairParams
 from service.runs import WatchParams
 
 FIRST_SEED = 3_000_000
@@ -63,7 +63,7 @@ class Bench:
         models = load_models()
         self.model, self.detector = models.generator, models.detector
         self.engine = models.engine()
-        self.conf = models.own_conf
+        self.looker = models.looker(own=True)
         watcher = Watcher.of(self.model, self.detector, models.preview_thresholds, WatchParams())
         self.thresholds, self.origin = watcher.thresholds, watcher.origin
         self.judge = Judge()
@@ -76,12 +76,7 @@ class Bench:
         watch = Watch(preview, self.detector, self.thresholds, size_hw, stop=False)
         _, watched_s = _timed(self.model, prompt, seed, [watch])
         image, plain_s = _timed(self.model, prompt, seed, [])
-        found = self.detector.detect([image], min(self.conf.values()))[0]
-        names = [self.detector.class_names[i] for i in found.class_id]
-        malformed = any(
-            is_malformed(name) and score >= self.conf[name]
-            for name, score in zip(names, found.conf, strict=True)
-        )
+        malformed = bool(self.looker.look(image, RepairParams()).plan.regions)
         places = parts_of(self.engine, image)
         worst = max(self.judge.malformed([image] * len(places), places), default=0.0)
         return WatchedPicture(tuple(watch.looks), malformed, worst > MALFORMED, watched_s, plain_s)

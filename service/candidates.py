@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from detectors.detections import Image
-from detectors.protocols import Critic, Detector
 from service.diffusion.decision import PreviewThresholds
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watched import Drawing, Watcher, unwatched
 from service.errors import InvalidRequest
+from service.looking import Looker
 from service.ranking import rank
 from service.report import SILENT, GenerateRequest, Listener, RepairParams
 from service.runs import Run, RunEnd, Sampling
@@ -32,19 +32,13 @@ class Candidates:
 
     Attributes:
         generator: makes the pictures.
-        detector: watches them and compares them.
-        critic: the second opinion in comparing.
+        looker: compares finished pictures; its detector watches the runs.
         fitted: the watch's thresholds, where some were fitted for these models.
-        native_px: side of the square at which is redrawn.
-        default_conf: score from which each class counts in a finished picture, by class name.
     """
 
     generator: DiffusionModel
-    detector: Detector
-    critic: Critic | None
+    looker: Looker
     fitted: PreviewThresholds | None
-    native_px: int
-    default_conf: Mapping[str, float]
 
     def best(self, request: GenerateRequest, first_seed: int, picture: int, listener: Listener) -> Chosen:
         """The best of the candidates for one picture of a request.
@@ -99,7 +93,7 @@ class Candidates:
             raise InvalidRequest(
                 "a run of this model cannot be taken up again", code="in_flight_unsupported", allowed=False
             )
-        return Watcher.of(self.generator, self.detector, self.fitted, request.watch)
+        return Watcher.of(self.generator, self.looker.detector, self.fitted, request.watch)
 
     def _progress(self, request: GenerateRequest, picture: int, listener: Listener) -> _Progress:
         steps = request.num_inference_steps or self.generator.defaults.num_inference_steps
@@ -129,7 +123,7 @@ class Candidates:
         badness = {}
         for place, image in finished.items():
             params = request.repair or RepairParams()
-            seen = rank(image, self.detector, self.critic, params, self.native_px, self.default_conf)
+            seen = rank(image, self.looker, params)
             badness[place] = seen.badness
             runs[place] = replace(
                 runs[place],

@@ -27,7 +27,7 @@ from service.loading import (
     repair_model_of,
 )
 from service.looking import Looked, Looker
-from service.own_thresholds import OwnThresholds
+from service.own_thresholds import Measure, OwnThresholds
 from service.params import Method
 from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
@@ -93,12 +93,12 @@ class Engine:
         self._max_side_px = max_side_px
         self._sources = sources or {}
         native_px = self._inpainter.native_px
-        conf = own_conf = detector.default_conf
+        measure = own_measure = Measure(detector.default_conf)
         if own_thresholds is not None:
-            own_conf = own_thresholds.over(conf, detector.model_id, generator.model_id)
-        self._looker = Looker(detector, native_px, conf)
-        self._own_looker = Looker(detector, native_px, own_conf)
-        self._candidates = Candidates(generator, detector, critic, preview_thresholds, native_px, own_conf)
+            own_measure = own_thresholds.over(detector, critic, generator.model_id)
+        self._looker = Looker(detector, critic, native_px, measure)
+        self._own_looker = Looker(detector, critic, native_px, own_measure)
+        self._candidates = Candidates(generator, self._own_looker, preview_thresholds)
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
@@ -139,7 +139,7 @@ class Engine:
     def models(self) -> list[ModelCard]:
         """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
         roles = Roles(self._generator, self._inpainter, self._detector, self._critic)
-        return model_cards(roles, self._sources, self._own_looker.default_conf)
+        return model_cards(roles, self._sources, self._own_looker.measure.conf)
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
         """What is found in a picture, well-formed and malformed.
@@ -235,7 +235,7 @@ class Engine:
         sampling: Sampling | None = None,
     ) -> RepairReport:
         listener.found(picture, look.plan.regions)
-        gate = Gate(self._detector, self._critic, look.thresholds)
+        gate = Gate(self._detector, self._critic, look.thresholds, look.fusion)
         if dry_run:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:

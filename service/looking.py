@@ -9,9 +9,11 @@ from functools import partial
 import numpy as np
 
 from detectors.detections import Detections, Image
+from detectors.fusion import LOOK_CONF, Fusion
 from detectors.heatmap import overlay
-from detectors.protocols import Detector, DifferentiableDetector, guide_in, is_malformed
+from detectors.protocols import Critic, Detector, DifferentiableDetector, guide_in, is_malformed
 from service.errors import InvalidRequest
+from service.own_thresholds import Measure
 from service.params import MaskSource
 from service.repair.guided import heat_of_picture, hot_places
 from service.repair.plan import Shape, plan_repair
@@ -27,27 +29,31 @@ class Looked:
         plan: what to repair.
         thresholds: score from which each class counts, by class name.
         seen: class names that were found.
+        fusion: what the scores of malformed parts are, if not the detector's.
     """
 
     image: Image
     plan: RepairPlan
     thresholds: Mapping[str, float]
     seen: frozenset[str]
+    fusion: Fusion | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looker:
-    """Looks with a detector.
+    """Looks with a detector, and with a critic where the measure says so.
 
     Attributes:
         detector: finds parts and defects.
+        critic: has a word in it if the measure fuses both.
         native_px: side of the square at which is redrawn.
-        default_conf: score from which each class counts unless a request says otherwise, by class name.
+        measure: what counts unless a request says otherwise.
     """
 
     detector: Detector
+    critic: Critic | None
     native_px: int
-    default_conf: Mapping[str, float]
+    measure: Measure
 
     def look(self, image: Image, params: RepairParams) -> Looked:
         """Finds and plans.
@@ -59,7 +65,8 @@ class Looker:
         thresholds, names = self.thresholds(params), self.detector.class_names
         found = self.found(image, thresholds)
         plan = plan_repair(found, names, image.shape[:2], params, self.native_px, self._shape(image, params))
-        return Looked(image, plan, thresholds, frozenset(names[i] for i in found.class_id))
+        seen = frozenset(names[i] for i in found.class_id)
+        return Looked(image, plan, thresholds, seen, self._fusion)
 
     @property
     def guide(self) -> DifferentiableDetector:
@@ -92,13 +99,23 @@ class Looker:
 
     def found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
         """What reaches its class's threshold."""
-        seen = self.detector.detect([image], min(thresholds.values()))[0]
+        seen = self._seen(image, min(thresholds.values()))
         least = np.array([thresholds[self.detector.class_names[i]] for i in seen.class_id])
         return seen[seen.conf >= least]
 
     def thresholds(self, params: RepairParams) -> Mapping[str, float]:
         """The defaults by class name, with the request's own for all defects."""
         return {
-            name: params.conf if params.conf is not None and is_malformed(name) else self.default_conf[name]
+            name: params.conf if params.conf is not None and is_malformed(name) else self.measure.conf[name]
             for name in self.detector.class_names
         }
+
+    @property
+    def _fusion(self) -> Fusion | None:
+        return None if self.critic is None else self.measure.fusion
+
+    def _seen(self, image: Image, least_conf: float) -> Detections:
+        if self.critic is None or self.measure.fusion is None:
+            return self.detector.detect([image], least_conf)[0]
+        seen = self.detector.detect([image], LOOK_CONF)[0]
+        return self.measure.fusion.reconsidered(image, seen, self.detector.class_names, self.critic)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from detectors.detections import Detections, Image
-from detectors.protocols import Critic, Detector, is_malformed
+from detectors.protocols import Detector, is_malformed
 from service.looking import Looker
 from service.repair.ladder import rivals_of
 from service.repair.redraw import window_of
@@ -58,14 +58,7 @@ class Counted:
         return self.detector.detect(images, conf)
 
 
-def rank(
-    image: Image,
-    detector: Detector,
-    critic: Critic | None,
-    params: RepairParams,
-    native_px: int,
-    default_conf: Mapping[str, float],
-) -> Rank:
+def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
     """How one candidate looks.
 
     Each place that would be repaired is read as before a repair. A picture without one is ranked by what the
@@ -73,27 +66,24 @@ def rank(
 
     Args:
         image: uint8 RGB.
-        detector: finds the places and reads them.
-        critic: the gate's second opinion.
+        looker: finds the places; its detector and critic read them.
         params: what counts as a place; the policy does not matter here.
-        native_px: side of the square at which is redrawn.
-        default_conf: score from which each class counts, by class name.
     """
-    counted = Counted(detector)
-    looked = Looker(counted, native_px, default_conf).look(image, replace(params, policy=Policy.MALFORMED))
+    counted = Counted(looker.detector)
+    looked = replace(looker, detector=counted).look(image, replace(params, policy=Policy.MALFORMED))
     regions = looked.plan.regions
     if not regions:
         seen = counted.detect([image], LOOK_CONF)[0]
         suspected = [
             float(conf)
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
-            if is_malformed(detector.class_names[i])
+            if is_malformed(counted.class_names[i])
         ]
         return Rank(max(suspected, default=0.0), None, 0, counted.passes, is_empty=not looked.seen)
-    gate = Gate(counted, critic, looked.thresholds)
+    gate = Gate(counted, looker.critic, looked.thresholds, looked.fusion)
     readings = []
     for index, region in enumerate(regions):
-        near = window_of(region, image.shape[:2], native_px).box
+        near = window_of(region, image.shape[:2], looker.native_px).box
         readings += gate.read([image], region, near, rivals_of(looked.plan, index))
     critics = [reading.critic for reading in readings if reading.critic is not None]
     worst = max(reading.conf for reading in readings)

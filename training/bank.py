@@ -5,15 +5,17 @@ where the detector sees parts. ``sheets --data DIR`` draws them with numbers. Wh
 writes ``DIR/labels.txt``: a line ``12 g`` where picture 12 is well-formed throughout, ``12 b`` where all its
 parts are malformed, ``12 b 2 3`` where its parts 2 and 3 are, ``12 x`` where one cannot tell. ``apply --data
 DIR`` puts that into the truth, in the layout of ``training.anatomy.world``; what was not looked at, or cannot
-be told, is left out. ``remember`` adds such shards to ``training/eye_labels.jsonl``, and ``restore`` makes
-the pictures of that file again, from their seeds, so that nobody has to look twice.
+be told, is left out. ``make --redrawn`` shows them with their malformed parts redrawn, well or not.
+``remember`` adds such shards to ``training/eye_labels.jsonl``, and ``restore`` makes the pictures of that
+file again, from their seeds, so that nobody has to look twice.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,19 @@ from tqdm import tqdm
 from detectors import boxes
 from detectors.protocols import part_of
 from detectors.yolo import YoloDetector
-from service.loading import choose_device, load_detector, load_generator
+from service.diffusion.sampler import DiffusionModel
+from service.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards
 from training.labelled import LABELS_FILE
+from training.redrawn import Redraw, choose, redrawn
 
 LOOK_CONF = 0.25
 SAME_IOU = 0.6
+REDRAW_CONF = 0.3
+STRENGTHS = (0.4, 0.55, 0.75, 1.0)
 RAW, LABELS = "raw", "labels.txt"
 EXPORT_QUALITY = 92
 REMEMBERED = Path(__file__).parent / "eye_labels.jsonl"
@@ -92,18 +98,28 @@ def look(detector: YoloDetector, picture: NDArray[np.uint8]) -> list[dict[str, A
 
 
 def make(args: argparse.Namespace) -> None:
-    """Generates; no seed is left out but those in which no wanted part is seen."""
+    """Generates; no seed is left out but those in which no wanted part is seen, or nothing to be redrawn."""
     settings = read_settings()
     device = choose_device(settings.device)
     model, detector = load_generator(settings, device), load_detector(settings, device)
+    inpainter = (load_inpainter(settings, device) or model) if args.redrawn else None
     pictures, lines = [], []
     for seed in tqdm(range(args.first_seed, args.first_seed + args.count)):
-        prompt = wish(args.kind, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        prompt = wish(args.kind, rng)
+        line: dict[str, Any] = {"seed": seed, "kind": args.kind, "caption": prompt, "words": {}}
         picture = model.generate_plainly(prompt, seed)
+        if inpainter is not None:
+            strength = float(rng.choice(STRENGTHS))
+            what = choose(detector, picture, WANTED[args.kind], REDRAW_CONF, strength, inpainter.model_id)
+            if what is None:
+                continue
+            picture = redrawn(inpainter, detector, picture, prompt, what, seed)
+            line["redrawn"] = asdict(what)
         parts = look(detector, picture)
         if any(part["class_name"] == WANTED[args.kind] for part in parts):
             pictures.append(picture)
-            lines.append({"seed": seed, "kind": args.kind, "caption": prompt, "words": {}, "parts": parts})
+            lines.append(line | {"parts": parts})
     args.out.mkdir(parents=True, exist_ok=True)
     _write(args.out / RAW, np.stack(pictures), lines)
 
@@ -198,7 +214,8 @@ def remembered(line: dict[str, Any], name: str) -> dict[str, Any]:
         looked_at = part_of(part["class_name"]) == WANTED[line["kind"]]
         box = [round(value) for value in part["xyxy"]]
         parts.append([part_of(part["class_name"]), *box, *([word] if looked_at else [])])
-    return {"set": name} | {key: line[key] for key in ("kind", "seed", "caption")} | {"parts": parts}
+    kept = {key: line[key] for key in ("kind", "seed", "caption", "redrawn") if key in line}
+    return {"set": name} | kept | {"parts": parts}
 
 
 def truth_of(kept: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +245,9 @@ def remember(args: argparse.Namespace) -> None:
 def restore(args: argparse.Namespace) -> None:
     """Makes the pictures of ``REMEMBERED`` again and writes their sets under ``--out``."""
     settings = read_settings()
-    model = load_generator(settings, choose_device(settings.device))
+    device = choose_device(settings.device)
+    model = load_generator(settings, device)
+    again = _redrawing(load_inpainter(settings, device) or model, load_detector(settings, device))
     defaults = model.defaults
     sets: dict[str, list[dict[str, Any]]] = {}
     for line in map(json.loads, REMEMBERED.read_text().splitlines()):
@@ -237,10 +256,24 @@ def restore(args: argparse.Namespace) -> None:
         pictures = []
         for line in tqdm(lines, desc=name):
             model.defaults = replace(defaults, **line.get("sampling", {}))
-            pictures.append(model.generate_plainly(line["caption"], line["seed"]))
+            pictures.append(again(model.generate_plainly(line["caption"], line["seed"]), line))
         target = args.out / f"{name}-0000"
         target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, np.stack(pictures), [truth_of(line) for line in lines])
+
+
+def _redrawing(
+    inpainter: DiffusionModel, detector: YoloDetector
+) -> Callable[[NDArray[np.uint8], dict[str, Any]], NDArray[np.uint8]]:
+    """Redraws in a picture what a remembered line says was redrawn, if anything."""
+
+    def again(picture: NDArray[np.uint8], line: dict[str, Any]) -> NDArray[np.uint8]:
+        if "redrawn" not in line:
+            return picture
+        what = Redraw(**line["redrawn"])
+        return redrawn(inpainter, detector, picture, line["caption"], what, line["seed"])
+
+    return again
 
 
 def main() -> None:
@@ -251,6 +284,7 @@ def main() -> None:
     first.add_argument("--kind", choices=list(WANTED), required=True)
     first.add_argument("--count", type=int, required=True)
     first.add_argument("--first-seed", type=int, required=True)
+    first.add_argument("--redrawn", action="store_true", help="with their malformed parts redrawn once")
     first.add_argument("--out", type=Path, required=True)
     first.set_defaults(run=make)
     second = commands.add_parser("sheets")

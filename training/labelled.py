@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import boxes
 from detectors.detections import Image
-from detectors.protocols import is_malformed, part_of
+from detectors.fusion import Fusion
+from detectors.protocols import Critic, is_malformed, part_of
 from detectors.yolo import YoloDetector
 from training.textures import read_picture
 
@@ -42,12 +44,33 @@ def read_labelled(folder: Path) -> list[Seen]:
     return found
 
 
-def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> list[float]:
-    """The highest score for malformed at each part; 0 where there is none."""
-    scores = []
-    for one in seen:
+def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> NDArray[np.float32]:
+    """The highest score at each part for malformed and for well-formed, (N, 2); 0 where there is none."""
+    scores = np.zeros((len(seen), 2), np.float32)
+    for row, one in enumerate(seen):
         found = detector.detect([one.image], LOOK_CONF)[0]
-        same = [detector.class_names[i] == f"malformed_{one.part}" for i in found.class_id]
-        here = np.array(same, bool) & (boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU)
-        scores.append(float(found.conf[here].max(initial=0.0)))
+        near = boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU
+        for column, name in enumerate((f"malformed_{one.part}", one.part)):
+            same = [detector.class_names[i] == name for i in found.class_id]
+            scores[row, column] = found.conf[np.array(same, bool) & near].max(initial=0.0)
     return scores
+
+
+def by_critic(critic: Critic, seen: Sequence[Seen]) -> NDArray[np.float32]:
+    """The critic's probability of malformed of each part, (N,)."""
+    crops = []
+    for one in seen:
+        x1, y1, x2, y2 = (round(v) for v in one.xyxy)
+        crops.append(critic.crop(one.image, (x1, y1, x2, y2)))
+    return np.array(critic.malformed(crops, [one.part for one in seen]), np.float32)
+
+
+def by_both(
+    fusion: Fusion, seen: Sequence[Seen], detected: NDArray[np.float32], asked: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The score of each part, (N,), from what ``by_detector`` and ``by_critic`` say of it."""
+    scores = [
+        fusion.score(one.part, float(malformed), float(well_formed), float(critic))
+        for one, (malformed, well_formed), critic in zip(seen, detected, asked, strict=True)
+    ]
+    return np.array(scores, np.float32)

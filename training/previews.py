@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from detectors.protocols import Critic, Detector
+from detectors.protocols import Detector
 from service.diffusion.decision import FRACTIONS, THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.diffusion.sampler import DiffusionModel
@@ -32,6 +32,8 @@ from service.loading import (
     load_generator,
     load_own_thresholds,
 )
+from service.looking import Looker
+from service.own_thresholds import Measure
 from service.ranking import rank
 from service.report import RepairParams
 from service.settings import read_settings
@@ -42,9 +44,7 @@ HELD_OUT = 0.25
 
 def watched_runs(
     model: DiffusionModel,
-    detector: Detector,
-    critic: Critic | None,
-    conf: Mapping[str, float],
+    looker: Looker,
     prompts: Sequence[str],
     count: int,
     first_seed: int = 0,
@@ -54,9 +54,7 @@ def watched_runs(
 
     Args:
         model: makes the pictures.
-        detector: looks at previews and at the end.
-        critic: has the second word on the end.
-        conf: score from which each class counts at the end, by class name.
+        looker: looks at the end, its detector at previews, its critic has the second word.
         prompts: taken in turn.
         count: how many runs.
         first_seed: run ``i`` has the seed ``first_seed + i``.
@@ -68,7 +66,7 @@ def watched_runs(
     for i in range(count):
         watch = Watch(
             model.preview(WATCH_SHRINK),
-            detector,
+            looker.detector,
             never,
             size_hw,
             fractions=fractions,
@@ -76,7 +74,7 @@ def watched_runs(
             sparing=False,
         )
         image = model.generate_plainly(prompts[i % len(prompts)], first_seed + i, [watch])
-        seen = rank(image, detector, critic, RepairParams(), model.native_px, conf)
+        seen, critic = rank(image, looker, RepairParams()), looker.critic
         agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold
         yield WatchedRun(tuple(watch.looks), malformed=seen.defects > 0 and agrees)
 
@@ -125,13 +123,12 @@ def main() -> None:
     model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
     own = load_own_thresholds(settings)
-    conf = detector.default_conf
-    if own is not None:
-        conf = own.over(conf, detector.model_id, model.model_id)
+    measure = Measure(detector.default_conf) if own is None else own.over(detector, critic, model.model_id)
+    looker = Looker(detector, critic, model.native_px, measure)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
         tqdm(
-            watched_runs(model, detector, critic, conf, prompts, arguments.count, arguments.seed),
+            watched_runs(model, looker, prompts, arguments.count, arguments.seed),
             total=arguments.count,
         )
     )

@@ -8,6 +8,7 @@ their two thresholds counts; nothing of the test split is looked at.
 
 ``python -m training.thresholds --detector models/detector --own DIR`` chooses those for the bundled
 generator's own pictures, on labelled ones: at most a given share of their well-formed parts has an alarm.
+With ``--critic DIR`` it also fits how the critic's word goes into the score.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from detectors.critic import CropCritic
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
@@ -30,7 +32,7 @@ from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
 from service.settings import read_settings
 from training.anatomy.world import read_shard, shards
 from training.detector import read_photographs
-from training.labelled import by_detector, read_labelled
+from training.labelled import Seen, by_detector, read_labelled
 
 LOOK_CONF = 0.05
 THRESHOLDS = tuple(percent / 100 for percent in range(25, 91))
@@ -106,13 +108,12 @@ def choose(detector: YoloDetector, args: argparse.Namespace) -> None:
     (args.detector / DEFAULTS_FILE).write_text(json.dumps(stored, indent=2) + "\n")
 
 
-def choose_own(detector: YoloDetector, eyes: Path, alarms: float) -> dict[str, float]:
+def choose_own(detector: YoloDetector, seen: Sequence[Seen], alarms: float) -> dict[str, float]:
     """By malformed class, the least score that at most such a share of the well-formed parts reaches.
 
     None is above the detector's own: in these pictures more is malformed than elsewhere, never less.
     """
-    seen = read_labelled(eyes)
-    scores = np.array(by_detector(detector, seen), np.float32)
+    scores = by_detector(detector, seen)[:, 0]
     chosen = {}
     for part in sorted({one.part for one in seen}):
         good, bad = (
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--own", type=Path, help="labelled pictures of the bundled generator")
+    parser.add_argument("--critic", type=Path, help="folder of the one that finds with it in them")
     parser.add_argument("--own-alarms", type=float, default=0.2, help="share of their well-formed parts")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--limit", type=int, default=1000, help="renders at most")
@@ -146,8 +148,13 @@ def main() -> None:
     if args.own is not None:
         settings = read_settings()
         generator = load_generator(settings, choose_device(settings.device))
-        conf = choose_own(detector, args.own, args.own_alarms)
-        own = OwnThresholds(conf, detector.model_id, generator.model_id)
+        seen = read_labelled(args.own)
+        conf, fused = choose_own(detector, seen, args.own_alarms), None
+        if args.critic is not None:
+            from training.fusing import choose_fused  # wants scikit-learn, which the rest does not
+
+            fused = choose_fused(detector, CropCritic.load(args.critic), seen, args.own_alarms)
+        own = OwnThresholds(conf, detector.model_id, generator.model_id, fused)
         own.save(args.detector / OWN_THRESHOLDS_FILE)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from detectors import boxes
 from detectors.detections import Box, Detections, Image
+from detectors.fusion import Fusion
 from detectors.protocols import Critic, Detector, is_malformed, part_of
 from service.repair.plan import MASK_CLASS
 from service.repair.presence import best_part, malformed_here, part_lost
@@ -61,7 +62,8 @@ class Reading:
 
     Attributes:
         sighting: all that was seen.
-        conf: worst malformed score in the region, over all copies; 0 if none.
+        conf: worst malformed score in the region, over all copies; 0 if none. Fused with the other two where
+            the gate fuses.
         sound: best well-formed score in the region, in the picture as it is; 0 if none.
         critic: the critic's probability of malformed; None if there is no critic or no part to show it.
     """
@@ -90,11 +92,13 @@ class Gate:
         detector: the same that found the defects.
         critic: the second opinion, if there is one.
         thresholds: score from which each class counts, by class name.
+        fusion: makes one score of the detector's and the critic's, where the thresholds are for that.
     """
 
     detector: Detector
     critic: Critic | None
     thresholds: Mapping[str, float]
+    fusion: Fusion | None = None
 
     def limit(self, class_name: str) -> float:
         """Below this score a defect counts as gone; no high threshold loosens it."""
@@ -124,8 +128,14 @@ class Gate:
         for sighting, (_, sound), critic in zip(sightings, found, critics, strict=True):
             seen = sighting.all
             here = seen[malformed_here(seen, region, names, rivals)]
-            readings.append(Reading(sighting, float(here.conf.max(initial=0.0)), sound, critic))
+            conf = self._fused(region, float(here.conf.max(initial=0.0)), sound, critic)
+            readings.append(Reading(sighting, conf, sound, critic))
         return readings
+
+    def _fused(self, region: Region, conf: float, sound: float, critic: float | None) -> float:
+        if self.fusion is None:
+            return conf
+        return self.fusion.score(part_of(region.class_name), conf, sound, critic)
 
     def judge(
         self, region: Region, before: Reading, after: Reading, seam: float, rivals: Sequence[Box] = ()

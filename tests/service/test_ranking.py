@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from detectors.detections import Detections, Image
+from service.looking import Looker
+from service.own_thresholds import Measure
 from service.ranking import rank
 from service.report import RepairParams
 
@@ -33,7 +35,7 @@ class Tells:
 def badness(*seen: tuple[int, float]) -> tuple[object, ...]:
     tells = Tells(*seen)
     blank = np.zeros((64, 64, 3), np.uint8)
-    return rank(blank, tells, None, RepairParams(), 64, tells.default_conf).badness
+    return rank(blank, Looker(tells, None, 64, Measure(tells.default_conf)), RepairParams()).badness
 
 
 WORSE_AND_WORSE = {

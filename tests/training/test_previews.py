@@ -3,6 +3,8 @@ from __future__ import annotations
 from service.diffusion.decision import FRACTIONS, Look, PreviewThresholds, Sighting
 from service.diffusion.fitting import WatchedRun
 from service.engine import Engine
+from service.looking import Looker
+from service.own_thresholds import Measure
 from service.report import GenerateRequest
 from service.runs import Thresholds, WatchParams
 from tests.service.test_watching import Scripted
@@ -13,8 +15,8 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     # Three looks and then the end: every other run shows the defect in all of them.
     bad, good = [0.8, 0.8, 0.8, *[0.8] * 4], [0.1, 0.1, 0.1, 0.1, 0.1]
     detector = Scripted(*(good + bad) * 8)
-    conf = detector.default_conf
-    runs = list(watched_runs(tiny_model, detector, None, conf, ["a hand", "a horse"], 16))
+    looker = Looker(detector, None, tiny_model.native_px, Measure(detector.default_conf))
+    runs = list(watched_runs(tiny_model, looker, ["a hand", "a horse"], 16))
     assert [run.malformed for run in runs] == [False, True] * 8
     assert all(len(run.looks) == len(FRACTIONS) for run in runs)
     thresholds, figures = fitted(runs, tiny_model, detector, 0.05)
