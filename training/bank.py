@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,14 @@ from tqdm import tqdm
 from detectors import boxes
 from detectors.protocols import part_of
 from detectors.yolo import YoloDetector
-from service.diffusion.sampler import DiffusionModel
 from service.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
 from training.anatomy.captions import caption
-from training.anatomy.world import read_shard, shards
-from training.labelled import LABELS_FILE
-from training.redrawn import Redraw, choose, redrawn
+from training.anatomy.world import read_shard, shards, write_shard
+from training.labelled import LABELS_FILE, WANTED
+from training.redrawn import choose, redrawn
+from training.remembered import remember, restore
 
 LOOK_CONF = 0.25
 SAME_IOU = 0.6
@@ -42,8 +41,6 @@ REDRAW_CONF = 0.3
 STRENGTHS = (0.4, 0.55, 0.75, 1.0)
 RAW, LABELS = "raw", "labels.txt"
 EXPORT_QUALITY = 92
-REMEMBERED = Path(__file__).parent / "eye_labels.jsonl"
-WELL_FORMED, MALFORMED = "g", "b"
 GRIDS = {"hand": (5, 4, 240), "limb": (4, 3, 320)}
 """Columns, rows and the side of a tile in pixels, by what is labelled: limbs want a closer look."""
 COLOURS = ((0, 0, 230), (0, 150, 0), (230, 60, 0), (200, 0, 200), (0, 140, 230), (160, 160, 0), (90, 90, 90))
@@ -75,8 +72,6 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "background": tuple(PLAIN_COLOURS),
     },
 }
-WANTED = {"hand": "hand", "horse": "limb", "person": "limb", "rider": "limb"}
-"""Which parts of a kind of picture are labelled."""
 
 
 def wish(kind: str, rng: np.random.Generator) -> str:
@@ -121,12 +116,7 @@ def make(args: argparse.Namespace) -> None:
             pictures.append(picture)
             lines.append(line | {"parts": parts})
     args.out.mkdir(parents=True, exist_ok=True)
-    _write(args.out / RAW, np.stack(pictures), lines)
-
-
-def _write(path: Path, pictures: NDArray[np.uint8], lines: list[dict[str, Any]]) -> None:
-    np.savez(path.with_suffix(".npz"), pictures=pictures)
-    path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_shard(args.out / f"{RAW}.npz", np.stack(pictures), lines)
 
 
 def _wanted(line: dict[str, Any]) -> list[dict[str, Any]]:
@@ -190,7 +180,7 @@ def apply(args: argparse.Namespace) -> None:
             rows.append(int(number))
             truth.append(labelled(lines[int(number)], word, [int(n) for n in numbers]))
     args.out.mkdir(parents=True, exist_ok=True)
-    _write(args.out / f"{args.name}-0000", pictures[rows], truth)
+    write_shard(args.out / f"{args.name}-0000.npz", pictures[rows], truth)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -204,76 +194,6 @@ def export(args: argparse.Namespace) -> None:
             cv2.imwrite(str(args.out / name), picture[..., ::-1], quality)
             kept.append({"file": name} | {key: line[key] for key in ("kind", "seed", "caption", "parts")})
     (args.out / LABELS_FILE).write_text("".join(json.dumps(line) + "\n" for line in kept))
-
-
-def remembered(line: dict[str, Any], name: str) -> dict[str, Any]:
-    """A line of ``REMEMBERED``: of each part its class, its box in pixels and, if any, the eye's word."""
-    parts = []
-    for part in line["parts"]:
-        word = MALFORMED if part["defect"] else WELL_FORMED
-        looked_at = part_of(part["class_name"]) == WANTED[line["kind"]]
-        box = [round(value) for value in part["xyxy"]]
-        parts.append([part_of(part["class_name"]), *box, *([word] if looked_at else [])])
-    kept = {key: line[key] for key in ("kind", "seed", "caption", "redrawn") if key in line}
-    return {"set": name} | kept | {"parts": parts}
-
-
-def truth_of(kept: dict[str, Any]) -> dict[str, Any]:
-    """The line of truth that a remembered line stands for."""
-    parts = []
-    for name, x1, y1, x2, y2, *word in kept["parts"]:
-        is_bad = word == [MALFORMED]
-        parts.append(
-            {
-                "class_name": f"malformed_{name}" if is_bad else name,
-                "xyxy": [float(value) for value in (x1, y1, x2, y2)],
-                "defect": "generated" if is_bad else None,
-            }
-        )
-    return {key: kept[key] for key in ("kind", "seed", "caption")} | {"words": {}, "parts": parts}
-
-
-def remember(args: argparse.Namespace) -> None:
-    """Adds labelled shards to ``REMEMBERED``, each under its own name."""
-    with REMEMBERED.open("a") as stream:
-        for path in shards(args.data):
-            for line in read_shard(path)[1]:
-                name = f"{args.data.name}/{path.stem.rsplit('-', 1)[0]}"
-                stream.write(json.dumps(remembered(line, name)) + "\n")
-
-
-def restore(args: argparse.Namespace) -> None:
-    """Makes the pictures of ``REMEMBERED`` again and writes their sets under ``--out``."""
-    settings = read_settings()
-    device = choose_device(settings.device)
-    model = load_generator(settings, device)
-    again = _redrawing(load_inpainter(settings, device) or model, load_detector(settings, device))
-    defaults = model.defaults
-    sets: dict[str, list[dict[str, Any]]] = {}
-    for line in map(json.loads, REMEMBERED.read_text().splitlines()):
-        sets.setdefault(line["set"], []).append(line)
-    for name, lines in sets.items():
-        pictures = []
-        for line in tqdm(lines, desc=name):
-            model.defaults = replace(defaults, **line.get("sampling", {}))
-            pictures.append(again(model.generate_plainly(line["caption"], line["seed"]), line))
-        target = args.out / f"{name}-0000"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, np.stack(pictures), [truth_of(line) for line in lines])
-
-
-def _redrawing(
-    inpainter: DiffusionModel, detector: YoloDetector
-) -> Callable[[NDArray[np.uint8], dict[str, Any]], NDArray[np.uint8]]:
-    """Redraws in a picture what a remembered line says was redrawn, if anything."""
-
-    def again(picture: NDArray[np.uint8], line: dict[str, Any]) -> NDArray[np.uint8]:
-        if "redrawn" not in line:
-            return picture
-        what = Redraw(**line["redrawn"])
-        return redrawn(inpainter, detector, picture, line["caption"], what, line["seed"])
-
-    return again
 
 
 def main() -> None:

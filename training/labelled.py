@@ -20,6 +20,8 @@ from training.textures import read_picture
 LABELS_FILE = "labels.jsonl"
 SAME_IOU = 0.5
 LOOK_CONF = 0.01
+WANTED = {"hand": "hand", "horse": "limb", "person": "limb", "rider": "limb"}
+"""Which parts of a kind of picture are labelled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

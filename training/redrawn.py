@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.detections import Detections, Image
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector
 from service.diffusion.sampler import DiffusionModel
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
@@ -49,7 +49,7 @@ class Redraw:
 
 
 def choose(
-    detector: YoloDetector, picture: Image, wanted: str, least_conf: float, strength: float, inpainter: str
+    detector: Detector, picture: Image, wanted: str, least_conf: float, strength: float, inpainter: str
 ) -> Redraw | None:
     """The surest malformed parts of a picture, for one redraw; None if nothing is called malformed.
 
@@ -70,7 +70,7 @@ def choose(
 
 def redrawn(
     inpainter: DiffusionModel,
-    detector: YoloDetector,
+    detector: Detector,
     picture: NDArray[np.uint8],
     prompt: str,
     what: Redraw,

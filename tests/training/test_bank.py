@@ -9,7 +9,7 @@ import pytest
 
 from bench.eyes import area
 from detectors.protocols import CLASS_NAMES
-from training import bank
+from training import bank, remembered
 from training.anatomy.world import read_shard
 from training.labelled import read_labelled
 
@@ -55,21 +55,23 @@ def test_what_cannot_be_told_is_left_out(made: Path):
 
 def test_what_is_remembered_gives_the_truth_back():
     truth = bank.labelled(LINE, "b", [2])
-    kept = bank.remembered(truth, "train/horses")
+    kept = remembered.remembered(truth, "train/horses")
     assert kept["set"] == "train/horses" and [len(part) for part in kept["parts"]] == [5, 6, 6]
-    again = bank.truth_of(json.loads(json.dumps(kept)))
+    again = remembered.truth_of(json.loads(json.dumps(kept)))
     assert _names(again) == _names(truth)
     assert [part["xyxy"] for part in again["parts"]] == [part["xyxy"] for part in truth["parts"]]
     assert [bool(part["defect"]) for part in again["parts"]] == [False, False, True]
 
 
 def test_the_labels_that_come_with_the_project_can_be_read():
-    lines = [json.loads(line) for line in bank.REMEMBERED.read_text().splitlines()]
+    lines = [json.loads(line) for line in remembered.REMEMBERED.read_text().splitlines()]
     sets = {line["set"].split("/")[0] for line in lines}
     assert sets == {"train", "judge", "select", "test"} and len(lines) > 1000
     seeds = {name: {n["seed"] for n in lines if n["set"].startswith(name)} for name in sets}
     assert not any(seeds[a] & seeds[b] for a in sets for b in sets if a < b)
-    assert {part["class_name"] for line in lines for part in bank.truth_of(line)["parts"]} <= set(CLASS_NAMES)
+    assert {part["class_name"] for line in lines for part in remembered.truth_of(line)["parts"]} <= set(
+        CLASS_NAMES
+    )
 
 
 def test_a_word_that_means_nothing_is_named(made: Path):

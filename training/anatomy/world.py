@@ -40,6 +40,21 @@ def shards(folder: Path) -> Iterator[Path]:
     return iter(sorted(path for path in folder.glob("*.npz") if path.with_suffix(".jsonl").exists()))
 
 
+def write_shard(path: Path, pictures: NDArray[np.uint8], lines: list[dict[str, Any]]) -> None:
+    """Writes ``path`` and, beside it, one line of truth per picture; what is cut short is not there.
+
+    Args:
+        path: ends in ``.npz``.
+        pictures: uint8 RGB (N, H, W, 3).
+        lines: N of them.
+    """
+    unfinished = path.with_suffix(".part.npz")
+    np.savez(unfinished, pictures=pictures)
+    unfinished.rename(path)
+    # The truth is written last: a shard without it is not finished.
+    path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def _start(assets: Path, people: Path, size_px: int) -> None:
     global _world  # one GL context per worker process, made once
     from training.anatomy.scenes import World
@@ -65,11 +80,7 @@ def _write_shard(job: tuple[Path, str, str, int, float]) -> int:
         truth.append(
             {"seed": seed, "kind": kind, "caption": scene.caption, "words": scene.words, "parts": parts}
         )
-    unfinished = target.with_suffix(".part.npz")
-    np.savez(unfinished, pictures=np.stack(pictures))
-    unfinished.rename(target)
-    # The truth is written last: a shard without it is not finished.
-    target.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in truth))
+    write_shard(target, np.stack(pictures), truth)
     return SHARD
 
 
