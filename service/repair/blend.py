@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -89,24 +91,27 @@ def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
     return result
 
 
-def seam(before: Image, after: Image, mask: Mask) -> float:
-    """How much more the mask's edge can be seen than before; about 1 is unchanged.
+def seam(before: Image, after: Image, patch: Image, mask: Mask) -> float:
+    """How much more the mask's edge can be seen than is in the nature of the thing; about 1 is not at all.
 
-    The larger of two ratios: that of the colour step across the edge, and that of the grain just inside it.
-    Without the second, a patch of the right tone whose ground is mottled where the picture is smooth would
-    have a clean seam.
+    The larger of two ratios: that of the colour step across the edge, and the root of that of the grain just
+    inside it. Without the second, a patch of the right tone whose ground is mottled where the picture is
+    smooth would have a clean seam; the root, because a limb that was not there before brings grain too.
 
     Args:
         before: uint8 RGB (H, W, 3).
         after: the same part after compositing.
+        patch: the same part as it was redrawn, all of it.
         mask: float32 (H, W), the composite mask.
     """
-    return max(_step_ratio(before, after, mask), _grain_ratio(before, after, mask))
+    return max(_step_ratio(before, after, patch, mask), math.sqrt(_grain_ratio(before, after, mask)))
 
 
-def _step_ratio(before: Image, after: Image, mask: Mask) -> float:
-    """Both pictures are smoothed, because a step spread over a soft edge is still a step; then only the
-    change straight across the edge counts, weighted by how steep the mask is.
+def _step_ratio(before: Image, after: Image, patch: Image, mask: Mask) -> float:
+    """A step that either picture has there by itself is no seam: an arm that reaches across the edge.
+
+    The pictures are smoothed, because a step spread over a soft edge is still a step; then only the change
+    straight across the edge counts, weighted by how steep the mask is.
     """
     soft = cv2.GaussianBlur(mask, (0, 0), 1.5)
     across_y, across_x = _gradient(soft)
@@ -114,8 +119,8 @@ def _step_ratio(before: Image, after: Image, mask: Mask) -> float:
     if steepness.max() < 1e-6:
         return 1.0
     towards = np.stack([across_y, across_x]) / np.maximum(steepness, 1e-6)
-    steps = [_step(picture, towards, steepness) for picture in (before, after)]
-    return float((steps[1] + SMOOTH_STEP) / (steps[0] + SMOOTH_STEP))
+    old, new, drawn = (_step(picture, towards, steepness) for picture in (before, after, patch))
+    return float((new + SMOOTH_STEP) / (max(old, drawn) + SMOOTH_STEP))
 
 
 def _grain_ratio(before: Image, after: Image, mask: Mask) -> float:

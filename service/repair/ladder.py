@@ -166,8 +166,11 @@ class _Climb:
         readings = ladder.gate.read(pictures, region, window.box, rivals)
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
         candidates = []
-        for picture, seed, reading, energy in zip(pictures, seeds, readings, energies, strict=True):
-            step = blend.seam(under, picture[y1:y2, x1:x2], region.composite_mask[y1:y2, x1:x2])
+        mask = region.composite_mask[y1:y2, x1:x2]
+        for picture, patch, seed, reading, energy in zip(
+            pictures, toned, seeds, readings, energies, strict=True
+        ):
+            step = blend.seam(under, picture[y1:y2, x1:x2], patch, mask)
             judgement = ladder.gate.judge(region, before, reading, step, rivals)
             method = method_for(region, rung.strength, rung.method)
             attempt = _attempt(method, rung.strength, seed, judgement, energy)

@@ -76,21 +76,33 @@ def test_without_surroundings_the_tone_is_left_alone():
 
 
 def test_an_unchanged_picture_has_a_seam_of_1():
-    assert seam(landscape(), landscape(), soft_mask()) == pytest.approx(1)
+    assert seam(landscape(), landscape(), landscape(), soft_mask()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("feather_px", [0, 6, 10])
 def test_a_step_at_the_edge_is_seen_and_a_change_inside_is_not(feather_px):
     image, mask = landscape(), soft_mask(feather_px)
-    brighter = composite(
-        image, np.clip(image.astype(int) + 70, 0, 255).astype(np.uint8), (0, 0, 64, 64), mask
-    )
-    assert seam(image, brighter, mask) > SEAM_LIMIT
+    bright = np.clip(image.astype(int) + 70, 0, 255).astype(np.uint8)
+    brighter = composite(image, bright, (0, 0, 64, 64), mask)
+    assert seam(image, brighter, bright, mask) > SEAM_LIMIT
     inside = image.copy()
     inside[31:33, 31:33] = 0
-    assert seam(image, inside, mask) < 1.2
+    assert seam(image, inside, inside, mask) < 1.2
     other_grain = composite(image, landscape(5), (0, 0, 64, 64), mask)
-    assert seam(image, other_grain, mask) < 1.3
+    assert seam(image, other_grain, landscape(5), mask) < 1.3
+
+
+def test_the_outline_of_an_arm_that_ends_just_at_the_edge_is_no_seam_and_a_cut_through_it_is():
+    ground, mask = np.full((64, 64, 3), 200, np.uint8), soft_mask(0)
+    inside = np.flatnonzero((mask > 0).any(axis=0))
+    arm_at_the_edge, arm_cut_off = ground.copy(), ground.copy()
+    arm_at_the_edge[:, inside[-1] - 7 : inside[-1] + 1] = (180, 120, 90)
+    arm_cut_off[:, inside[-1] - 7 : inside[-1] + 12] = (180, 120, 90)
+    sound, cut = (
+        seam(ground, composite(ground, patch, (0, 0, 64, 64), mask), patch, mask)
+        for patch in (arm_at_the_edge, arm_cut_off)
+    )
+    assert sound < SEAM_LIMIT < cut
 
 
 def test_a_mottled_patch_of_the_right_tone_has_a_seam_on_smooth_ground_and_none_on_mottled():
@@ -102,12 +114,12 @@ def test_a_mottled_patch_of_the_right_tone_has_a_seam_on_smooth_ground_and_none_
     mottled = np.clip(smooth + blotches, 0, 255).astype(np.uint8)
     weight = mask[..., None]
     patched = np.rint(smooth + weight * (mottled.astype(np.float32) - smooth)).astype(np.uint8)
-    assert seam(smooth, patched, mask) > SEAM_LIMIT
-    assert seam(mottled, mottled[:, ::-1].copy(), mask) < SEAM_LIMIT
+    assert seam(smooth, patched, mottled, mask) > SEAM_LIMIT
+    assert seam(mottled, mottled[:, ::-1].copy(), mottled[:, ::-1].copy(), mask) < SEAM_LIMIT
 
 
 def test_a_mask_without_an_edge_has_no_seam():
-    assert seam(landscape(), 255 - landscape(), np.ones((64, 64), np.float32)) == 1
+    assert seam(landscape(), 255 - landscape(), 255 - landscape(), np.ones((64, 64), np.float32)) == 1
 
 
 @given(st.integers(0, 1000), st.integers(-8, 8))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detectors.detections import Detections
+from detectors.fusion import Fusion, Weights
 from detectors.protocols import CLASS_NAMES
 from service.repair.plan import plan_repair
 from service.repair.verify import Gate, views_of
@@ -190,3 +191,22 @@ def test_a_large_picture_is_shown_around_the_region_too():
         assert np.allclose(view.to_picture(found).xyxy[0], [4900, 100, 4930, 130], atol=3)
     wide = views_of(image, (0, 0, 5000, 3000))
     assert max(wide[1].image.shape) == 2048 or wide[1].worn
+
+
+def test_a_gate_that_fuses_goes_by_both_looks_at_once():
+    by = Weights(malformed=0.2, well_formed=-0.2, critic=1.0, bias=0.0)
+    sure, unsure = (ColourCritic(lambda crop, says=says: says) for says in (0.05, 0.45))
+    for critic, accepted in ((sure, True), (unsure, False)):
+        gate = Gate(ColourDetector(), critic, THRESHOLDS, Fusion({"hand": by}))
+        before, after = gate.read([BAD, faded("malformed_hand", 0.35)], region_at(), WHOLE)
+        assert before.conf > after.conf != pytest.approx(0.35)
+        verdict = gate.judge(region_at(), before, after, 1.0).verdict
+        assert (verdict is Verdict.ACCEPTED) == accepted
+
+
+def test_no_high_threshold_loosens_a_gate_that_fuses():
+    fusion = Fusion({"hand": Weights(0.2, -0.2, 1.0, 0.0)})
+    high, higher = (
+        Gate(ColourDetector(), None, THRESHOLDS | {"malformed_hand": t}, fusion) for t in (0.7, 0.95)
+    )
+    assert high.limit("malformed_hand") == higher.limit("malformed_hand")
