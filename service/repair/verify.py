@@ -27,8 +27,8 @@ GATE_SHARE = 0.75
 MOST_DOUBT = 0.4
 """A threshold set high to raise few alarms says nothing about how sure one is that a defect is gone."""
 MOST_FUSED_DOUBT = 0.6
-"""The same on the scale of both looks. Three in four redrawn limbs below ``GATE_SHARE`` of it were well-formed
-by eye, and one in four above (``docs/decisions/0011``)."""
+"""The same on the scale of both looks. Three in four redrawn limbs below ``GATE_SHARE`` of it were good
+by eye, one in four above it (``docs/decisions/0011``)."""
 DOUBT_SHARE = 0.5
 LOOK_CONF = 0.05
 JPEG_QUALITY = 90

@@ -32,6 +32,10 @@ _GROUPS = {
     "Hair": "hair", "Hooves": "hoof", "Eye_Black": "eye", "Eye_White": "eye",
 }  # fmt: skip
 _METRES = 0.487
+_MIXED_SHARE, _MIXED_LEG = 0.6, 0.7
+"""Of the training horses that stand as no clip has them, and of their legs."""
+_SWING_SD, _BEND_SD = 0.08, 0.06
+"""How far such a leg is swung from its root and bent in its middle, in radians."""
 _HEAD = ("Head", *(f"Ear{i}.{side}" for i in range(1, 5) for side in "LR"))
 _NECK = ("Neck1", "Neck2", "Neck3")
 _TAIL = tuple(f"Tail{i}" for i in range(1, 8))
@@ -100,6 +104,9 @@ class HorseSource:
         gait = gait or ("standing", "walking", "galloping")[rng.integers(3)]
         clip = GAITS[gait][rng.integers(len(GAITS[gait]))]
         pose, other = (_pose(model, clip, rng, held_out) for _ in range(2))
+        if not held_out and rng.random() < _MIXED_SHARE:
+            for one in (pose, other):
+                _mix_legs(model, clip, one, rng)
         toes = pose.joints[pose.rows([chain[-1] for chain in LEG_BONES]), 1]
         clearance = max(0.0, float(toes.min()) - model.toe_height) * (gait == "galloping")
         _individual(rng, held_out, [pose, other] if defect == "doubled" else [pose], gait == "standing")
@@ -161,6 +168,22 @@ def _pose(model: _Model, clip: str, rng: np.random.Generator, held_out: bool) ->
         frames = frames[head < 0.9]
     frame = int(frames[rng.integers(len(frames))])
     return Pose(model.mesh.clips[clip][frame].copy(), model.mesh.joints[clip][frame].copy(), model.index)
+
+
+def _mix_legs(model: _Model, clip: str, pose: Pose, rng: np.random.Generator) -> None:
+    """Give most legs the pose that they have at other moments of the clip, swung and bent a little.
+
+    What is malformed is a matter of the body and not of the gait: a detector that knew the clips' moments
+    alone took every fifth well-formed horse of other moments for a malformed one.
+    """
+    for chain in LEG_BONES:
+        if rng.random() < _MIXED_LEG:
+            donor, rows, root = _pose(model, clip, rng, False), pose.rows(chain), pose.joint(chain[0])
+            pose.bones[rows], pose.joints[rows] = donor.bones[rows], donor.joints[rows]
+            pose.carry(chain, root - pose.joint(chain[0]))
+        swing, bend = rng.normal(0, _SWING_SD), rng.normal(0, _BEND_SD)
+        pose.move(chain, about(pose.joint(chain[0]), rotation((1, 0, 0), swing)))
+        pose.move(chain[1:], about(pose.joint(chain[1]), rotation((1, 0, 0), bend)))
 
 
 def _individual(rng: np.random.Generator, held_out: bool, poses: Sequence[Pose], standing: bool) -> None:
