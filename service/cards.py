@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from detectors.protocols import Critic, Detector, guide_in
-from service.diffusion.sampler import DiffusionModel
+from service.diffusion.sampler import DiffusionModel, SamplingDefaults
 from service.repair.redraw import Inpainter
 from service.report import ModelCard
 
@@ -54,13 +54,22 @@ def model_cards(roles: Roles, sources: Mapping[str, str], own_conf: Mapping[str,
         return ModelCard(role, model.model_id, sources.get(role, ""), family, size_hw, defaults)
 
     cards = [
-        card("generator", generator, generator.family, size_hw, asdict(generator.defaults)),
+        card("generator", generator, generator.family, size_hw, _told(generator.defaults)),
         card("detector", detector, type(detector).__name__, None, scores),
     ]
     redraws = roles.inpainter
     if isinstance(redraws, DiffusionModel) and redraws is not generator:
         side = redraws.native_px
-        cards.append(card("inpainter", redraws, redraws.family, (side, side), asdict(redraws.defaults)))
+        cards.append(card("inpainter", redraws, redraws.family, (side, side), _told(redraws.defaults)))
     if critic is not None:
         cards.append(card("critic", critic, type(critic).__name__, None, {"threshold": critic.threshold}))
     return cards
+
+
+def _told(defaults: SamplingDefaults) -> dict[str, object]:
+    """The defaults with only those settings by class that say something."""
+    said = {
+        name: {key: value for key, value in asdict(settings).items() if value is not None}
+        for name, settings in defaults.per_class.items()
+    }
+    return asdict(defaults) | {"per_class": said}

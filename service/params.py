@@ -115,6 +115,10 @@ class MaskShape:
     least_share: float = 0.1
 
 
+STRENGTHS, SEEDS_PER_ATTEMPT = (0.4, 0.55, 0.75, 1.0), 4
+"""The ladder where neither a request nor the redrawing model says another."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
     """How one class or one region is repaired otherwise than the rest. ``None`` means as the rest.
@@ -148,8 +152,9 @@ class RepairParams:
         conf: least detector score of a defect, in (0, 1).
         classes: class names to repair; all malformed ones when empty.
         max_regions: at most so many regions, the first in the order of ``choice``.
-        strengths: the ladder, each in (0, 1], tried in order.
-        seeds_per_attempt: candidates redrawn in one batch on each rung.
+        strengths: the ladder, each in (0, 1], tried in order; for parts that the redrawing model has settings
+            of its own for those, else ``STRENGTHS``.
+        seeds_per_attempt: candidates redrawn in one batch on each rung; likewise, else ``SEEDS_PER_ATTEMPT``.
         grow: how far the box is grown on each side, as a share of its diagonal.
         feather_px: width of the soft edge of the composite mask, in image pixels.
         policy: redraw what is malformed, or every part that is found.
@@ -167,8 +172,8 @@ class RepairParams:
     conf: float | None = None
     classes: tuple[str, ...] = ()
     max_regions: int = 8
-    strengths: tuple[float, ...] = (0.4, 0.55, 0.75, 1.0)
-    seeds_per_attempt: int = 4
+    strengths: tuple[float, ...] | None = None
+    seeds_per_attempt: int | None = None
     grow: float = 0.1
     feather_px: int = 6
     policy: Policy = Policy.MALFORMED

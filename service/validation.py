@@ -127,7 +127,8 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
         if name not in class_names:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
     _check_range("max_regions", params.max_regions, 1, MAX_REGIONS)
-    _check_range("seeds_per_attempt", params.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+    if params.seeds_per_attempt is not None:
+        _check_range("seeds_per_attempt", params.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
     _check_range("grow", params.grow, 0, 1)
     _check_range("feather_px", params.feather_px, 0, MAX_FEATHER_PX)
     _check_range("mask_least_share", params.mask.least_share, 0, 1)
@@ -136,7 +137,8 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
     _check_range("copies", params.nudge.copies, 1, MAX_COPIES)
     _check_choice(params.choice)
     _check_methods(params.methods)
-    _check_strengths(params.strengths)
+    if params.strengths is not None:
+        _check_strengths(params.strengths)
     _check_sampling(params.num_inference_steps, params.guidance_scale)
     parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
     for name in params.per_class:

@@ -15,6 +15,7 @@ import numpy as np
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import CLASS_NAMES
 from service.diffusion.tap import Hook
+from service.params import RegionSettings
 from service.report import Silent
 
 Colour = tuple[int, int, int]
@@ -101,6 +102,7 @@ class PaintInpainter:
 
     script: Script
     native_px: int = 64
+    per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
     cell_px: int = 8
     drift: int = 5
     calls: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)

@@ -42,9 +42,9 @@ KNOBS: dict[str, Any] = {
     ],
     "strengths": Annotated[
         list[float] | None,
-        typer.Option("--strength", help="A rung of the ladder, above 0 to 1; may be repeated."),
+        typer.Option("--strength", help="A rung of the ladder, above 0 to 1; may be repeated. Model's own."),
     ],
-    "seeds_per_attempt": Annotated[int | None, typer.Option(help="Candidates on each rung. 4.")],
+    "seeds_per_attempt": Annotated[int | None, typer.Option(help="Candidates on each rung. Model's own.")],
     "repair_steps": Annotated[int | None, typer.Option(help="Of redrawing; the model's own if left out.")],
     "repair_guidance": Annotated[
         float | None, typer.Option(help="Of redrawing; the model's own if left out.")

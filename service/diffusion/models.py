@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from service.diffusion.precision import channels_last, in_bfloat16, wants_bfloat16
 from service.diffusion.sampler import DiffusionModel, SamplingDefaults
 from service.errors import ModelUnavailable
+from service.params import Method, RegionSettings
 from service.settings import BUNDLED
 
 GENERATOR_FOLDER, INPAINTER_FOLDER = "generator", "inpainter"
@@ -162,10 +164,26 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
     if stored is not None and stored.is_file():
         try:
             values |= json.loads(stored.read_text("utf-8"))
+            values["per_class"] = _per_class(values.get("per_class", {}))
             return SamplingDefaults(**values)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelUnavailable(f"{stored} cannot be read: {error}") from error
     return SamplingDefaults(**values)
+
+
+def _per_class(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, RegionSettings]:
+    """Settings by class or part, as they are written in JSON."""
+    made = {}
+    for name, settings in stored.items():
+        values: dict[str, Any] = dict(settings)
+        if "strengths" in values:
+            values["strengths"] = tuple(float(strength) for strength in values["strengths"])
+            if not all(0 < strength <= 1 for strength in values["strengths"]):
+                raise ValueError(f"strengths of {name} are {values['strengths']}, allowed is above 0 to 1")
+        if "methods" in values:
+            values["methods"] = tuple(Method(method) for method in values["methods"])
+        made[name] = RegionSettings(**values)
+    return made
 
 
 def native_side_px(pipeline: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from service.diffusion.latents import Packing
 from service.diffusion.prediction import is_understood
 from service.diffusion.preview import Preview, SendPreviews, preview_for
 from service.diffusion.tap import Hook, tap
+from service.params import RegionSettings
 
 MAX_TRAIN_STEPS = 1000
 PREVIEWS = 3
@@ -28,12 +29,17 @@ SHOWN_SHRINK = 2
 
 @dataclass(frozen=True, slots=True)
 class SamplingDefaults:
-    """What is used where a request says nothing; sizes in pixels."""
+    """What is used where a request says nothing; sizes in pixels.
+
+    Attributes:
+        per_class: how parts are redrawn best, by class or part.
+    """
 
     num_inference_steps: int
     guidance_scale: float
     width: int
     height: int
+    per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
 
 
 class DiffusionModel:
@@ -90,6 +96,11 @@ class DiffusionModel:
     def native_px(self) -> int:
         """Side of the square at which the model redraws: its default size's shorter side, whole cells."""
         return min(self.defaults.width, self.defaults.height) // self.cell_px * self.cell_px
+
+    @property
+    def per_class(self) -> Mapping[str, RegionSettings]:
+        """How it redraws parts best, by class or part, where a request does not say."""
+        return self.defaults.per_class
 
     @property
     def can_be_tapped(self) -> bool:

@@ -1,11 +1,13 @@
-"""What is tried for one region, in order: the request's wishes, those for the class, those for the region."""
+"""What is tried for one region: the wishes for it, for its class, for all, and then the model's own."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from detectors.protocols import part_of
-from service.params import Method, RegionSettings, RepairParams
+from service.params import SEEDS_PER_ATTEMPT, STRENGTHS, Method, RegionSettings, RepairParams
 from service.repair.wording import Wording
 from service.report import Region
 
@@ -29,8 +31,16 @@ class Rung:
     guidance_scale: float | None = None
 
 
-def settings_of(region: Region, params: RepairParams) -> RegionSettings:
-    """How this region is repaired: its own settings go before its class's, its part's and the rest's."""
+def settings_of(
+    region: Region, params: RepairParams, own: Mapping[str, RegionSettings] = MappingProxyType({})
+) -> RegionSettings:
+    """How this region is repaired: its own settings go before its class's, its part's and the rest's.
+
+    Args:
+        region: what is repaired.
+        params: the request's wishes.
+        own: the redrawing model's settings by class or part, for what the request leaves open.
+    """
     settings = RegionSettings(
         methods=params.methods,
         strengths=params.strengths,
@@ -38,24 +48,28 @@ def settings_of(region: Region, params: RepairParams) -> RegionSettings:
         num_inference_steps=params.num_inference_steps,
         guidance_scale=params.guidance_scale,
     )
+    left_open = RegionSettings(strengths=STRENGTHS, seeds_per_attempt=SEEDS_PER_ATTEMPT)
     for name in (part_of(region.class_name), region.class_name):
         settings = params.per_class.get(name, RegionSettings()).over(settings)
-    return params.per_region.get(region.number, RegionSettings()).over(settings)
+        left_open = own.get(name, RegionSettings()).over(left_open)
+    return params.per_region.get(region.number, RegionSettings()).over(settings).over(left_open)
 
 
-def rungs_of(region: Region, params: RepairParams) -> tuple[Rung, ...]:
+def rungs_of(
+    region: Region, params: RepairParams, own: Mapping[str, RegionSettings] = MappingProxyType({})
+) -> tuple[Rung, ...]:
     """The whole ladder of a region: each method climbs all strengths before the next one does."""
-    settings = settings_of(region, params)
+    settings = settings_of(region, params, own)
     return tuple(
         Rung(
             method,
             strength,
-            settings.seeds_per_attempt or params.seeds_per_attempt,
+            settings.seeds_per_attempt or SEEDS_PER_ATTEMPT,
             settings.num_inference_steps,
             settings.guidance_scale,
         )
         for method in settings.methods or params.methods
-        for strength in settings.strengths or params.strengths
+        for strength in settings.strengths or STRENGTHS
     )
 
 

@@ -75,7 +75,7 @@ class Ladder:
         if plan.params.may_nudge and self.nudger is None:
             raise InvalidRequest("nothing can nudge here", code="no_gradient", allowed=[Method.REDRAW.value])
         current, outcomes = image, list[RegionOutcome]()
-        ladders = [rungs_of(region, plan.params) for region in plan.regions]
+        ladders = [rungs_of(region, plan.params, self.inpainter.per_class) for region in plan.regions]
         done, total = 0, sum(len(rungs) for rungs in ladders)
         for index, rungs in enumerate(ladders):
             listener.progress("repair", done, total)

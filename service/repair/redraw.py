@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from detectors import masks
 from detectors.detections import Image, Mask
 from detectors.protocols import part_of
 from service.diffusion.tap import BeforeHook, Hook
-from service.params import Method
+from service.params import Method, RegionSettings
 from service.repair.window import FRAMING, FRAMINGS, Window, window_around
 from service.repair.wording import Wording
 from service.report import Region
@@ -35,6 +35,11 @@ class Inpainter(Protocol):
     @property
     def cell_px(self) -> int:
         """Side of what is repainted or kept as one; divides ``native_px``."""
+        ...
+
+    @property
+    def per_class(self) -> Mapping[str, RegionSettings]:
+        """How it redraws parts best, by class or part, where a request does not say."""
         ...
 
     def inpaint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.params import SEEDS_PER_ATTEMPT, STRENGTHS
 from service.runs import BACK_SHARE
 from service.wire.bodies import GenerateBody, RepairJobBody
 
@@ -27,7 +28,11 @@ def cost_of_repair(body: RepairJobBody, models: Models) -> float:
     height, width, steps = _native(models, "inpainter")
     if body.dry_run:
         return height * width / _MEGA
-    rungs = sum(body.strengths) * body.seeds_per_attempt * min(body.max_regions, _GUESSED_REGIONS)
+    rungs = (
+        sum(body.strengths or STRENGTHS)
+        * (body.seeds_per_attempt or SEEDS_PER_ATTEMPT)
+        * min(body.max_regions, _GUESSED_REGIONS)
+    )
     return height * width * steps * rungs * len(set(body.methods)) / _MEGA
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from service.params import (
+    SEEDS_PER_ATTEMPT,
+    STRENGTHS,
     Choice,
     MaskShape,
     MaskSource,
@@ -136,9 +138,15 @@ class RepairBody(Body):
     methods: Methods = Field(
         list(_DEFAULT.methods), description="Ways of drawing; each climbs all strengths before the next."
     )
-    strengths: Strengths = Field(list(_DEFAULT.strengths), description="The ladder, tried in order.")
-    seeds_per_attempt: Seeds = Field(
-        _DEFAULT.seeds_per_attempt, description="Candidates redrawn at once on each rung."
+    strengths: Strengths | None = Field(
+        None,
+        description="The ladder, tried in order; for a part that the model has its own for that, else "
+        f"{', '.join(f'{strength:g}' for strength in STRENGTHS)}.",
+    )
+    seeds_per_attempt: Seeds | None = Field(
+        None,
+        description="Candidates redrawn at once on each rung; the model's own for the part, else "
+        f"{SEEDS_PER_ATTEMPT}.",
     )
     num_inference_steps: Steps | None = Field(
         None, description="Of redrawing at full strength; the model's own if left out."
@@ -172,7 +180,7 @@ class RepairBody(Body):
             conf=self.conf,
             classes=tuple(self.classes),
             max_regions=self.max_regions,
-            strengths=tuple(self.strengths),
+            strengths=None if self.strengths is None else tuple(self.strengths),
             seeds_per_attempt=self.seeds_per_attempt,
             grow=self.grow,
             feather_px=self.feather_px,

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.report import RepairParams
 from service.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
 from service.wire.bodies import (
     GenerateBody,
@@ -75,9 +74,9 @@ class Common(BaseModel):
         return [name for name in _WITHOUT_EFFECT if getattr(self, name, None) is not None]
 
     @property
-    def candidates(self) -> int:
-        """How many are drawn on each rung of a repair."""
-        return _SEEDS.get(self.quality or "auto", RepairParams().seeds_per_attempt)
+    def candidates(self) -> int | None:
+        """How many are drawn on each rung of a repair; the model's own number if None."""
+        return _SEEDS.get(self.quality or "auto")
 
     def check(self) -> None:
         """What no schema says.

@@ -28,8 +28,8 @@ export const PICTURE_FIELDS = [
 export const REPAIR_FIELDS = [
   { name: "conf", label: "Least score", hint: "model’s own" },
   { name: "max_regions", label: "Most regions", hint: "8" },
-  { name: "strengths", label: "Strengths, in order", hint: "0.4, 0.55, 0.75, 1", wide: true, list: true },
-  { name: "seeds_per_attempt", label: "Seeds per attempt", hint: "4" },
+  { name: "strengths", label: "Strengths, in order", hint: "model’s own", wide: true, list: true },
+  { name: "seeds_per_attempt", label: "Seeds per attempt", hint: "model’s own" },
   { name: "grow", label: "Grow box by", hint: "0.1" },
   { name: "feather_px", label: "Feather, px", hint: "6" },
 ];

@@ -9,6 +9,7 @@ import torch
 
 from service.diffusion.models import load_diffusion, resolve_source
 from service.errors import ModelUnavailable
+from service.params import Method, RegionSettings
 from tests.tiny import TINY_PX, build_tiny_generator
 
 
@@ -30,6 +31,15 @@ def test_a_folder_without_defaults_takes_those_of_its_family(tiny_models_dir, tm
     assert model.defaults.num_inference_steps == 30
     assert model.defaults.guidance_scale == 7.5
     assert (model.defaults.width, model.defaults.height) == (TINY_PX, TINY_PX)
+
+
+def test_a_model_may_say_how_it_redraws_a_part_best(tiny_models_dir, tmp_path):
+    folder = shutil.copytree(tiny_models_dir / "generator", tmp_path / "mine")
+    stored = json.loads((folder / "anatomend.json").read_text())
+    limb = {"strengths": [1, 0.5], "methods": ["redraw"]}
+    (folder / "anatomend.json").write_text(json.dumps(stored | {"per_class": {"limb": limb}}))
+    model = load_diffusion(str(folder), tmp_path, "cpu")
+    assert model.per_class == {"limb": RegionSettings(strengths=(1.0, 0.5), methods=(Method.REDRAW,))}
 
 
 def test_the_id_follows_the_weights(tiny_models_dir, tmp_path):
@@ -67,6 +77,10 @@ def test_broken_weights_and_broken_defaults_are_named(tiny_models_dir, tmp_path)
     (folder / "anatomend.json").write_text('{"no_such_setting": 1}')
     with pytest.raises(ModelUnavailable, match="no_such_setting"):
         load_diffusion(str(folder), tmp_path, "cpu")
+    for wrong in ('{"per_class": 3}', '{"per_class": {"limb": {"strengths": [2]}}}'):
+        (folder / "anatomend.json").write_text(wrong)
+        with pytest.raises(ModelUnavailable, match=r"anatomend\.json"):
+            load_diffusion(str(folder), tmp_path, "cpu")
     (folder / "unet" / "config.json").write_text("{")
     with pytest.raises(ModelUnavailable, match="generator"):
         load_diffusion(str(folder), tmp_path, "cpu")

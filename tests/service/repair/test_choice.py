@@ -9,7 +9,16 @@ from detectors import masks
 from detectors.detections import Detections
 from detectors.protocols import CLASS_NAMES
 from service.errors import InvalidRequest
-from service.params import Choice, MaskShape, MaskSource, Method, Order, RegionSettings
+from service.params import (
+    SEEDS_PER_ATTEMPT,
+    STRENGTHS,
+    Choice,
+    MaskShape,
+    MaskSource,
+    Method,
+    Order,
+    RegionSettings,
+)
 from service.repair.attempts import rungs_of, wording_of
 from service.repair.guided import hot_places
 from service.repair.ladder import Ladder
@@ -110,6 +119,26 @@ PARAMS = RepairParams(
     },
     per_region={1: RegionSettings(methods=(Method.REDRAW,), prompt="a fist", negative_prompt="rings")},
 )
+
+
+OWN = {"limb": RegionSettings(strengths=(1.0, 1.0), seeds_per_attempt=2)}
+
+
+def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the_usual():
+    hand, _, limb = plan().regions
+    own = [(r.strength, r.seeds) for r in rungs_of(limb, RepairParams(), OWN)]
+    usual = [(r.strength, r.seeds) for r in rungs_of(hand, RepairParams(), OWN)]
+    assert own == [(1.0, 2), (1.0, 2)]
+    assert usual == [(strength, SEEDS_PER_ATTEMPT) for strength in STRENGTHS]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [RepairParams(strengths=(0.3,)), RepairParams(per_class={"limb": RegionSettings(strengths=(0.3,))})],
+)
+def test_a_wish_goes_before_the_model_s_own(wish: RepairParams):
+    limb = plan().regions[2]
+    assert [(r.strength, r.seeds) for r in rungs_of(limb, wish, OWN)] == [(0.3, 2)]
 
 
 def test_a_region_s_settings_go_before_its_class_s_and_those_before_its_part_s():
