@@ -70,10 +70,11 @@ def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
         params: what counts as a place; the policy does not matter here.
     """
     counted = Counted(looker.detector)
-    looked = replace(looker, detector=counted).look(image, replace(params, policy=Policy.MALFORMED))
+    counting = replace(looker, detector=counted)
+    looked = counting.look(image, replace(params, policy=Policy.MALFORMED))
     regions = looked.plan.regions
     if not regions:
-        seen = counted.detect([image], LOOK_CONF)[0]
+        seen = counting.found(image, dict.fromkeys(counted.class_names, LOOK_CONF))
         suspected = [
             float(conf)
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
