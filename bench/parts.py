@@ -9,6 +9,7 @@ import argparse
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -57,8 +58,8 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     def decode() -> object:
         return vae.decode(latents)
 
-    def redraw(strength: float) -> object:
-        seeds = list(range(CANDIDATES))
+    def redraw(strength: float, candidates: int) -> object:
+        seeds = list(range(candidates))
         return redraws.inpaint(image, mask, prompt=PROMPT, negative_prompt="", strength=strength, seeds=seeds)
 
     made: dict[str, Callable[[], object]] = {
@@ -72,8 +73,8 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
         "a decode that a nudge goes through": lambda: whole.decode(latents),
         f"a picture of {defaults.num_inference_steps} steps": lambda: model.generate_plainly(PROMPT, 1),
     }
-    for strength in STRENGTHS:
-        made[f"{CANDIDATES} candidates redrawn at {strength:g}"] = partial(redraw, strength)
+    for strength, candidates in (*product(STRENGTHS, [CANDIDATES]), (1.0, 2)):
+        made[f"{candidates} candidates redrawn at {strength:g}"] = partial(redraw, strength, candidates)
     if critic is not None:
         made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)], ["hand"])
     return made
