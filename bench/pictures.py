@@ -121,7 +121,9 @@ def main() -> None:
             if not look.plan.regions:
                 continue
             gate = ShownGate(models.detector, models.critic, look.thresholds, look.fusion)
-            done = Ladder(redraws, gate, Wording(prompt.text), look.seen).repair(made, look.plan, seed)
+            done = Ladder(redraws, gate, Wording(prompt.text), look.seen, own=redraws.per_class).repair(
+                made, look.plan, seed
+            )
             heat = engine.heatmap(made, looker.found(made, looker.measure.conf))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(

@@ -241,7 +241,9 @@ class Engine:
         else:
             with _timed(timings, "repair"):
                 nudger = self._nudger(look.plan.params)
-                ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger)
+                # How it redraws best was found out on pictures of its own kind; an upload may be any picture.
+                own = self._inpainter.per_class if sampling is not None else {}
+                ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger, own)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         return RepairReport(
             image=repaired.image,

@@ -32,7 +32,7 @@ class SamplingDefaults:
     """What is used where a request says nothing; sizes in pixels.
 
     Attributes:
-        per_class: how parts are redrawn best, by class or part.
+        per_class: how parts of generated pictures are redrawn best, by class or part.
     """
 
     num_inference_steps: int
@@ -99,7 +99,7 @@ class DiffusionModel:
 
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
-        """How it redraws parts best, by class or part, where a request does not say."""
+        """How it redraws parts of its generator's pictures best, by class or part."""
         return self.defaults.per_class
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -12,7 +12,7 @@ import numpy as np
 from detectors.detections import Box, Image
 from detectors.protocols import part_of
 from service.errors import InvalidRequest
-from service.params import Method
+from service.params import Method, RegionSettings
 from service.repair import blend
 from service.repair.attempts import Rung, rungs_of, wording_of
 from service.repair.guided import Nudger
@@ -49,6 +49,7 @@ class Ladder:
         wording: prompt and negative prompt of the picture.
         seen: class names that were found in the picture; words for where there is no prompt.
         nudger: bends what is drawn, where a plan asks for it.
+        own: how parts are redrawn, by class or part, where a request does not say.
     """
 
     inpainter: Inpainter
@@ -56,6 +57,7 @@ class Ladder:
     wording: Wording = field(default_factory=Wording)
     seen: Collection[str] = ()
     nudger: Nudger | None = None
+    own: Mapping[str, RegionSettings] = field(default_factory=dict)
 
     def repair(
         self, image: Image, plan: RepairPlan, seed: int, listener: Listener = SILENT, picture: int = 0
@@ -75,7 +77,7 @@ class Ladder:
         if plan.params.may_nudge and self.nudger is None:
             raise InvalidRequest("nothing can nudge here", code="no_gradient", allowed=[Method.REDRAW.value])
         current, outcomes = image, list[RegionOutcome]()
-        ladders = [rungs_of(region, plan.params, self.inpainter.per_class) for region in plan.regions]
+        ladders = [rungs_of(region, plan.params, self.own) for region in plan.regions]
         done, total = 0, sum(len(rungs) for rungs in ladders)
         for index, rungs in enumerate(ladders):
             listener.progress("repair", done, total)

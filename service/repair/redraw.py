@@ -39,7 +39,7 @@ class Inpainter(Protocol):
 
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
-        """How it redraws parts best, by class or part, where a request does not say."""
+        """How it redraws parts of its generator's pictures best, by class or part."""
         ...
 
     def inpaint(

@@ -140,12 +140,12 @@ class RepairBody(Body):
     )
     strengths: Strengths | None = Field(
         None,
-        description="The ladder, tried in order; for a part that the model has its own for that, else "
+        description="The ladder, tried in order; in generated pictures the model's own for the part, if any, else "
         f"{', '.join(f'{strength:g}' for strength in STRENGTHS)}.",
     )
     seeds_per_attempt: Seeds | None = Field(
         None,
-        description="Candidates redrawn at once on each rung; the model's own for the part, else "
+        description="Candidates redrawn at once on each rung; likewise the model's own, else "
         f"{SEEDS_PER_ATTEMPT}.",
     )
     num_inference_steps: Steps | None = Field(

@@ -14,6 +14,7 @@ from detectors.detections import Image
 from detectors.protocols import CLASS_NAMES
 from service.engine import Engine
 from service.loading import repair_model_of
+from service.params import STRENGTHS, RegionSettings
 from service.report import (
     GenerateRequest,
     Outcome,
@@ -414,3 +415,13 @@ def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):
     mask, params = np.ones((32, 32), np.float32), RepairParams(strengths=(0.5,))
     request = RepairRequest(picture(size_hw=(32, 32)), mask=mask, seed=1, params=params)
     assert len(engine.repair(request).regions[0].attempts) == 4 and not used
+
+
+def test_the_model_s_own_ladder_is_for_generated_pictures_and_not_for_an_upload(tiny_model):
+    inpainter = PaintInpainter(lambda *_: paint_part("malformed_hand"))
+    inpainter.per_class = {"hand": RegionSettings(strengths=(1.0,), seeds_per_attempt=2)}
+    engine = Engine(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
+    (own,) = engine.generate(GenerateRequest("a hand", seed=1))[0].regions
+    (upload,) = engine.repair(RepairRequest(image=picture(BAD_HAND), seed=1)).regions
+    assert [attempt.strength for attempt in own.attempts] == [1.0, 1.0]
+    assert {attempt.strength for attempt in upload.attempts} == set(STRENGTHS)
