@@ -152,8 +152,8 @@ class RepairParams:
         conf: least detector score of a defect, in (0, 1).
         classes: class names to repair; all malformed ones when empty.
         max_regions: at most so many regions, the first in the order of ``choice``.
-        strengths: the ladder, each in (0, 1], tried in order; in generated pictures for parts that the redrawing
-            model has settings of its own for those, else ``STRENGTHS``.
+        strengths: the ladder, each in (0, 1], tried in order; in generated pictures the redrawing model's own
+            for the part, if any, else ``STRENGTHS``.
         seeds_per_attempt: candidates redrawn in one batch on each rung; likewise, else ``SEEDS_PER_ATTEMPT``.
         grow: how far the box is grown on each side, as a share of its diagonal.
         feather_px: width of the soft edge of the composite mask, in image pixels.

@@ -140,8 +140,8 @@ class RepairBody(Body):
     )
     strengths: Strengths | None = Field(
         None,
-        description="The ladder, tried in order; in generated pictures the model's own for the part, if any, else "
-        f"{', '.join(f'{strength:g}' for strength in STRENGTHS)}.",
+        description="The ladder, tried in order; in generated pictures the model's own for the part, if "
+        f"any, else {', '.join(f'{strength:g}' for strength in STRENGTHS)}.",
     )
     seeds_per_attempt: Seeds | None = Field(
         None,
