@@ -83,16 +83,17 @@ def main() -> None:
     measure, own = models.looker(own=True).measure, models.own_thresholds
     detected = by_detector(models.detector, seen)
     limits = models.detector.default_conf if own is None else own.conf
+    asked = None if models.critic is None else by_critic(models.critic, seen)
+    judged = by_judge(Judge(), seen)
     rows = []
     for part in sorted({one.part for one in seen}):
         rows.append(row("detector", part, seen, detected[:, 0], limits[f"malformed_{part}"]))
-        if models.critic is not None:
-            asked = by_critic(models.critic, seen)
+        if models.critic is not None and asked is not None:
             rows.append(row("critic", part, seen, asked, models.critic.threshold))
             if measure.fusion is not None:
                 fused = by_both(measure.fusion, seen, detected, asked)
                 rows.append(row("both, fused", part, seen, fused, measure.conf[f"malformed_{part}"]))
-        rows.append(row("judge", part, seen, by_judge(Judge(), seen), MALFORMED))
+        rows.append(row("judge", part, seen, judged, MALFORMED))
     print(machine())
     print(table(HEADER, rows))
 

@@ -19,7 +19,7 @@ from service.loading import (
     load_preview_thresholds,
 )
 from service.looking import Looker
-from service.own_thresholds import Measure, OwnThresholds
+from service.own_thresholds import OwnThresholds, own_measure
 from service.settings import read_settings
 
 
@@ -57,9 +57,8 @@ class Models:
             own: whether it looks at the generator's own pictures or at uploads.
             detector: in the place of theirs, if given.
         """
-        measure = Measure(self.detector.default_conf)
-        if own and self.own_thresholds is not None:
-            measure = self.own_thresholds.over(self.detector, self.critic, self.generator.model_id)
+        fitted = self.own_thresholds if own else None
+        measure = own_measure(fitted, self.detector, self.critic, self.generator.model_id)
         return Looker(detector or self.detector, self.critic, self.redraws.native_px, measure)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from detectors.detections import Box
+
 Boxes = NDArray[np.float64]
 """float64, shape (N, 4)."""
 
@@ -12,6 +14,12 @@ Boxes = NDArray[np.float64]
 def as_boxes(xyxy: ArrayLike) -> Boxes:
     """One box or many, as rows of a float64 array of shape (N, 4)."""
     return np.asarray(xyxy, np.float64).reshape(-1, 4)
+
+
+def whole(xyxy: ArrayLike) -> Box:
+    """One box in whole pixels, at least one wide and high."""
+    x1, y1, x2, y2 = (round(float(value)) for value in np.asarray(xyxy))
+    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
 
 
 def area(xyxy: ArrayLike) -> NDArray[np.float64]:

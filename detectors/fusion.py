@@ -81,7 +81,7 @@ class Fusion:
         for part in self.weights:
             malformed_id = class_names.index(f"{MALFORMED_PREFIX}{part}")
             seen = places(found[[part_of(name) == part for name in names]], malformed_id)
-            crops = [critic.crop(image, _whole(place.xyxy)) for place in seen]
+            crops = [critic.crop(image, boxes.whole(place.xyxy)) for place in seen]
             for place, word in zip(seen, critic.malformed(crops, [part] * len(crops)), strict=True):
                 xyxy.append(place.xyxy)
                 conf.append(self.score(part, place.malformed, place.well_formed, word))
@@ -123,8 +123,3 @@ def log_odds(score: float) -> float:
     """ln(p / (1 - p)), of a score held within what says something."""
     held = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     return math.log(held / (1 - held))
-
-
-def _whole(xyxy: Sequence[float]) -> tuple[int, int, int, int]:
-    x1, y1, x2, y2 = (round(value) for value in xyxy)
-    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)

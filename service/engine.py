@@ -27,7 +27,7 @@ from service.loading import (
     repair_model_of,
 )
 from service.looking import Looked, Looker
-from service.own_thresholds import Measure, OwnThresholds
+from service.own_thresholds import Measure, OwnThresholds, own_measure
 from service.params import Method
 from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
@@ -93,11 +93,9 @@ class Engine:
         self._max_side_px = max_side_px
         self._sources = sources or {}
         native_px = self._inpainter.native_px
-        measure = own_measure = Measure(detector.default_conf)
-        if own_thresholds is not None:
-            own_measure = own_thresholds.over(detector, critic, generator.model_id)
-        self._looker = Looker(detector, critic, native_px, measure)
-        self._own_looker = Looker(detector, critic, native_px, own_measure)
+        own = own_measure(own_thresholds, detector, critic, generator.model_id)
+        self._looker = Looker(detector, critic, native_px, Measure(detector.default_conf))
+        self._own_looker = Looker(detector, critic, native_px, own)
         self._candidates = Candidates(generator, self._own_looker, preview_thresholds)
 
     @classmethod

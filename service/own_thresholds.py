@@ -95,6 +95,13 @@ class OwnThresholds:
         return Measure({**conf, **self.fused.conf}, self.fused.fusion)
 
 
+def own_measure(
+    own: OwnThresholds | None, detector: Detector, critic: Critic | None, generator: str
+) -> Measure:
+    """The measure for a generator's own pictures; the detector's own where none was fitted for them."""
+    return Measure(detector.default_conf) if own is None else own.over(detector, critic, generator)
+
+
 def _scores(stored: Mapping[str, Any]) -> dict[str, float]:
     return {str(name): float(score) for name, score in stored.items()}
 

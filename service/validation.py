@@ -127,8 +127,7 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
         if name not in class_names:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
     _check_range("max_regions", params.max_regions, 1, MAX_REGIONS)
-    if params.seeds_per_attempt is not None:
-        _check_range("seeds_per_attempt", params.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+    _check_seeds(params.seeds_per_attempt)
     _check_range("grow", params.grow, 0, 1)
     _check_range("feather_px", params.feather_px, 0, MAX_FEATHER_PX)
     _check_range("mask_least_share", params.mask.least_share, 0, 1)
@@ -137,8 +136,7 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
     _check_range("copies", params.nudge.copies, 1, MAX_COPIES)
     _check_choice(params.choice)
     _check_methods(params.methods)
-    if params.strengths is not None:
-        _check_strengths(params.strengths)
+    _check_strengths(params.strengths)
     _check_sampling(params.num_inference_steps, params.guidance_scale)
     parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
     for name in params.per_class:
@@ -162,10 +160,8 @@ def _check_choice(choice: Choice) -> None:
 def _check_settings(settings: RegionSettings) -> None:
     if settings.methods is not None:
         _check_methods(settings.methods)
-    if settings.strengths is not None:
-        _check_strengths(settings.strengths)
-    if settings.seeds_per_attempt is not None:
-        _check_range("seeds_per_attempt", settings.seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+    _check_strengths(settings.strengths)
+    _check_seeds(settings.seeds_per_attempt)
     _check_sampling(settings.num_inference_steps, settings.guidance_scale)
     _check_words(settings.prompt or "", settings.negative_prompt or "")
 
@@ -184,7 +180,14 @@ def _check_methods(methods: Collection[Method]) -> None:
         )
 
 
-def _check_strengths(strengths: Collection[float]) -> None:
+def _check_seeds(seeds_per_attempt: int | None) -> None:
+    if seeds_per_attempt is not None:
+        _check_range("seeds_per_attempt", seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
+
+
+def _check_strengths(strengths: Collection[float] | None) -> None:
+    if strengths is None:
+        return
     if not 1 <= len(strengths) <= MAX_STRENGTHS:
         raise InvalidRequest(
             f"{len(strengths)} strengths",

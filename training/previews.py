@@ -33,7 +33,7 @@ from service.loading import (
     load_own_thresholds,
 )
 from service.looking import Looker
-from service.own_thresholds import Measure
+from service.own_thresholds import own_measure
 from service.ranking import rank
 from service.report import RepairParams
 from service.settings import read_settings
@@ -122,8 +122,7 @@ def main() -> None:
     device = choose_device(settings.device)
     model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
-    own = load_own_thresholds(settings)
-    measure = Measure(detector.default_conf) if own is None else own.over(detector, critic, model.model_id)
+    measure = own_measure(load_own_thresholds(settings), detector, critic, model.model_id)
     looker = Looker(detector, critic, model.native_px, measure)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(

@@ -48,7 +48,7 @@ def settings_of(
         num_inference_steps=params.num_inference_steps,
         guidance_scale=params.guidance_scale,
     )
-    left_open = RegionSettings(strengths=STRENGTHS, seeds_per_attempt=SEEDS_PER_ATTEMPT)
+    left_open = RegionSettings()
     for name in (part_of(region.class_name), region.class_name):
         settings = params.per_class.get(name, RegionSettings()).over(settings)
         left_open = own.get(name, RegionSettings()).over(left_open)

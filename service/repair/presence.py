@@ -56,9 +56,8 @@ def best_part(
     here = found[rows].by_confidence()
     if not len(here):
         return None, 0.0
-    x1, y1, x2, y2 = (round(float(value)) for value in here.xyxy[0])
     sound = here[[not is_malformed(class_names[i]) for i in here.class_id]]
-    return (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), float(sound.conf.max(initial=0.0))
+    return boxes.whole(here.xyxy[0]), float(sound.conf.max(initial=0.0))
 
 
 def parts_of(region: Region, class_names: Sequence[str]) -> list[str]:

@@ -27,8 +27,8 @@ GATE_SHARE = 0.75
 MOST_DOUBT = 0.4
 """A threshold set high to raise few alarms says nothing about how sure one is that a defect is gone."""
 MOST_FUSED_DOUBT = 0.6
-"""The same on the scale of both looks. Three in four redrawn limbs below ``GATE_SHARE`` of it were good
-by eye, one in four above it (``docs/decisions/0011``)."""
+"""The same on the scale of both looks. Two in three redrawn limbs well below it were good by eye, one in
+four above it (``docs/decisions/0011``)."""
 DOUBT_SHARE = 0.5
 LOOK_CONF = 0.05
 JPEG_QUALITY = 90
@@ -105,7 +105,7 @@ class Gate:
 
     def limit(self, class_name: str) -> float:
         """Below this score a defect counts as gone; no high threshold loosens it."""
-        if self.fusion is not None and part_of(class_name) in self.fusion.weights:
+        if self._fuses(class_name):
             return GATE_SHARE * min(self.thresholds[class_name], MOST_FUSED_DOUBT)
         thresholds = self.thresholds[class_name], self.detector.default_conf[class_name], MOST_DOUBT
         return GATE_SHARE * min(thresholds)
@@ -137,6 +137,9 @@ class Gate:
             readings.append(Reading(sighting, conf, sound, critic))
         return readings
 
+    def _fuses(self, class_name: str) -> bool:
+        return self.fusion is not None and part_of(class_name) in self.fusion.weights
+
     def _fused(self, region: Region, conf: float, sound: float, critic: float | None) -> float:
         if self.fusion is None:
             return conf
@@ -162,7 +165,7 @@ class Gate:
         names, plain = self.detector.class_names, (before.sighting.plain, after.sighting.plain)
         allowed = self._worst_allowed(region)
         # More malformed than well-formed, if only faintly so, is not well-formed.
-        is_told = self.fusion is None and part_of(region.class_name) in names
+        is_told = not self._fuses(region.class_name) and part_of(region.class_name) in names
         doubtful = is_told and after.sound < after.conf >= DOUBT_SHARE * allowed
         checks = (
             (Verdict.STILL_MALFORMED, after.conf >= allowed or doubtful),
