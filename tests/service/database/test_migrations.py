@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -51,6 +54,29 @@ def test_two_that_start_at_once_do_not_collide(url: str):
     assert [answers.get(timeout=60) for _ in processes] == [""] * 2
     for process in processes:
         process.join()
+
+
+class LockedTwice(sqlite3.Connection):
+    """Answers as SQLite does while another connection sets the mode of the same new file."""
+
+    refusals: ClassVar[list[str]] = ["first", "second"]
+
+    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if "journal_mode=" in sql and self.refusals:
+            self.refusals.pop()
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(sql, *parameters)
+
+
+def test_a_journal_that_another_sets_at_the_same_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", partial(sqlite3.connect, factory=LockedTwice))
+    database = Database(f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    assert not LockedTwice.refusals
+    database.close()
 
 
 def test_the_migrations_travel_with_the_package():
