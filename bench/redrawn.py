@@ -17,7 +17,9 @@ import numpy as np
 
 from bench.intervals import machine, share, table
 from detectors import boxes
-from training.remembered import MALFORMED, REMEMBERED
+from detectors.protocols import is_malformed, part_of
+from training.labelled import WANTED
+from training.remembered import REMEMBERED, truth_of
 
 SAME_IOU = 0.4
 
@@ -32,16 +34,16 @@ class Redrawn:
 
 
 def redrawn_parts(lines: Sequence[dict[str, Any]]) -> Iterator[Redrawn]:
-    """The parts of remembered lines that were redrawn: of the labelled ones, that which lies there best."""
+    """The parts that were redrawn, by lines of truth: of the labelled ones, that which lies there best."""
     for line in lines:
         if "redrawn" not in line:
             continue
-        labelled = [(part[1:5], part[5]) for part in line["parts"] if len(part) == 6]
+        labelled = [part for part in line["parts"] if part_of(part["class_name"]) == WANTED[line["kind"]]]
         for _, place in line["redrawn"]["places"]:
-            overlap = boxes.iou([place], [xyxy for xyxy, _ in labelled])[0]
+            overlap = boxes.iou([place], [part["xyxy"] for part in labelled])[0]
             if len(overlap) and overlap.max() >= SAME_IOU:
-                word = labelled[int(np.argmax(overlap))][1]
-                yield Redrawn(line["kind"], line["redrawn"]["strength"], word != MALFORMED)
+                nearest = labelled[int(np.argmax(overlap))]["class_name"]
+                yield Redrawn(line["kind"], line["redrawn"]["strength"], not is_malformed(nearest))
 
 
 def rows(parts: Sequence[Redrawn]) -> list[list[str]]:
@@ -60,7 +62,8 @@ def rows(parts: Sequence[Redrawn]) -> list[list[str]]:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    parts = list(redrawn_parts([json.loads(line) for line in REMEMBERED.read_text("utf-8").splitlines()]))
+    lines = [truth_of(json.loads(line)) for line in REMEMBERED.read_text("utf-8").splitlines()]
+    parts = list(redrawn_parts(lines))
     kinds = sorted({part.kind for part in parts})
     header = ("strength", *(f"well-formed, {kind}" for kind in kinds), "all", "full redraws for a good one")
     print(machine())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import boxes
-from detectors.detections import Image
+from detectors.detections import Detections, Image
 from detectors.fusion import Fusion
 from detectors.protocols import Critic, is_malformed, part_of
 from detectors.yolo import YoloDetector
@@ -49,8 +49,11 @@ def read_labelled(folder: Path) -> list[Seen]:
 def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> NDArray[np.float32]:
     """The highest score at each part for malformed and for well-formed, (N, 2); 0 where there is none."""
     scores = np.zeros((len(seen), 2), np.float32)
+    looks: dict[int, Detections] = {}
     for row, one in enumerate(seen):
-        found = detector.detect([one.image], LOOK_CONF)[0]
+        if id(one.image) not in looks:  # a picture has several parts
+            looks[id(one.image)] = detector.detect([one.image], LOOK_CONF)[0]
+        found = looks[id(one.image)]
         near = boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU
         for column, name in enumerate((f"malformed_{one.part}", one.part)):
             same = [detector.class_names[i] == name for i in found.class_id]

@@ -29,6 +29,8 @@ from training.redrawn import Redraw, redrawn
 
 REMEMBERED = Path(__file__).parent / "eye_labels.jsonl"
 WELL_FORMED, MALFORMED = "g", "b"
+KEPT = ("kind", "seed", "caption", "redrawn")
+"""What a line of truth and a remembered one have in common."""
 
 
 def remembered(line: dict[str, Any], name: str) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def remembered(line: dict[str, Any], name: str) -> dict[str, Any]:
         looked_at = part_of(part["class_name"]) == WANTED[line["kind"]]
         box = [round(value) for value in part["xyxy"]]
         parts.append([part_of(part["class_name"]), *box, *([word] if looked_at else [])])
-    kept = {key: line[key] for key in ("kind", "seed", "caption", "redrawn") if key in line}
+    kept = {key: line[key] for key in KEPT if key in line}
     return {"set": name} | kept | {"parts": parts}
 
 
@@ -55,7 +57,7 @@ def truth_of(kept: dict[str, Any]) -> dict[str, Any]:
                 "defect": "generated" if is_bad else None,
             }
         )
-    return {key: kept[key] for key in ("kind", "seed", "caption")} | {"words": {}, "parts": parts}
+    return {key: kept[key] for key in KEPT if key in kept} | {"words": {}, "parts": parts}
 
 
 def remember(args: argparse.Namespace) -> None:

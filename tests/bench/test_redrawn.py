@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bench.redrawn import Redrawn, redrawn_parts, rows
+from training.remembered import truth_of
 
 
 def line(word: str, place=(10, 10, 30, 50), strength: float = 0.5) -> dict:
     parts = [["horse", 0, 0, 90, 90], ["limb", 11, 10, 30, 50, word], ["limb", 60, 10, 80, 50, "b"]]
     redrawn = {"places": [["malformed_limb", list(place)]], "strength": strength, "inpainter": "any@1"}
-    return {"kind": "horse", "redrawn": redrawn, "parts": parts}
+    kept = {"kind": "horse", "seed": 1, "caption": "a horse", "redrawn": redrawn, "parts": parts}
+    return truth_of(kept)
 
 
 def test_the_part_that_lies_there_is_counted():

@@ -54,11 +54,12 @@ def test_what_cannot_be_told_is_left_out(made: Path):
 
 
 def test_what_is_remembered_gives_the_truth_back():
-    truth = bank.labelled(LINE, "b", [2])
+    redrawn = {"places": [["malformed_limb", [5, 30, 15, 60]]], "strength": 0.4, "inpainter": "any@1"}
+    truth = bank.labelled(LINE | {"redrawn": redrawn}, "b", [2])
     kept = remembered.remembered(truth, "train/horses")
     assert kept["set"] == "train/horses" and [len(part) for part in kept["parts"]] == [5, 6, 6]
     again = remembered.truth_of(json.loads(json.dumps(kept)))
-    assert _names(again) == _names(truth)
+    assert _names(again) == _names(truth) and again["redrawn"] == redrawn
     assert [part["xyxy"] for part in again["parts"]] == [part["xyxy"] for part in truth["parts"]]
     assert [bool(part["defect"]) for part in again["parts"]] == [False, False, True]
 
