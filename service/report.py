@@ -74,6 +74,7 @@ class Verdict(StrEnum):
     NEW_DEFECT = "new_defect"
     CRITIC_DISAGREES = "critic_disagrees"
     VISIBLE_SEAM = "visible_seam"
+    FOREIGN_COLOUR = "foreign_colour"
     NOT_BETTER = "not_better"
 
 
@@ -159,6 +160,8 @@ class Attempt:
         conf: the worst malformed score the gate saw in the region afterwards, in [0, 1].
         critic: the critic's probability of malformed, in [0, 1]; None without a critic.
         seam: colour step across the mask's edge relative to the one before; about 1 is unchanged.
+        foreign_colour: share of the mask in a colour that was not there before, in [0, 1]; 0 where other
+            colours were asked for.
         guide_before: the defect energy that the guide saw before its first nudge; None without nudging.
         guide_after: the same after its last one. Only their difference means something.
     """
@@ -169,6 +172,7 @@ class Attempt:
     conf: float
     critic: float | None
     seam: float
+    foreign_colour: float
     verdict: Verdict
     guide_before: float | None = None
     guide_after: float | None = None

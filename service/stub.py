@@ -78,7 +78,7 @@ class StubEngine:
             return _report(request.image, request.image, seed, (outcome,))
         image = request.image.copy()
         image[: corner[0], : corner[1]] = _noise(corner, seed)
-        attempt = Attempt("stub", 1.0, seed, 0.1, None, 1.0, Verdict.ACCEPTED)
+        attempt = Attempt("stub", 1.0, seed, 0.1, None, 1.0, 0.0, Verdict.ACCEPTED)
         listener.tried(0, 0, attempt)
         outcome = RegionOutcome(region, (attempt,), True, "simulated", 0.1)
         return _report(image, request.image, seed, (outcome,))

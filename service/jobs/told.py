@@ -158,6 +158,7 @@ class Told:
             "conf": round(attempt.conf, 4),
             "critic": None if attempt.critic is None else round(attempt.critic, 4),
             "seam": round(attempt.seam, 3),
+            "foreign_colour": round(attempt.foreign_colour, 3),
             "verdict": attempt.verdict.value,
         }
         if attempt.guide_after is not None:

@@ -15,9 +15,11 @@ from service.errors import InvalidRequest
 from service.params import Method, RegionSettings
 from service.repair import blend
 from service.repair.attempts import Rung, rungs_of, wording_of
+from service.repair.colour import foreign_colour
 from service.repair.guided import Nudger
+from service.repair.plan import MASK_CLASS
 from service.repair.redraw import Inpainter, MakeBend, method_for, redraw, window_of
-from service.repair.verify import Gate, Judgement, Reading
+from service.repair.verify import Fit, Gate, Judgement, Reading
 from service.repair.window import Window
 from service.repair.wording import Wording, wording_for
 from service.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
@@ -169,11 +171,14 @@ class _Climb:
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
         candidates = []
         mask = region.composite_mask[y1:y2, x1:x2]
+        may_recolour = said.prompt != ladder.wording.prompt or region.class_name == MASK_CLASS
         for picture, patch, seed, reading, energy in zip(
             pictures, toned, seeds, readings, energies, strict=True
         ):
-            step = blend.seam(under, picture[y1:y2, x1:x2], patch, mask)
-            judgement = ladder.gate.judge(region, before, reading, step, rivals)
+            over = picture[y1:y2, x1:x2]
+            foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
+            fit = Fit(blend.seam(under, over, patch, mask), foreign)
+            judgement = ladder.gate.judge(region, before, reading, fit, rivals)
             method = method_for(region, rung.strength, rung.method)
             attempt = _attempt(method, rung.strength, seed, judgement, energy)
             candidates.append(_Candidate(picture, attempt))
@@ -211,7 +216,8 @@ def _attempt(
         seed=seed,
         conf=judgement.conf,
         critic=judgement.critic,
-        seam=judgement.seam,
+        seam=judgement.fit.seam,
+        foreign_colour=judgement.fit.foreign_colour,
         verdict=judgement.verdict,
         guide_before=None if energy is None else energy[0],
         guide_after=None if energy is None else energy[1],

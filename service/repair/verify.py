@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from detectors import boxes
@@ -20,6 +19,7 @@ from detectors.fusion import Fusion
 from detectors.protocols import Critic, Detector, is_malformed, part_of
 from service.repair.plan import MASK_CLASS
 from service.repair.presence import best_part, malformed_here, part_lost
+from service.repair.views import views_of
 from service.report import Region, Verdict
 
 GATE_SHARE = 0.75
@@ -31,11 +31,10 @@ MOST_FUSED_DOUBT = 0.6
 four above it (``docs/decisions/0011``)."""
 DOUBT_SHARE = 0.5
 LOOK_CONF = 0.05
-JPEG_QUALITY = 90
-REDUCTION = 0.9
-LEAST_VIEW_PX, MOST_VIEW_PX = 320, 2048
 SEAM_LIMIT = 1.35
 """Mottled patches that anyone sees measured 1.42 and more on smooth ground."""
+MOST_FOREIGN = 0.05
+"""Of the mask's area. Redrawn legs and sleeves above it wore other clothes (``docs/decisions/0013``)."""
 CONF_NOISE, CRITIC_NOISE = 0.05, 0.1
 """A rise within these is not "worse"."""
 SAME_DEFECT_IOU = 0.3
@@ -78,12 +77,25 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Fit:
+    """How a candidate fits into the picture, whatever it shows.
+
+    Attributes:
+        seam: see ``blend.seam``.
+        foreign_colour: see ``colour.foreign_colour``; 0 where other colours were asked for.
+    """
+
+    seam: float = 1.0
+    foreign_colour: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The gate's word on one candidate."""
 
     conf: float
     critic: float | None
-    seam: float
+    fit: Fit
     verdict: Verdict
 
 
@@ -146,7 +158,7 @@ class Gate:
         return self.fusion.score(part_of(region.class_name), conf, sound, critic)
 
     def judge(
-        self, region: Region, before: Reading, after: Reading, seam: float, rivals: Sequence[Box] = ()
+        self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box] = ()
     ) -> Judgement:
         """Compares one candidate with what was there.
 
@@ -154,13 +166,13 @@ class Gate:
             region: the place in question.
             before: the reading of the picture without the candidate.
             after: the reading with it.
-            seam: colour step at the mask's edge relative to the one before.
+            fit: how it fits into the picture.
             rivals: as for ``read``.
         """
-        return Judgement(after.conf, after.critic, seam, self._verdict(region, before, after, seam, rivals))
+        return Judgement(after.conf, after.critic, fit, self._verdict(region, before, after, fit, rivals))
 
     def _verdict(
-        self, region: Region, before: Reading, after: Reading, seam: float, rivals: Sequence[Box]
+        self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box]
     ) -> Verdict:
         names, plain = self.detector.class_names, (before.sighting.plain, after.sighting.plain)
         allowed = self._worst_allowed(region)
@@ -172,7 +184,8 @@ class Gate:
             (Verdict.PART_LOST, part_lost(*plain, region, names, self.thresholds)),
             (Verdict.NEW_DEFECT, self._has_new_defect(region, before, after, rivals)),
             (Verdict.CRITIC_DISAGREES, self._critic_objects(after)),
-            (Verdict.VISIBLE_SEAM, seam > SEAM_LIMIT),
+            (Verdict.VISIBLE_SEAM, fit.seam > SEAM_LIMIT),
+            (Verdict.FOREIGN_COLOUR, fit.foreign_colour > MOST_FOREIGN),
             (Verdict.NOT_BETTER, _is_worse(before, after)),
         )
         return next((verdict for verdict, holds in checks if holds), Verdict.ACCEPTED)
@@ -224,68 +237,6 @@ class Gate:
             worn = [placed[i] for i in rows if views[i].worn]
             sightings.append(Sighting(_joined(plain), _joined(worn)))
         return sightings
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A picture as the detector is shown it, and the way back to the picture's own pixels.
-
-    Attributes:
-        image: uint8 RGB.
-        box: which part of the picture it shows.
-        worn: whether it was compressed or reduced.
-    """
-
-    image: Image
-    box: Box
-    worn: bool
-
-    def to_picture(self, found: Detections) -> Detections:
-        """The same detections in the picture's pixels."""
-        x1, y1, x2, y2 = self.box
-        height, width = self.image.shape[:2]
-        scale = np.array([(x2 - x1) / width, (y2 - y1) / height] * 2)
-        return Detections.of(found.xyxy * scale + [x1, y1, x1, y1], found.conf, found.class_id)
-
-
-def views_of(image: Image, near: Box) -> list[View]:
-    """The picture, its part around ``near`` if that is not all of it, and that part worn in two ways."""
-    height, width = image.shape[:2]
-    whole = (0, 0, width, height)
-    box = _at_least(near, LEAST_VIEW_PX, width, height)
-    x1, y1, x2, y2 = box
-    close = _reduced(image[y1:y2, x1:x2], MOST_VIEW_PX / max(x2 - x1, y2 - y1))
-    views = [View(image, whole, worn=False)]
-    if box != whole:
-        views.append(View(close, box, worn=False))
-    return [
-        *views,
-        View(_through_jpeg(close), box, worn=True),
-        View(_reduced(close, REDUCTION), box, worn=True),
-    ]
-
-
-def _at_least(box: Box, least_px: int, width: int, height: int) -> Box:
-    def axis(low: int, high: int, length: int) -> tuple[int, int]:
-        side = min(max(high - low, least_px), length)
-        start = min(max((low + high - side) // 2, 0), length - side)
-        return start, start + side
-
-    (x1, x2), (y1, y2) = axis(box[0], box[2], width), axis(box[1], box[3], height)
-    return x1, y1, x2, y2
-
-
-def _reduced(image: Image, scale: float) -> Image:
-    if scale >= 1:
-        return image
-    height, width = image.shape[:2]
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _through_jpeg(image: Image) -> Image:
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _joined(parts: Sequence[Detections]) -> Detections:

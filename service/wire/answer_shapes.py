@@ -21,6 +21,10 @@ class AttemptAnswer(BaseModel):
         None, description="The critic's probability of malformed; null if it was not asked."
     )
     seam: float = Field(description="Colour step across the mask's edge; about 1 is unchanged.")
+    foreign_colour: float = Field(
+        0.0,
+        description="Share of the mask in a colour that was not there before; 0 where others were asked for.",
+    )
     verdict: Verdict
     guide_before: float | None = Field(
         None, description="The detector's defect energy before the first nudge; null without nudging."
@@ -61,6 +65,7 @@ class RegionAnswer(BaseModel):
                     conf=attempt.conf,
                     critic=attempt.critic,
                     seam=attempt.seam,
+                    foreign_colour=attempt.foreign_colour,
                     verdict=attempt.verdict,
                     guide_before=attempt.guide_before,
                     guide_after=attempt.guide_after,

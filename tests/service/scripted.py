@@ -108,7 +108,7 @@ class ScriptedEngine:
         mask[: height // 2, : width // 2] = 0.001  # rounds to 0 in 8 bits, and yet is painted
         region = Region((0, 0, width // 2, height // 2), "malformed_hand", 0.9, mask, mask)
         verdict = Verdict.ACCEPTED if accepted else Verdict.STILL_MALFORMED
-        attempt = Attempt("redraw", 0.4, seed, 0.1 if accepted else 0.8, None, 1.0, verdict)
+        attempt = Attempt("redraw", 0.4, seed, 0.1 if accepted else 0.8, None, 1.0, 0.0, verdict)
         reason = "accepted" if accepted else "no attempt passed"
         return RegionOutcome(region, (attempt,) * self.attempts, accepted, reason, 0.1 if accepted else 0.9)
 

@@ -27,6 +27,8 @@ from service.report import (
 from service.settings import Settings
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 
 

@@ -16,6 +16,8 @@ from service.runs import WatchParams
 from service.settings import Settings
 from tests.fakes import ColourDetector, picture
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 
 @pytest.fixture
 def engine(tiny_model) -> Engine:

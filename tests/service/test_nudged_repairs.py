@@ -18,6 +18,8 @@ from service.report import GenerateRequest, RepairParams, RepairRequest, Verdict
 from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.diffusion.guides import DarkGuide
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 NUDGED = RepairParams(strengths=(1.0,), seeds_per_attempt=2, methods=(Method.NUDGE,))
 

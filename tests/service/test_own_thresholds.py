@@ -15,6 +15,8 @@ from service.report import GenerateRequest, RepairParams, RepairReport, RepairRe
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.test_engine import BAD_HAND, _Generator
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 FAINT = picture(BAD_HAND)
 FAINT[30:60, 30:60] = (200, 50, 50)  # half as pure: the detector is half as sure
 

@@ -26,8 +26,19 @@ def test_a_small_picture_is_shown_pixel_by_pixel():
     report = ScriptedEngine(Outcome.REPAIRED).repair(RepairRequest(image))
     sheet = repair_sheet([report])
     shown = np.repeat(np.repeat(image, 4, 0), 4, 1)
-    top, left = sheet.shape[0] - 12 - 256, 12
+    top, left = 12 + 2 * 18, 12
     assert np.array_equal(sheet[top : top + 256, left : left + 256], shown)
+
+
+def test_what_is_told_of_a_box_stands_below_and_covers_nothing():
+    image = np.zeros((300, 300, 3), np.uint8)
+    one, none = (
+        repair_sheet([ScriptedEngine(outcome).repair(RepairRequest(image))])
+        for outcome in (Outcome.REPAIRED, Outcome.CLEAN)
+    )
+    assert one.shape[0] == none.shape[0] + 22 and one.shape[1] == none.shape[1]
+    boxes = one[48:348, 2 * 12 + 300 : 2 * 12 + 600]
+    assert (boxes == 0).all(-1).mean() > 0.9
 
 
 def test_verdicts_have_colours_of_their_own():

@@ -61,6 +61,7 @@ def attempt(
         "conf": conf,
         "critic": critic,
         "seam": seam,
+        "foreign_colour": 0.0,
     }
     return facts | {"verdict": verdict}
 

@@ -45,6 +45,7 @@ def test_answer_has_the_promised_shape(client, engine: ScriptedEngine):
                 "conf": 0.1,
                 "critic": None,
                 "seam": 1.0,
+                "foreign_colour": 0.0,
                 "verdict": "accepted",
                 "guide_before": None,
                 "guide_after": None,

@@ -17,6 +17,8 @@ from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.problems import assert_problem
 from tests.service.scripted import decoded, encoded
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 BAD_HAND = picture(("malformed_hand", (30, 30, 60, 60)))
 
 

@@ -28,6 +28,8 @@ from service.repair.wording import Wording
 from service.report import RepairParams
 from tests.fakes import THRESHOLDS, ColourDetector, PaintInpainter, paint_part, picture
 
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+
 HAND, LIMB = CLASS_NAMES.index("malformed_hand"), CLASS_NAMES.index("malformed_limb")
 # Right and small, left and large, in the middle and tiny.
 BOXES = [[160, 10, 180, 30], [10, 10, 60, 90], [100, 100, 104, 104]]

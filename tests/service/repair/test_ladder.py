@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from detectors.protocols import CLASS_NAMES
+from service.params import RegionSettings
+from service.repair.colour import foreign_colour
 from service.repair.ladder import Ladder, attempt_seeds
 from service.repair.plan import plan_repair
 from service.repair.verify import Gate
 from service.repair.wording import Wording
 from service.report import SILENT, RepairParams, Verdict
 from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
+
+pytestmark = pytest.mark.usefixtures("colours_mean_classes")
 
 BAD = ("malformed_hand", (30, 30, 60, 60))
 
@@ -108,3 +112,17 @@ def test_the_given_picture_is_never_written_to():
     result, _ = climb(image, lambda *_: paint_part("hand"))
     assert result.outcomes[0].accepted
     assert np.array_equal(image, before)
+
+
+def test_what_is_drawn_in_a_colour_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("service.repair.ladder.foreign_colour", foreign_colour)
+    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"))
+    verdicts = {attempt.verdict for attempt in result.outcomes[0].attempts}
+    assert verdicts == {Verdict.FOREIGN_COLOUR} and not result.outcomes[0].accepted
+
+
+def test_unless_other_words_were_asked_for_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("service.repair.ladder.foreign_colour", foreign_colour)
+    params = RepairParams(per_class={"malformed_hand": RegionSettings(prompt="a green glove")})
+    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), params=params)
+    assert result.outcomes[0].accepted

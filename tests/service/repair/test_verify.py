@@ -9,10 +9,12 @@ from detectors.detections import Detections
 from detectors.fusion import Fusion, Weights
 from detectors.protocols import CLASS_NAMES
 from service.repair.plan import plan_repair
-from service.repair.verify import Gate, views_of
+from service.repair.verify import Fit, Gate
+from service.repair.views import views_of
 from service.report import Policy, Region, RepairParams, Verdict
 from tests.fakes import COLOURS, THRESHOLDS, ColourCritic, ColourDetector, picture
 
+NEUTRAL = Fit()
 BOX = (30, 30, 60, 60)
 WHOLE = (0, 0, 96, 96)
 
@@ -23,11 +25,11 @@ def region_at(box=BOX, name: str = "malformed_hand") -> Region:
     return plan_repair(seen, CLASS_NAMES, (96, 96), params, 64).regions[0]
 
 
-def verdict(before, after, region=None, *, seam=1.0, rivals=(), critic=None, detector=None) -> Verdict:
+def verdict(before, after, region=None, *, fit=NEUTRAL, rivals=(), critic=None, detector=None) -> Verdict:
     gate = Gate(detector or ColourDetector(), critic, THRESHOLDS)
     region = region or region_at()
     old, new = gate.read([before, after], region, WHOLE, rivals)
-    return gate.judge(region, old, new, seam, rivals).verdict
+    return gate.judge(region, old, new, fit, rivals).verdict
 
 
 def faded(name: str, score: float, box=BOX, others=()):
@@ -109,8 +111,9 @@ def test_the_critic_has_the_second_word_on_the_part_that_was_found():
     assert verdict(BAD, GOOD, critic=ColourCritic(lambda crop: 0.4)) is Verdict.ACCEPTED
 
 
-def test_a_visible_seam_is_refused():
-    assert verdict(BAD, GOOD, seam=5.0) is Verdict.VISIBLE_SEAM
+def test_a_visible_seam_and_another_colour_are_refused():
+    assert verdict(BAD, GOOD, fit=Fit(seam=5.0)) is Verdict.VISIBLE_SEAM
+    assert verdict(BAD, GOOD, fit=Fit(foreign_colour=0.5)) is Verdict.FOREIGN_COLOUR
 
 
 def test_a_good_part_is_not_exchanged_for_a_worse_one():
@@ -161,7 +164,7 @@ def test_a_part_without_a_class_cannot_be_missed():
     gate = Gate(detector, None, detector.default_conf)
     region = region_at()
     old, new = gate.read([BAD, picture()], region, WHOLE)
-    assert gate.judge(region, old, new, 1.0).verdict is Verdict.ACCEPTED
+    assert gate.judge(region, old, new, NEUTRAL).verdict is Verdict.ACCEPTED
 
 
 # What the detector is shown.
@@ -200,7 +203,7 @@ def test_a_gate_that_fuses_goes_by_both_looks_at_once():
         gate = Gate(ColourDetector(), critic, THRESHOLDS, Fusion({"hand": by}))
         before, after = gate.read([BAD, faded("malformed_hand", 0.35)], region_at(), WHOLE)
         assert before.conf > after.conf != pytest.approx(0.35)
-        verdict = gate.judge(region_at(), before, after, 1.0).verdict
+        verdict = gate.judge(region_at(), before, after, NEUTRAL).verdict
         assert (verdict is Verdict.ACCEPTED) == accepted
 
 

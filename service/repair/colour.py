@@ -1,0 +1,58 @@
+"""Whether what was redrawn has colours that were not there: other trousers, another sleeve."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.detections import Image, Mask
+
+MOST_PX = 128
+SMOOTH_SIGMA_PX = 1.0
+LIGHTNESS_WEIGHT = 0.5
+"""A fold or a shadow is lighter or darker than what was there; only a hue is plainly another cloth."""
+CELL = np.array([8.0, 5.0, 5.0], np.float32)
+LEAST_OF_A_CELL = 3
+"""So many pixels of one colour make it one that was there, and not the edge between two."""
+FAR = 12.0
+"""From such a distance in L*a*b*, lightness counted half, two colours are told apart at a glance."""
+
+
+def foreign_colour(before: Image, after: Image, mask: Mask) -> float:
+    """Which share of what was redrawn has a colour that was nowhere in the window before.
+
+    Args:
+        before: uint8 RGB (H, W, 3), the window as it was: the part and its surroundings.
+        after: the same after compositing.
+        mask: float32 (H, W), the composite mask.
+
+    Returns:
+        Share of the mask's area, in [0, 1].
+    """
+    height, width = mask.shape
+    scale = min(1.0, MOST_PX / max(height, width))
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    inside = cv2.resize(mask, size_wh, interpolation=cv2.INTER_AREA) > 0.5
+    if not inside.any():
+        return 0.0
+    known = _palette(_lab(before, size_wh).reshape(-1, 3))
+    drawn = _lab(after, size_wh)[inside]
+    weights = np.array([LIGHTNESS_WEIGHT, 1.0, 1.0], np.float32)
+    nearest = np.full(len(drawn), np.inf, np.float32)
+    for colour in known:
+        nearest = np.minimum(nearest, np.linalg.norm((drawn - colour) * weights, axis=1))
+    return float((nearest > FAR).mean())
+
+
+def _lab(picture: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
+    small = cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    smooth = cv2.GaussianBlur(small, (0, 0), SMOOTH_SIGMA_PX)
+    return np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _palette(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The colours (N, 3) that occur often enough; all of them where none does."""
+    cells, counts = np.unique(np.rint(colours / CELL), axis=0, return_counts=True)
+    often = cells[counts >= LEAST_OF_A_CELL]
+    return np.asarray((often if len(often) else cells) * CELL, np.float32)
