@@ -1,0 +1,49 @@
+"""Pictures without a name: every one is drawn once, and what was seen is told of the right arm."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bench import blind
+
+ARMS, PLACES = ["a", "e"], [1, 2, 5]
+
+
+def test_every_picture_is_drawn_once_in_an_order_that_can_be_drawn_again():
+    order = blind.drawn(ARMS, PLACES, 3)
+    assert sorted(order) == [(arm, place) for arm in ARMS for place in PLACES]
+    assert order == blind.drawn(ARMS, PLACES, 3) != sorted(order)
+
+
+def test_sheets_show_the_pictures_in_that_order(tmp_path: Path):
+    for arm, grey in (("a", 0), ("e", 200)):
+        for place in PLACES:
+            cv2.imwrite(str(tmp_path / f"{arm}-{place:03d}.png"), np.full((8, 8, 3), grey + place, np.uint8))
+    out = tmp_path / "sheets"
+    wanted = argparse.Namespace(pictures=tmp_path, arms=ARMS, of=6, count=3, seed=1, out=out)
+    blind.make_sheets(wanted)
+    drawn = cv2.imread(str(out / "sheet-0000.png"))
+    for number, (arm, place) in enumerate(json.loads((out / "key.json").read_text())):
+        y, x = (number // blind.COLUMNS + 0.5) * blind.SIDE_PX, (number % blind.COLUMNS + 0.5) * blind.SIDE_PX
+        assert drawn[int(y), int(x), 0] == {"a": 0, "e": 200}[arm] + place
+
+
+def test_what_was_seen_is_told_of_its_arm_and_kind():
+    order = [("e", 1), ("a", 1), ("a", 2), ("e", 2), ("e", 5)]
+    seen = blind.seen_of(order, {0: "g", 1: "b", 2: "b", 3: "g", 4: "x"})
+    assert seen == {"a": {1: False, 2: False}, "e": {1: True, 2: True}}
+    first, second = blind.rows(seen)
+    assert first[0] == "a" and first[-1] == "+0 −0, p = 1.000"
+    assert second[0] == "e" and second[2:] == ["1 of 1", "1 of 1", "+2 −0, p = 0.500"]
+
+
+def test_a_word_that_means_nothing_is_named(tmp_path: Path):
+    (tmp_path / "labels_1.txt").write_text("0 g\n1 good\n")
+    with pytest.raises(SystemExit, match="allowed are g, b, x"):
+        blind.words_of(tmp_path)
