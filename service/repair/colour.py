@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from detectors.detections import Image, Mask
 
 MOST_PX = 128
 SMOOTH_SIGMA_PX = 1.0
-LIGHTNESS_WEIGHT = 0.5
+WEIGHTS = np.array([0.5, 1.0, 1.0], np.float32)
 """A fold or a shadow is lighter or darker than what was there; only a hue is plainly another cloth."""
 CELL = np.array([8.0, 5.0, 5.0], np.float32)
+CELL_CODE = np.array([1 << 20, 1 << 10, 1], np.int64)
 LEAST_OF_A_CELL = 3
 """So many pixels of one colour make it one that was there, and not the edge between two."""
+EXACT = "donot_use_mm_for_euclid_dist"
+"""How torch shall take distances: the faster way, by products, loses digits where two colours are close."""
 FAR = 12.0
 """From such a distance in L*a*b*, lightness counted half, two colours are told apart at a glance."""
 
@@ -38,11 +42,10 @@ def foreign_colour(before: Image, after: Image, mask: Mask) -> float:
         return 0.0
     known = _palette(_lab(before, size_wh).reshape(-1, 3))
     drawn = _lab(after, size_wh)[inside]
-    weights = np.array([LIGHTNESS_WEIGHT, 1.0, 1.0], np.float32)
-    nearest = np.full(len(drawn), np.inf, np.float32)
-    for colour in known:
-        nearest = np.minimum(nearest, np.linalg.norm((drawn - colour) * weights, axis=1))
-    return float((nearest > FAR).mean())
+    distances = torch.cdist(
+        torch.from_numpy(drawn * WEIGHTS), torch.from_numpy(known * WEIGHTS), compute_mode=EXACT
+    )
+    return float((distances.amin(dim=1) > FAR).double().mean())
 
 
 def _lab(picture: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
@@ -53,6 +56,8 @@ def _lab(picture: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
 
 def _palette(colours: NDArray[np.float32]) -> NDArray[np.float32]:
     """The colours (N, 3) that occur often enough; all of them where none does."""
-    cells, counts = np.unique(np.rint(colours / CELL), axis=0, return_counts=True)
-    often = cells[counts >= LEAST_OF_A_CELL]
-    return np.asarray((often if len(often) else cells) * CELL, np.float32)
+    cells = np.rint(colours / CELL).astype(np.int64)
+    # One number for each cell: sorting numbers takes a tenth of sorting rows.
+    _, first, counts = np.unique(cells @ CELL_CODE, return_index=True, return_counts=True)
+    often = first[counts >= LEAST_OF_A_CELL]
+    return np.asarray(cells[often if len(often) else first] * CELL, np.float32)
