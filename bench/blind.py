@@ -15,11 +15,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.stats import binomtest
 
-from bench.intervals import share, table
+from bench.intervals import paired, share, table
 from bench.open_question import wishes
 from detectors.detections import Image
+from training.sheets import number_tile, page_of
 
 KINDS = ("person", "horse")
 """Of these one can say by eye whether all limbs are there."""
@@ -38,13 +38,12 @@ def drawn(arms: Sequence[str], places: Sequence[int], seed: int) -> list[tuple[s
 
 def sheet(pictures: Sequence[Image], first: int) -> Image:
     """Numbered tiles; uint8 BGR, as the pictures are."""
-    tiles = [np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8) for _ in range(COLUMNS * ROWS)]
+    tiles = []
     for index, picture in enumerate(pictures):
-        tile = cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
-        cv2.rectangle(tile, (0, 0), (38, 16), (255, 255, 255), cv2.FILLED)
-        cv2.putText(tile, str(first + index), (2, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1)
-        tiles[index] = np.asarray(tile, np.uint8)
-    return np.vstack([np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)])
+        tile = np.asarray(cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
+        number_tile(tile, first + index)
+        tiles.append(tile)
+    return page_of(tiles, COLUMNS, ROWS)
 
 
 def make_sheets(args: argparse.Namespace) -> None:
@@ -91,10 +90,9 @@ def rows(seen: Seen) -> Iterator[list[str]]:
         groups = [[good for place, good in arm.items() if kinds[place] == kind] for kind in KINDS]
         both = [(good, base[place]) for place, good in arm.items() if place in base]
         better, worse = both.count((True, False)), both.count((False, True))
-        p = binomtest(better, better + worse).pvalue if better + worse else 1.0
         yield [
             name, share(sum(arm.values()), len(arm)), *(f"{sum(group)} of {len(group)}" for group in groups),
-            f"+{better} −{worse}, p = {p:.3f}",
+            paired(better, worse, digits=3),
         ]  # fmt: skip
 
 

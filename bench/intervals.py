@@ -21,6 +21,12 @@ def share(count: int, total: int) -> str:
     return f"{count / total:.1%} [{interval.low:.1%}, {interval.high:.1%}] ({count} of {total})"
 
 
+def paired(better: int, worse: int, digits: int = 2) -> str:
+    """How many of the same pictures became better and worse, and the p of the exact sign test."""
+    p = binomtest(better, better + worse).pvalue if better + worse else 1.0
+    return f"+{better} −{worse}, p = {p:.{digits}f}"
+
+
 def mean(values: Sequence[float]) -> str:
     """A mean with its 95 % bootstrap interval (percentiles of 2,000 resamples)."""
     if not values:

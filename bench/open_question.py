@@ -23,7 +23,7 @@ from tqdm import tqdm
 from bench.asdff_arm import asdff_arm
 from bench.cases import MALFORMED, Case, parts_of
 from bench.generator import FOUND_CONF, KINDS, WANTED
-from bench.intervals import machine, mean, share, table
+from bench.intervals import machine, mean, paired, share, table
 from bench.judge import Judge
 from bench.meter import Cost, Meter, sum_of
 from bench.models import load_models
@@ -156,10 +156,9 @@ def row(name: str, made: list[Made], base: list[Made]) -> list[str]:
     clean = sum(one.clean for one in made)
     better = sum(one.clean and not other.clean for one, other in zip(made, base, strict=True))
     worse = sum(other.clean and not one.clean for one, other in zip(made, base, strict=True))
-    p = binomtest(better, better + worse).pvalue if better + worse else 1.0
     seconds = [one.cost.seconds for one in made]
     return [
-        name, share(clean, len(made)), f"+{better} −{worse}, p = {p:.2f}", mean(seconds),
+        name, share(clean, len(made)), paired(better, worse), mean(seconds),
         f"{sum(seconds) / clean:.1f}" if clean else "–",
         *(f"{np.mean([getattr(one.cost, part) for one in made]):.1f}" for part in PARTS_OF_COST),
     ]  # fmt: skip

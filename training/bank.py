@@ -34,6 +34,7 @@ from training.anatomy.world import read_shard, shards, write_shard
 from training.labelled import LABELS_FILE, WANTED
 from training.redrawn import choose, redrawn
 from training.remembered import remember, restore
+from training.sheets import number_tile, page_of
 
 LOOK_CONF = 0.25
 SAME_IOU = 0.6
@@ -134,8 +135,7 @@ def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int, side_px
         if len(parts) > 1:
             at = ((x1 + x2) // 2 - 4, min(y2 + 13 + 11 * (index % 2), side_px - 2))
             cv2.putText(tile, str(index + 1), at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
-    cv2.rectangle(tile, (0, 0), (34, 15), (255, 255, 255), cv2.FILLED)
-    cv2.putText(tile, str(number), (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1)
+    number_tile(tile, number)
     return np.asarray(tile, np.uint8)
 
 
@@ -148,10 +148,8 @@ def sheets(args: argparse.Namespace) -> None:
         for i, (picture, line) in enumerate(zip(pictures, lines, strict=True))
     ]
     for start in range(0, len(tiles), columns * rows):
-        page = tiles[start : start + columns * rows]
-        page += [np.full_like(page[0], 255)] * (columns * rows - len(page))
-        lines_of_tiles = [np.hstack(page[i : i + columns]) for i in range(0, len(page), columns)]
-        cv2.imwrite(str(args.data / f"sheet-{start:04d}.png"), np.vstack(lines_of_tiles))
+        page = page_of(tiles[start : start + columns * rows], columns, rows)
+        cv2.imwrite(str(args.data / f"sheet-{start:04d}.png"), page)
 
 
 def labelled(line: dict[str, Any], word: str, numbers: list[int]) -> dict[str, Any]:
