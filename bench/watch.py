@@ -73,7 +73,8 @@ class Bench:
         defaults = self.model.defaults
         size_hw = defaults.height, defaults.width
         preview = self.model.preview(WATCH_SHRINK)
-        watch = Watch(preview, self.detector, self.thresholds, size_hw, stop=False)
+        looks_at = self.thresholds.fractions
+        watch = Watch(preview, self.detector, self.thresholds, size_hw, fractions=looks_at, stop=False)
         _, watched_s = _timed(self.model, prompt, seed, [watch])
         image, plain_s = _timed(self.model, prompt, seed, [])
         malformed = bool(self.looker.look(image, RepairParams()).plan.regions)

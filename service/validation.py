@@ -53,13 +53,16 @@ def check_watch(watch: WatchParams) -> None:
         InvalidRequest: with a code for the first thing that is wrong.
     """
     _check_range("max_restarts", watch.max_restarts, 0, MAX_RESTARTS)
-    if not 1 <= len(watch.fractions) <= MAX_FRACTIONS:
+    fractions = watch.fractions
+    if fractions is None:
+        return
+    if not 1 <= len(fractions) <= MAX_FRACTIONS:
         raise InvalidRequest(
-            f"{len(watch.fractions)} fractions",
+            f"{len(fractions)} fractions",
             code="fractions_out_of_range",
             allowed=f"1 to {MAX_FRACTIONS} of them",
         )
-    for fraction in watch.fractions:
+    for fraction in fractions:
         if not 0 < fraction < 1:
             raise InvalidRequest(
                 f"a fraction is {fraction}",

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.protocols import Detector
-from service.diffusion.decision import FRACTIONS, THRESHOLDS_FILE, PreviewThresholds
+from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
@@ -36,6 +36,7 @@ from service.looking import Looker
 from service.own_thresholds import own_measure
 from service.ranking import rank
 from service.report import RepairParams
+from service.runs import FRACTIONS
 from service.settings import read_settings
 
 HELD_OUT = 0.25
@@ -115,6 +116,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, required=True, help="one prompt a line, taken in turn")
     parser.add_argument("--count", type=int, default=200, help="runs")
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument(
+        "--fractions", type=float, nargs="+", default=FRACTIONS, help="of a run at which the watch is to look"
+    )
     parser.add_argument("--most-false-aborts", type=float, default=0.05, help="share of good runs")
     parser.add_argument("--out", type=Path, help=f"{THRESHOLDS_FILE} beside the detector if left out")
     arguments = parser.parse_args()
@@ -127,7 +131,7 @@ def main() -> None:
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
         tqdm(
-            watched_runs(model, looker, prompts, arguments.count, arguments.seed),
+            watched_runs(model, looker, prompts, arguments.count, arguments.seed, arguments.fractions),
             total=arguments.count,
         )
     )

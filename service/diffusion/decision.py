@@ -12,8 +12,8 @@ from pathlib import Path
 from detectors.boxes import area, iou
 from detectors.protocols import is_malformed
 from service.errors import ModelUnavailable
+from service.runs import FRACTIONS
 
-FRACTIONS = (0.3, 0.5, 0.7)
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25
 
@@ -102,6 +102,11 @@ class PreviewThresholds:
     detector: str = ""
     preview: str = ""
     generator: str = ""
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """At which moments of a run to look, rising: those that they are for."""
+        return tuple(sorted(self.limits)) or FRACTIONS
 
     @classmethod
     def guessed(

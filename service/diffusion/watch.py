@@ -9,7 +9,6 @@ import torch
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector, is_malformed
 from service.diffusion.decision import (
-    FRACTIONS,
     AbortReason,
     Look,
     PreviewThresholds,
@@ -20,6 +19,7 @@ from service.diffusion.decision import (
 )
 from service.diffusion.preview import Preview, to_images
 from service.diffusion.tap import Step, StopRun
+from service.runs import FRACTIONS
 
 LEAST_CONF = 0.05
 

@@ -24,7 +24,7 @@ from service.diffusion.preview import Preview
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.tap import Hook, Step, StopRun
 from service.diffusion.watch import Watch
-from service.runs import BACK_SHARE, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
+from service.runs import BACK_SHARE, FRACTIONS, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
 
 WATCH_SHRINK = 2
 """A decode at half the size costs a quarter; a whole one costs more than two steps."""
@@ -141,7 +141,7 @@ class Watcher:
         objection = _objection(fitted, model, detector, preview)
         if fitted is not None and objection is None:
             return cls(model, detector, preview, fitted, Thresholds.FITTED, (), params)
-        guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions)
+        guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions or FRACTIONS)
         notes = [f"the watch's thresholds are guessed: {objection}"]
         if not any(is_malformed(name) for name in detector.class_names):
             notes.append("the detector knows no malformed class, so no run can be stopped")
@@ -177,7 +177,7 @@ class Watcher:
             self.detector,
             self.thresholds,
             drawing.size_hw,
-            fractions=self.params.fractions,
+            fractions=self.params.fractions or self.thresholds.fractions,
             stop=stop,
             first=first,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.params import SEEDS_PER_ATTEMPT, STRENGTHS
-from service.runs import BACK_SHARE
+from service.runs import BACK_SHARE, FRACTIONS
 from service.wire.bodies import GenerateBody, RepairJobBody
 
 Models = Sequence[Mapping[str, Any]]
@@ -48,7 +48,7 @@ def _runs(body: GenerateBody) -> float:
         return body.best_of
     restarts = watch.max_restarts if watch.stop else 0
     again = BACK_SHARE * (body.best_of + restarts) if watch.in_flight else 0.0
-    return body.best_of + restarts * max(watch.fractions) + again
+    return body.best_of + restarts * max(watch.fractions or FRACTIONS) + again
 
 
 def _native(models: Models, role: str = "generator") -> tuple[int, int, int]:

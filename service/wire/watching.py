@@ -19,11 +19,12 @@ class WatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    fractions: list[Fraction] = Field(
-        list(_DEFAULT.fractions),
+    fractions: list[Fraction] | None = Field(
+        None,
         min_length=1,
         max_length=MAX_FRACTIONS,
-        description="Shares of the run at which to look; short runs get fewer looks.",
+        description="Shares of the run at which to look; those that the watch was fitted for if left out. "
+        "Short runs get fewer looks.",
     )
     stop: bool = Field(_DEFAULT.stop, description="Whether to stop hopeless runs, or only to tell.")
     max_restarts: int = Field(
@@ -40,7 +41,7 @@ class WatchBody(BaseModel):
     def to_params(self) -> WatchParams:
         """The same, as the engine takes it."""
         return WatchParams(
-            fractions=tuple(self.fractions),
+            fractions=None if self.fractions is None else tuple(self.fractions),
             stop=self.stop,
             max_restarts=self.max_restarts,
             in_flight=self.in_flight,

@@ -126,6 +126,19 @@ def test_a_stopped_run_calls_the_unet_no_more_and_is_not_decoded(tiny_model, fit
     assert (alarm.step, alarm.fraction) == (3, 0.3)
 
 
+def test_it_looks_where_it_was_fitted_to_look_unless_it_is_said_where(tiny_model, fitted):
+    late = replace(fitted, limits={f: LIMITS[f] for f in (0.5, 0.7)})
+    engine = Engine(tiny_model, Scripted(*[0.6, 0.1] * 4), preview_thresholds=late)
+    run = engine.generate(REQUEST)[0].sampling.runs[0]
+    assert (run.previews, run.end) == (2, RunEnd.FINISHED)
+    asked = replace(REQUEST, watch=WatchParams(fractions=(0.2, 0.4, 0.5, 0.9)))
+    run = engine.generate(asked)[0].sampling.runs[0]
+    assert run.previews == 3, "the last look is spared where the one before saw nothing"
+    guessing = Engine(tiny_model, Scripted(*[0.5] * 8))
+    assert guessing.generate(REQUEST)[0].sampling.runs[0].previews == 2
+    assert PreviewThresholds({}).fractions == (0.3, 0.5, 0.7)
+
+
 def test_the_next_seed_is_tried_and_only_it_is_decoded(tiny_model, make, plain):
     with counting(tiny_model) as counts:
         report = make(0.6, 0.7)

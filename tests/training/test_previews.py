@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from service.diffusion.decision import FRACTIONS, Look, PreviewThresholds, Sighting
+from service.diffusion.decision import Look, PreviewThresholds, Sighting
 from service.diffusion.fitting import WatchedRun
 from service.engine import Engine
 from service.looking import Looker
 from service.own_thresholds import Measure
 from service.report import GenerateRequest
-from service.runs import Thresholds, WatchParams
+from service.runs import FRACTIONS, Thresholds, WatchParams
 from tests.service.test_watching import Scripted
 from training.previews import fitted, watched_runs
 

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.diffusion.decision import (
-    FRACTIONS,
     Limit,
     Look,
     PreviewThresholds,
@@ -17,6 +16,7 @@ from service.diffusion.decision import (
 )
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.errors import ModelUnavailable
+from service.runs import FRACTIONS
 
 HERE, THERE = (10.0, 10.0, 50.0, 50.0), (200.0, 200.0, 240.0, 240.0)
 NAMES = ("malformed_hand", "malformed_limb")

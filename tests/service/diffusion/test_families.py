@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.diffusion.decision import FRACTIONS, Limit, PreviewThresholds
+from service.diffusion.decision import Limit, PreviewThresholds
 from service.diffusion.latents import Packing
 from service.diffusion.nudge import Direction, Nudge, NudgeParams
 from service.diffusion.preview import preview_for
@@ -14,6 +14,7 @@ from service.diffusion.replay import DenoiserReplay
 from service.diffusion.tap import StopRun, tap
 from service.diffusion.watch import Watch
 from service.errors import ModelUnavailable
+from service.runs import FRACTIONS
 from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
 from tests.service.diffusion.test_tap import run_family

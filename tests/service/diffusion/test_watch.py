@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from service.diffusion.decision import FRACTIONS, Limit, PreviewThresholds, Rule
+from service.diffusion.decision import Limit, PreviewThresholds, Rule
 from service.diffusion.preview import preview_for
 from service.diffusion.tap import StopRun, tap
 from service.diffusion.watch import Watch
+from service.runs import FRACTIONS
 from tests.service.diffusion.guides import ScriptedDetector
 from tests.service.diffusion.test_tap import run_family
 
