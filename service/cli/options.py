@@ -21,7 +21,10 @@ WatchSwitch = Annotated[
 ]
 WatchAt = Annotated[
     list[float] | None,
-    typer.Option("--watch-at", help="A share of the run at which to look; may be repeated. 0.3, 0.5, 0.7."),
+    typer.Option(
+        "--watch-at",
+        help="A share of the run at which to look; may be repeated. As fitted, else 0.3, 0.5, 0.7.",
+    ),
 ]
 StopSwitch = Annotated[
     bool | None, typer.Option("--watch-stop/--no-watch-stop", help="Stop hopeless runs, or only tell. On.")

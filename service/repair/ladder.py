@@ -179,7 +179,9 @@ class _Climb:
             foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
             fit = Fit(blend.seam(under, over, patch, mask), foreign)
             judgement = ladder.gate.judge(region, before, reading, fit, rivals)
-            method = method_for(region, rung.strength, rung.method)
+            method = method_for(
+                region, rung.strength, rung.method, fill_from=ladder.inpainter.fill_from_strength
+            )
             attempt = _attempt(method, rung.strength, seed, judgement, energy)
             candidates.append(_Candidate(picture, attempt))
         return candidates

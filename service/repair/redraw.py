@@ -20,7 +20,6 @@ from service.report import Region
 
 FROM_FILL = "_from_fill"
 """What is added to a method's name where it starts from a fill."""
-FILL_FROM_STRENGTH = 0.75
 FILL_SHRINK = 8
 
 
@@ -40,6 +39,11 @@ class Inpainter(Protocol):
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
         """How it redraws parts of its generator's pictures best, by class or part."""
+        ...
+
+    @property
+    def fill_from_strength(self) -> float:
+        """From which strength on a malformed limb is painted over before it is redrawn."""
         ...
 
     def inpaint(
@@ -99,17 +103,17 @@ def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Wind
     return window_around(region.xyxy, held, image_hw, native_px, framing)
 
 
-def method_for(region: Region, strength: float, method: Method = Method.REDRAW) -> str:
+def method_for(region: Region, strength: float, method: Method = Method.REDRAW, *, fill_from: float) -> str:
     """The method's name, which tells whether it starts from the pixels that are there or from a fill.
 
-    An extra limb that the model can still see is drawn again, however strong the noise; so from 0.75 on
-    a malformed limb is first painted over with what surrounds it.
+    An extra limb that the model can still see is drawn again, however strong the noise; so from the strength
+    ``fill_from`` on a malformed limb is first painted over with what surrounds it.
     """
-    return method.value + (FROM_FILL if _starts_from_fill(region, strength) else "")
+    return method.value + (FROM_FILL if _starts_from_fill(region, strength, fill_from) else "")
 
 
-def _starts_from_fill(region: Region, strength: float) -> bool:
-    return region.class_name == "malformed_limb" and strength >= FILL_FROM_STRENGTH
+def _starts_from_fill(region: Region, strength: float, fill_from: float) -> bool:
+    return region.class_name == "malformed_limb" and strength >= fill_from
 
 
 def redraw(
@@ -143,7 +147,8 @@ def redraw(
     """
     canvas = window.cut(image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
-    start = fill(canvas, repainted) if _starts_from_fill(region, strength) else canvas
+    is_filled = _starts_from_fill(region, strength, inpainter.fill_from_strength)
+    start = fill(canvas, repainted) if is_filled else canvas
     hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
     drawn = inpainter.inpaint(
         start,

@@ -46,16 +46,17 @@ def test_what_is_repainted_is_whole_latent_cells():
 
 
 @pytest.mark.parametrize(
-    ("name", "strength", "method"),
+    ("name", "strength", "fill_from", "method"),
     [
-        ("malformed_limb", 0.55, "redraw"),
-        ("malformed_limb", 0.75, "redraw_from_fill"),
-        ("malformed_limb", 1.0, "redraw_from_fill"),
-        ("malformed_hand", 1.0, "redraw"),
-        ("limb", 1.0, "redraw"),
+        ("malformed_limb", 0.55, 0.75, "redraw"),
+        ("malformed_limb", 0.75, 0.75, "redraw_from_fill"),
+        ("malformed_limb", 0.75, 0.9, "redraw"),
+        ("malformed_limb", 1.0, 0.9, "redraw_from_fill"),
+        ("malformed_hand", 1.0, 0.75, "redraw"),
+        ("limb", 1.0, 0.75, "redraw"),
     ],
 )
-def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, strength, method):
+def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, strength, fill_from, method):
     starts = []
 
     class Watching(PaintInpainter):
@@ -66,9 +67,9 @@ def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, st
     place = region(name)
     image = picture(("malformed_limb", (30, 30, 60, 60)))
     window = window_of(place, (96, 96), 96)
-    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
+    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96, fill_from_strength=fill_from)
     redraw(inpainter, image, place, window, Wording(), strength=strength, seeds=[1])
-    assert method_for(place, strength) == method
+    assert method_for(place, strength, fill_from=fill_from) == method
     still_there = (starts[0] == (230, 20, 230)).all(axis=2).any()
     assert still_there == (method == "redraw")
 
