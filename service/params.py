@@ -125,6 +125,8 @@ class RegionSettings:
 
     Attributes:
         methods: see ``RepairParams``, as the next four.
+        fill: whether the part is painted over with what surrounds it before it is redrawn; where nothing
+            says, a malformed limb is from a strength of 0.75 on.
         prompt: in place of the picture's own.
         negative_prompt: in place of the picture's own.
     """
@@ -134,6 +136,7 @@ class RegionSettings:
     seeds_per_attempt: int | None = None
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    fill: bool | None = None
     prompt: str | None = None
     negative_prompt: str | None = None
 

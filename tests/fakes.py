@@ -103,7 +103,6 @@ class PaintInpainter:
     script: Script
     native_px: int = 64
     per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
-    fill_from_strength: float = 0.75
     cell_px: int = 8
     drift: int = 5
     calls: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)

@@ -25,6 +25,7 @@ class SettingsOptions(TypedDict, total=False):
     seeds_per_attempt: int
     num_inference_steps: int
     guidance_scale: float
+    fill: bool
     prompt: str
     negative_prompt: str
 

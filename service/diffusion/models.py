@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from service.diffusion.precision import channels_last, in_bfloat16, wants_bfloat16
-from service.diffusion.sampler import FILL_FROM_STRENGTH, DiffusionModel, SamplingDefaults
+from service.diffusion.sampler import DiffusionModel, SamplingDefaults
 from service.errors import ModelUnavailable
 from service.params import Method, RegionSettings
 from service.settings import BUNDLED
@@ -165,7 +165,6 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
         try:
             values |= json.loads(stored.read_text("utf-8"))
             values["per_class"] = _per_class(values.get("per_class", {}))
-            values["fill_from_strength"] = float(values.get("fill_from_strength", FILL_FROM_STRENGTH))
             return SamplingDefaults(**values)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelUnavailable(f"{stored} cannot be read: {error}") from error

@@ -25,7 +25,6 @@ PREVIEWS = 3
 """How often at most a run is shown on its way: each costs a decode, if a small one."""
 SHOWN_SHRINK = 2
 """What is shown on the way is decoded at half the size."""
-FILL_FROM_STRENGTH = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,6 @@ class SamplingDefaults:
 
     Attributes:
         per_class: how parts of generated pictures are redrawn best, by class or part.
-        fill_from_strength: from which strength on a malformed limb is painted over before it is redrawn;
-            above 1 never.
     """
 
     num_inference_steps: int
@@ -43,7 +40,6 @@ class SamplingDefaults:
     width: int
     height: int
     per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
-    fill_from_strength: float = FILL_FROM_STRENGTH
 
 
 class DiffusionModel:
@@ -105,11 +101,6 @@ class DiffusionModel:
     def per_class(self) -> Mapping[str, RegionSettings]:
         """How it redraws parts of its generator's pictures best, by class or part."""
         return self.defaults.per_class
-
-    @property
-    def fill_from_strength(self) -> float:
-        """From which strength on a malformed limb is painted over before it is redrawn."""
-        return self.defaults.fill_from_strength
 
     @property
     def can_be_tapped(self) -> bool:

@@ -22,6 +22,7 @@ class Rung:
         seeds: how many there are.
         num_inference_steps: of redrawing at full strength; the model's own if None.
         guidance_scale: the model's own if None.
+        fill: whether the part is painted over first; see ``redraw.starts_from_fill`` if None.
     """
 
     method: Method
@@ -29,6 +30,7 @@ class Rung:
     seeds: int
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    fill: bool | None = None
 
 
 def settings_of(
@@ -67,6 +69,7 @@ def rungs_of(
             settings.seeds_per_attempt or SEEDS_PER_ATTEMPT,
             settings.num_inference_steps,
             settings.guidance_scale,
+            settings.fill,
         )
         for method in settings.methods or params.methods
         for strength in settings.strengths or STRENGTHS

@@ -18,7 +18,7 @@ from service.repair.attempts import Rung, rungs_of, wording_of
 from service.repair.colour import foreign_colour
 from service.repair.guided import Nudger
 from service.repair.plan import MASK_CLASS
-from service.repair.redraw import Inpainter, MakeBend, method_for, redraw, window_of
+from service.repair.redraw import Inpainter, MakeBend, method_name, redraw, starts_from_fill, window_of
 from service.repair.verify import Fit, Gate, Judgement, Reading
 from service.repair.window import Window
 from service.repair.wording import Wording, wording_for
@@ -156,11 +156,12 @@ class _Climb:
     ) -> list[_Candidate]:
         region, ladder = self.region, self.ladder
         seeds = attempt_seeds(self.seed, region.number, place, rung.seeds)
+        is_filled = starts_from_fill(region, rung.strength) if rung.fill is None else rung.fill
         said = wording_of(region, self.plan.params, ladder.wording)
         drawn = redraw(
             ladder.inpainter, self.image, region, window, wording_for(region, said, ladder.seen),
-            strength=rung.strength, seeds=seeds, num_inference_steps=rung.num_inference_steps,
-            guidance_scale=rung.guidance_scale, bend=self._bend(rung, seeds), on_step=on_step,
+            strength=rung.strength, seeds=seeds, is_filled=is_filled, bend=self._bend(rung, seeds),
+            num_inference_steps=rung.num_inference_steps, guidance_scale=rung.guidance_scale, on_step=on_step,
         )  # fmt: skip
         x1, y1, x2, y2 = window.box
         under = self.image[y1:y2, x1:x2]
@@ -179,9 +180,7 @@ class _Climb:
             foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
             fit = Fit(blend.seam(under, over, patch, mask), foreign)
             judgement = ladder.gate.judge(region, before, reading, fit, rivals)
-            method = method_for(
-                region, rung.strength, rung.method, fill_from=ladder.inpainter.fill_from_strength
-            )
+            method = method_name(rung.method, is_filled)
             attempt = _attempt(method, rung.strength, seed, judgement, energy)
             candidates.append(_Candidate(picture, attempt))
         return candidates

@@ -20,6 +20,7 @@ from service.report import Region
 
 FROM_FILL = "_from_fill"
 """What is added to a method's name where it starts from a fill."""
+FILL_FROM_STRENGTH = 0.75
 FILL_SHRINK = 8
 
 
@@ -39,11 +40,6 @@ class Inpainter(Protocol):
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
         """How it redraws parts of its generator's pictures best, by class or part."""
-        ...
-
-    @property
-    def fill_from_strength(self) -> float:
-        """From which strength on a malformed limb is painted over before it is redrawn."""
         ...
 
     def inpaint(
@@ -103,17 +99,18 @@ def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Wind
     return window_around(region.xyxy, held, image_hw, native_px, framing)
 
 
-def method_for(region: Region, strength: float, method: Method = Method.REDRAW, *, fill_from: float) -> str:
-    """The method's name, which tells whether it starts from the pixels that are there or from a fill.
+def method_name(method: Method, is_filled: bool) -> str:
+    """The method's name, which tells whether it starts from the pixels that are there or from a fill."""
+    return method.value + (FROM_FILL if is_filled else "")
 
-    An extra limb that the model can still see is drawn again, however strong the noise; so from the strength
-    ``fill_from`` on a malformed limb is first painted over with what surrounds it.
+
+def starts_from_fill(region: Region, strength: float) -> bool:
+    """Whether a part is painted over with what surrounds it before it is redrawn, where nobody says.
+
+    An extra limb that the model can still see is drawn again, however strong the noise; so a malformed limb
+    is painted over from 0.75 on.
     """
-    return method.value + (FROM_FILL if _starts_from_fill(region, strength, fill_from) else "")
-
-
-def _starts_from_fill(region: Region, strength: float, fill_from: float) -> bool:
-    return region.class_name == "malformed_limb" and strength >= fill_from
+    return region.class_name == "malformed_limb" and strength >= FILL_FROM_STRENGTH
 
 
 def redraw(
@@ -125,6 +122,7 @@ def redraw(
     *,
     strength: float,
     seeds: Sequence[int],
+    is_filled: bool = False,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
     bend: MakeBend | None = None,
@@ -140,6 +138,7 @@ def redraw(
         wording: prompt and negative prompt.
         strength: in (0, 1].
         seeds: one candidate each.
+        is_filled: whether it is painted over first (see ``fill``).
         num_inference_steps: at full strength; the model's own if None.
         guidance_scale: the model's own if None.
         bend: makes what bends the run, if anything does.
@@ -147,7 +146,6 @@ def redraw(
     """
     canvas = window.cut(image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
-    is_filled = _starts_from_fill(region, strength, inpainter.fill_from_strength)
     start = fill(canvas, repainted) if is_filled else canvas
     hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
     drawn = inpainter.inpaint(

@@ -87,6 +87,10 @@ class SettingsBody(Body):
     seeds_per_attempt: Seeds | None = None
     num_inference_steps: Steps | None = None
     guidance_scale: Guidance | None = None
+    fill: bool | None = Field(
+        None,
+        description="Whether to paint the part over first; if left out a malformed limb is from 0.75 on.",
+    )
     prompt: OptionalPrompt | None = Field(None, description="In place of the picture's own.")
     negative_prompt: OptionalPrompt | None = Field(None, description="In place of the picture's own.")
 
@@ -98,6 +102,7 @@ class SettingsBody(Body):
             seeds_per_attempt=self.seeds_per_attempt,
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
+            fill=self.fill,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
         )

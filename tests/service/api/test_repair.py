@@ -244,7 +244,7 @@ EVERYTHING = {
     "mask_threshold": 0.3,
     "mask_least_share": 0.2,
     "nudge": {"window": [0.1, 0.6], "strength": [0.3, 0.1], "copies": 2, "presence_weight": 2},
-    "per_class": {"limb": {"strengths": [1], "prompt": "a leg"}},
+    "per_class": {"limb": {"strengths": [1], "prompt": "a leg", "fill": True}},
     "per_region": [{"region": 2, "methods": ["redraw"], "guidance_scale": 0}],
 }
 
@@ -259,7 +259,7 @@ def test_every_choice_reaches_the_engine(client, engine: ScriptedEngine):
         choice=Choice(0.9, 0.01, 0.5, Order.AREA, (0, 2), (1,)),
         mask=MaskShape(MaskSource.HEATMAP, 0.3, 0.2),
         nudge=NudgeParams((0.1, 0.6), (0.3, 0.1), 2, presence_weight=2),
-        per_class={"limb": RegionSettings(strengths=(1.0,), prompt="a leg")},
+        per_class={"limb": RegionSettings(strengths=(1.0,), prompt="a leg", fill=True)},
         per_region={2: RegionSettings(methods=(Method.REDRAW,), guidance_scale=0)},
     )
 

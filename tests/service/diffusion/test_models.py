@@ -37,12 +37,9 @@ def test_a_model_may_say_how_it_redraws_a_part_best(tiny_models_dir, tmp_path):
     folder = shutil.copytree(tiny_models_dir / "generator", tmp_path / "mine")
     stored = json.loads((folder / "anatomend.json").read_text())
     limb = {"strengths": [1, 0.5], "methods": ["redraw"]}
-    (folder / "anatomend.json").write_text(
-        json.dumps(stored | {"per_class": {"limb": limb}, "fill_from_strength": 1})
-    )
+    (folder / "anatomend.json").write_text(json.dumps(stored | {"per_class": {"limb": limb}}))
     model = load_diffusion(str(folder), tmp_path, "cpu")
     assert model.per_class == {"limb": RegionSettings(strengths=(1.0, 0.5), methods=(Method.REDRAW,))}
-    assert model.fill_from_strength == 1.0
 
 
 def test_the_id_follows_the_weights(tiny_models_dir, tmp_path):
@@ -80,12 +77,7 @@ def test_broken_weights_and_broken_defaults_are_named(tiny_models_dir, tmp_path)
     (folder / "anatomend.json").write_text('{"no_such_setting": 1}')
     with pytest.raises(ModelUnavailable, match="no_such_setting"):
         load_diffusion(str(folder), tmp_path, "cpu")
-    wrongs = (
-        '{"per_class": 3}',
-        '{"per_class": {"limb": {"strengths": [2]}}}',
-        '{"fill_from_strength": "often"}',
-    )
-    for wrong in wrongs:
+    for wrong in ('{"per_class": 3}', '{"per_class": {"limb": {"strengths": [2]}}}'):
         (folder / "anatomend.json").write_text(wrong)
         with pytest.raises(ModelUnavailable, match=r"anatomend\.json"):
             load_diffusion(str(folder), tmp_path, "cpu")

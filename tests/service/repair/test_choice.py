@@ -123,7 +123,7 @@ PARAMS = RepairParams(
 )
 
 
-OWN = {"limb": RegionSettings(strengths=(1.0, 1.0), seeds_per_attempt=2)}
+OWN = {"limb": RegionSettings(strengths=(1.0, 1.0), seeds_per_attempt=2, fill=False)}
 
 
 def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the_usual():
@@ -131,6 +131,7 @@ def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the
     own = [(r.strength, r.seeds) for r in rungs_of(limb, RepairParams(), OWN)]
     usual = [(r.strength, r.seeds) for r in rungs_of(hand, RepairParams(), OWN)]
     assert own == [(1.0, 2), (1.0, 2)]
+    assert [r.fill for r in rungs_of(limb, RepairParams(), OWN)] == [False, False]
     assert usual == [(strength, SEEDS_PER_ATTEMPT) for strength in STRENGTHS]
 
 

@@ -126,3 +126,12 @@ def test_unless_other_words_were_asked_for_there(monkeypatch: pytest.MonkeyPatch
     params = RepairParams(per_class={"malformed_hand": RegionSettings(prompt="a green glove")})
     result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), params=params)
     assert result.outcomes[0].accepted
+
+
+@pytest.mark.parametrize(
+    ("wish", "method"), [(None, "redraw"), (True, "redraw_from_fill"), (False, "redraw")]
+)
+def test_an_attempt_tells_whether_the_part_was_painted_over_first(wish: bool | None, method: str):
+    params = RepairParams(strengths=(0.9,), per_class={"hand": RegionSettings(fill=wish)})
+    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), params=params)
+    assert {attempt.method for attempt in result.outcomes[0].attempts} == {method}

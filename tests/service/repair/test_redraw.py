@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detectors import masks
-from service.repair.redraw import fill, method_for, redraw, window_of
+from service.repair.redraw import fill, redraw, starts_from_fill, window_of
 from service.repair.wording import Wording, wording_for
 from service.report import Region
 from tests.fakes import PaintInpainter, picture
@@ -46,17 +46,21 @@ def test_what_is_repainted_is_whole_latent_cells():
 
 
 @pytest.mark.parametrize(
-    ("name", "strength", "fill_from", "method"),
+    ("name", "strength", "filled"),
     [
-        ("malformed_limb", 0.55, 0.75, "redraw"),
-        ("malformed_limb", 0.75, 0.75, "redraw_from_fill"),
-        ("malformed_limb", 0.75, 0.9, "redraw"),
-        ("malformed_limb", 1.0, 0.9, "redraw_from_fill"),
-        ("malformed_hand", 1.0, 0.75, "redraw"),
-        ("limb", 1.0, 0.75, "redraw"),
+        ("malformed_limb", 0.55, False),
+        ("malformed_limb", 0.75, True),
+        ("malformed_limb", 1.0, True),
+        ("malformed_hand", 1.0, False),
+        ("limb", 1.0, False),
     ],
 )
-def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, strength, fill_from, method):
+def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, strength, filled):
+    assert starts_from_fill(region(name), strength) == filled
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_what_is_painted_over_is_not_shown_to_the_model(is_filled):
     starts = []
 
     class Watching(PaintInpainter):
@@ -64,14 +68,13 @@ def test_a_malformed_limb_is_painted_over_before_it_is_redrawn_strongly(name, st
             starts.append(image)
             return super().inpaint(image, mask, **rest)
 
-    place = region(name)
+    place = region("malformed_limb")
     image = picture(("malformed_limb", (30, 30, 60, 60)))
     window = window_of(place, (96, 96), 96)
-    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96, fill_from_strength=fill_from)
-    redraw(inpainter, image, place, window, Wording(), strength=strength, seeds=[1])
-    assert method_for(place, strength, fill_from=fill_from) == method
+    inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
+    redraw(inpainter, image, place, window, Wording(), strength=1, seeds=[1], is_filled=is_filled)
     still_there = (starts[0] == (230, 20, 230)).all(axis=2).any()
-    assert still_there == (method == "redraw")
+    assert still_there != is_filled
 
 
 def test_the_fill_continues_the_surroundings_and_leaves_them_alone():
