@@ -74,20 +74,24 @@ def part_lost(
     class_names: Sequence[str],
     thresholds: Mapping[str, float],
 ) -> bool:
-    """Whether a part was in the region and is no longer.
+    """Whether there are fewer parts in the region than there were.
 
     A hand must stay. A limb may go where there was one too many: its body must still be there, with a full
-    set of limbs beside it. A part that the detector has no class for cannot be missed.
+    set of limbs. A part that the detector has no class for cannot be missed.
     """
     for part in parts_of(region, class_names):
         if part not in class_names:
             continue
-        there = [
-            bool((_part_rows(found, [part], class_names, thresholds) & covers(found, region)).any())
-            for found in (before, after)
-        ]
-        lost = there[0] and not there[1]
-        if lost and not (part == LIMB and _body_is_whole(after, region, class_names, thresholds)):
+        was, surely, still = (
+            len(
+                _distinct(
+                    found[_part_rows(found, [part], class_names, thresholds, share) & covers(found, region)]
+                )
+            )
+            for found, share in ((before, PRESENCE_SHARE), (before, 1.0), (after, PRESENCE_SHARE))
+        )
+        expected = max(min(was, 1), surely if part == LIMB else 0)
+        if still < expected and not (part == LIMB and _body_is_whole(after, region, class_names, thresholds)):
             return True
     return False
 
@@ -98,17 +102,25 @@ def _body_is_whole(
     bodies = found[[class_names[i] in BODIES and c >= thresholds[class_names[i]] for i, c in _rows(found)]]
     holding = bodies[boxes.containment(region.xyxy, bodies.xyxy)[0] >= BODY_CONTAINMENT]
     limbs = found[_part_rows(found, [LIMB], class_names, thresholds)]
-    distinct = boxes.merge(limbs.xyxy, least_iou=0.5)
-    return bool((boxes.contains_centre(holding.xyxy, distinct).sum(axis=1) >= FULL_LIMBS).any())
+    return bool((boxes.contains_centre(holding.xyxy, _distinct(limbs)).sum(axis=1) >= FULL_LIMBS).any())
+
+
+def _distinct(found: Detections) -> NDArray[np.float64]:
+    """Boxes (N, 4) of what was found, each thing once."""
+    return boxes.merge(found.xyxy, least_iou=0.5)
 
 
 def _part_rows(
-    found: Detections, parts: Sequence[str], class_names: Sequence[str], thresholds: Mapping[str, float]
+    found: Detections,
+    parts: Sequence[str],
+    class_names: Sequence[str],
+    thresholds: Mapping[str, float],
+    share: float = PRESENCE_SHARE,
 ) -> NDArray[np.bool_]:
-    """Rows of these parts, well-formed or malformed, confident enough to be there."""
+    """Rows of these parts, well-formed or malformed, with at least this share of their thresholds."""
     return np.array(
         [
-            part_of(class_names[i]) in parts and conf >= PRESENCE_SHARE * thresholds[class_names[i]]
+            part_of(class_names[i]) in parts and conf >= share * thresholds[class_names[i]]
             for i, conf in _rows(found)
         ],
         bool,

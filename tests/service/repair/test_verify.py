@@ -151,6 +151,17 @@ def test_a_fifth_leg_may_go_where_four_are_left_on_a_body(legs, body, expected):
     assert verdict(before, after, region_at(LEG, "malformed_limb"), detector=detector) is expected
 
 
+@pytest.mark.parametrize(("legs", "expected"), [(3, Verdict.ACCEPTED), (2, Verdict.PART_LOST)])
+def test_of_two_legs_in_one_place_one_may_go_only_where_four_are_left(legs, expected):
+    beside = ("limb", (72, 40, 78, 80))
+    before = picture(*LEGS[:legs], ("malformed_limb", (60, 40, 70, 80)), beside)
+    after = picture(*LEGS[:legs], beside)
+    region = region_at((60, 40, 78, 80), "malformed_limb")
+    assert verdict(before, after, region, detector=horse(legs)) is expected
+    both = picture(*LEGS[:legs], ("limb", LEG), beside)
+    assert verdict(before, both, region, detector=horse(legs)) is Verdict.ACCEPTED
+
+
 def test_a_leg_that_went_is_not_shown_to_the_critic():
     before, after = picture(*LEGS, ("malformed_limb", LEG)), picture(*LEGS)
     critic = ColourCritic(lambda crop: 0.9)
