@@ -30,7 +30,7 @@ _SIXTH_FINGER = [
     (94, 130),
     (85, 120),
 ]
-HORSE_BOX = (140, 140, 222, 230)
+HORSE_BOX = (157, 130, 200, 187)
 
 
 def preview(path: Path, blur: float) -> str:
