@@ -1,9 +1,10 @@
-"""Pictures of several arms, mixed and without a name, looked at by eye: is any arm or leg wrong?
+"""Pictures of several arms, mixed and without a name, looked at by eye: how many arms and legs are wrong?
 
 ``python -m bench.blind sheets --pictures DIR/pictures --arms a b4 e --out DIR`` draws numbered sheets of what
 ``bench.open_question`` made and keeps in ``key.json`` which is which. Whoever looks at them writes
-``labels_NAME.txt`` into the same folder, a line ``12 g`` where no limb of picture 12 is wrong, ``12 b`` where
-one is, ``12 x`` where nothing can be made out. ``count --out DIR`` tells, arm by arm, what they saw.
+``labels_NAME.txt`` into the same folder, a line ``12 2`` where two limbs of picture 12 are wrong, or, if they
+are not counted, ``12 g`` where none is and ``12 b`` where any is; ``12 x`` where nothing can be made out.
+``count --out DIR`` tells, arm by arm, what they saw.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.intervals import paired, share, table
+from bench.intervals import mean, paired, share, table
 from bench.open_question import wishes
 from detectors.detections import Image
 from training.sheets import number_tile, page_of
@@ -24,9 +25,10 @@ from training.sheets import number_tile, page_of
 KINDS = ("person", "horse")
 """Of these one can say by eye whether all limbs are there."""
 COLUMNS, ROWS, SIDE_PX = 4, 3, 320
-KEY, WORDS = "key.json", ("g", "b", "x")
-Seen = Mapping[str, Mapping[int, bool]]
-"""By arm and the picture's place among the wishes: whether no limb is wrong."""
+KEY, WORDS = "key.json", ("0", "1", "2", "3", "4", "g", "b", "x")
+NONE_WRONG = ("0", "g")
+Seen = Mapping[str, Mapping[int, str]]
+"""By arm and the picture's place among the wishes: what was written of it."""
 
 
 def drawn(arms: Sequence[str], places: Sequence[int], seed: int) -> list[tuple[str, int]]:
@@ -74,34 +76,48 @@ def words_of(folder: Path) -> dict[int, str]:
 
 
 def seen_of(order: Sequence[tuple[str, int]], words: Mapping[int, str]) -> Seen:
-    """By arm and wish whether no limb is wrong; without what was not looked at or could not be told."""
-    seen: dict[str, dict[int, bool]] = {}
+    """What was seen, by arm and wish; without what was not looked at or could not be told."""
+    seen: dict[str, dict[int, str]] = {}
     for number, (arm, place) in enumerate(order):
         if words.get(number, "x") != "x":
-            seen.setdefault(arm, {})[place] = words[number] == "g"
+            seen.setdefault(arm, {})[place] = words[number]
     return dict(sorted(seen.items()))
 
 
 def rows(seen: Seen) -> Iterator[list[str]]:
-    """A line for each arm: the share without a wrong limb, by kind too, and against the first arm."""
+    """A line for each arm: the share without a wrong limb, by kind too, and against the first arm.
+
+    Where limbs were counted, also how many are wrong, and in how many pictures fewer and more than in the
+    first arm's.
+    """
     kinds = [prompt.kind for prompt, _ in wishes(1 + max(max(arm, default=0) for arm in seen.values()))]
     base = next(iter(seen.values()))
     for name, arm in seen.items():
-        groups = [[good for place, good in arm.items() if kinds[place] == kind] for kind in KINDS]
-        both = [(good, base[place]) for place, good in arm.items() if place in base]
-        better, worse = both.count((True, False)), both.count((False, True))
+        good = {place: word in NONE_WRONG for place, word in arm.items()}
+        groups = [[one for place, one in good.items() if kinds[place] == kind] for kind in KINDS]
+        both = [(one, base[place] in NONE_WRONG) for place, one in good.items() if place in base]
         yield [
-            name, share(sum(arm.values()), len(arm)), *(f"{sum(group)} of {len(group)}" for group in groups),
-            paired(better, worse, digits=3),
+            name, share(sum(good.values()), len(good)),
+            *(f"{sum(group)} of {len(group)}" for group in groups),
+            paired(both.count((True, False)), both.count((False, True)), digits=3), *_counted(arm, base),
         ]  # fmt: skip
+
+
+def _counted(arm: Mapping[int, str], base: Mapping[int, str]) -> tuple[str, str]:
+    wrong, first = ({p: int(w) for p, w in one.items() if w.isdigit()} for one in (arm, base))
+    if not wrong:
+        return "–", "–"
+    change = [wrong[place] - first[place] for place in wrong if place in first]
+    return mean(list(wrong.values())), paired(sum(c < 0 for c in change), sum(c > 0 for c in change), 3)
 
 
 def count(args: argparse.Namespace) -> None:
     """Prints the table."""
     order = [(arm, place) for arm, place in json.loads((args.out / KEY).read_text("utf-8"))]
     seen = seen_of(order, words_of(args.out))
-    header = ("arm", "no limb wrong, by eye", *KINDS, f"against {next(iter(seen))}, paired")
-    print(table(header, list(rows(seen))))
+    first = next(iter(seen))
+    columns = (f"against {first}, paired", "limbs wrong, mean", f"fewer (+) and more (−) than {first}")
+    print(table(("arm", "no limb wrong, by eye", *KINDS, *columns), list(rows(seen))))
 
 
 def main() -> None:

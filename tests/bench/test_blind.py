@@ -37,13 +37,20 @@ def test_sheets_show_the_pictures_in_that_order(tmp_path: Path):
 def test_what_was_seen_is_told_of_its_arm_and_kind():
     order = [("e", 1), ("a", 1), ("a", 2), ("e", 2), ("e", 5)]
     seen = blind.seen_of(order, {0: "g", 1: "b", 2: "b", 3: "g", 4: "x"})
-    assert seen == {"a": {1: False, 2: False}, "e": {1: True, 2: True}}
+    assert seen == {"a": {1: "b", 2: "b"}, "e": {1: "g", 2: "g"}}
     first, second = blind.rows(seen)
-    assert first[0] == "a" and first[-1] == "+0 −0, p = 1.000"
-    assert second[0] == "e" and second[2:] == ["1 of 1", "1 of 1", "+2 −0, p = 0.500"]
+    assert first[0] == "a" and first[4:] == ["+0 −0, p = 1.000", "–", "–"]
+    assert second[0] == "e" and second[2:] == ["1 of 1", "1 of 1", "+2 −0, p = 0.500", "–", "–"]
+
+
+def test_where_limbs_were_counted_they_are_told_against_the_first_arm():
+    seen = {"a": {1: "2", 2: "0", 5: "4"}, "e": {1: "1", 2: "0", 5: "4"}}
+    first, second = blind.rows(seen)
+    assert first[1].startswith("33.3%") and first[5].startswith("2.00")
+    assert second[5].startswith("1.67") and second[6] == "+1 −0, p = 1.000"
 
 
 def test_a_word_that_means_nothing_is_named(tmp_path: Path):
     (tmp_path / "labels_1.txt").write_text("0 g\n1 good\n")
-    with pytest.raises(SystemExit, match="allowed are g, b, x"):
+    with pytest.raises(SystemExit, match="allowed are 0, 1, 2, 3, 4, g, b, x"):
         blind.words_of(tmp_path)
