@@ -82,16 +82,17 @@ def part_lost(
     for part in parts_of(region, class_names):
         if part not in class_names:
             continue
-        was, surely, still = (
-            len(
-                _distinct(
-                    found[_part_rows(found, [part], class_names, thresholds, share) & covers(found, region)]
-                )
-            )
-            for found, share in ((before, PRESENCE_SHARE), (before, 1.0), (after, PRESENCE_SHARE))
-        )
-        expected = max(min(was, 1), surely if part == LIMB else 0)
-        if still < expected and not (part == LIMB and _body_is_whole(after, region, class_names, thresholds)):
+
+        def count(found: Detections, share: float, part: str = part) -> int:
+            rows = _part_rows(found, [part], class_names, thresholds, share) & covers(found, region)
+            return len(_distinct(found[rows]))
+
+        expected = min(count(before, PRESENCE_SHARE), 1)
+        if part == LIMB:
+            expected = max(expected, count(before, 1.0))
+        if count(after, PRESENCE_SHARE) < expected and not (
+            part == LIMB and _body_is_whole(after, region, class_names, thresholds)
+        ):
             return True
     return False
 

@@ -135,3 +135,11 @@ def test_an_attempt_tells_whether_the_part_was_painted_over_first(wish: bool | N
     params = RepairParams(strengths=(0.9,), per_class={"hand": RegionSettings(fill=wish)})
     result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), params=params)
     assert {attempt.method for attempt in result.outcomes[0].attempts} == {method}
+
+
+def test_where_nobody_says_a_malformed_limb_is_painted_over_from_three_quarters_on():
+    image = picture(("malformed_limb", (30, 30, 60, 60)))
+    params = RepairParams(strengths=(0.55, 0.75))
+    result, _ = climb(image, lambda seed, strength: paint_part("malformed_limb"), params=params)
+    methods = {attempt.strength: attempt.method for attempt in result.outcomes[0].attempts}
+    assert methods == {0.55: "redraw", 0.75: "redraw_from_fill"}
