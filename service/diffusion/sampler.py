@@ -252,15 +252,25 @@ class DiffusionModel:
         unet = getattr(self._text_to_image, "unet", None)
         return unet is not None and unet.config.in_channels != self._text_to_image.vae.config.latent_channels
 
+    @property
+    def _encoder_draws_lots(self) -> bool:
+        """Whether a picture has to be encoded anew for each candidate, with its own generator.
+
+        Of a single copy all latents would be drawn with the first one's, which would make that candidate
+        unlike the others. A tiny autoencoder has no distribution to draw from.
+        """
+        from diffusers import AutoencoderTiny
+
+        return not isinstance(self._inpainting.vae, AutoencoderTiny)
+
     def _masked(
         self, image: Image, mask: Mask, strength: float, num_inference_steps: int, count: int
     ) -> dict[str, Any]:
         # The pipeline runs int(steps * strength) steps and refuses to run none.
         steps = max(num_inference_steps, min(MAX_TRAIN_STEPS, int(np.ceil(1 / strength))))
-        # As many copies as candidates: each is then encoded with its own generator, whereas a single
-        # one would be encoded with the first, and that candidate would come out unlike the others.
+        copies = count if self._encoder_draws_lots else 1
         return {
-            "image": [PIL.Image.fromarray(image)] * count,
+            "image": [PIL.Image.fromarray(image)] * copies,
             "mask_image": PIL.Image.fromarray((mask >= 0.5).astype(np.uint8) * 255),
             "strength": max(strength, 1.001 / steps),
             "num_inference_steps": steps,

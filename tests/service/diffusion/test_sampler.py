@@ -46,6 +46,20 @@ def test_a_candidate_does_not_depend_on_its_neighbours(tiny_model, image, mask, 
     assert not np.array_equal(together[0], together[1])
 
 
+def test_a_picture_is_encoded_once_for_all_candidates(tiny_model, image, mask, monkeypatch):
+    vae, encoded = tiny_model.components["vae"], []
+    encode = vae.encode
+    monkeypatch.setattr(
+        vae, "encode", lambda x, *rest, **more: (encoded.append(len(x)), encode(x, *rest, **more))[1]
+    )
+    counts = []
+    for seeds in ([1], [1, 2, 3]):
+        encoded.clear()
+        tiny_model.inpaint(image, mask, strength=0.5, seeds=seeds, **PROMPT)
+        counts.append(sum(encoded))
+    assert counts[0] == counts[1] > 0
+
+
 @pytest.mark.parametrize("strength", [1e-6, 0.01, 0.25, 0.3])
 def test_any_strength_runs_at_least_one_step(tiny_model, image, mask, strength):
     (candidate,) = tiny_model.inpaint(image, mask, strength=strength, seeds=[1], **PROMPT)
