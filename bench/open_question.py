@@ -85,6 +85,8 @@ class Arms:
             "h: as f, with nudging": self._asking(repair=nudging, watch=watched),
             "i: as c, kept only if better": self._asking(repair=ONCE),
             "j: the best of three, then repair": self._asking(repair=RepairParams(), best_of=3),
+            "k: watch and abort, no repair": self._asking(repair=None, watch=watched),
+            "l: the best of four, no repair": self._asking(repair=None, best_of=4),
         }
 
     def _asking(self, **wishes: Any) -> Arm:
@@ -265,7 +267,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--arms", default="abcdefghij", help="letters of the arms to run")
+    parser.add_argument("--arms", default="abcdefghijkl", help="letters of the arms to run")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of scenes")
     parser.add_argument("--read", type=Path, nargs="+", help="figures of earlier runs to be told together")
     parser.add_argument(

@@ -17,7 +17,6 @@ import torch
 from bench.intervals import machine, table
 from bench.models import Models, load_models
 from detectors.masks import box_mask
-from service.diffusion.watched import WATCH_SHRINK
 
 WARM_UP = 2
 CANDIDATES = 4
@@ -48,7 +47,7 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     text = torch.zeros(1, model.components["tokenizer"].model_max_length, unet.config.cross_attention_dim)
     box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
     mask = box_mask(box, (height, width))
-    small, whole = model.preview(WATCH_SHRINK), model.preview()
+    preview = model.preview()
 
     @torch.inference_mode()
     def step() -> object:
@@ -69,8 +68,7 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
         ),
         "a denoising step, with guidance": step,
         "a decode": decode,
-        "a decode at half the size, as the watch has": lambda: small.decode(latents),
-        "a decode that a nudge goes through": lambda: whole.decode(latents),
+        "a decode as the watch and a nudge have it": lambda: preview.decode(latents),
         f"a picture of {defaults.num_inference_steps} steps": lambda: model.generate_plainly(PROMPT, 1),
     }
     for strength, candidates in (*product(STRENGTHS, [CANDIDATES]), (1.0, 2)):

@@ -20,6 +20,7 @@ class Rank:
 
     Attributes:
         conf: score of its worst place, in [0, 1].
+        expected: sum of the scores of its places; without any, of what is suspected below the threshold.
         critic: the critic's worst probability of malformed; None if nothing was shown to it.
         defects: places to repair.
         passes: pictures that the detector was shown to find this out.
@@ -27,15 +28,19 @@ class Rank:
     """
 
     conf: float
+    expected: float
     critic: float | None
     defects: int
     passes: int
     is_empty: bool = False
 
     @property
-    def badness(self) -> tuple[bool, float, float, int]:
-        """What is empty comes last: it has no bad hand either. Then the worst place, the critic, how many."""
-        return self.is_empty, self.conf, self.critic or 0.0, self.defects
+    def badness(self) -> tuple[bool, int, float]:
+        """What is empty comes last: it has no bad hand either. Else fewer places come first, then the sum.
+
+        The worst place says less: most pictures have a bad one (decision 15).
+        """
+        return self.is_empty, self.defects, self.expected
 
 
 @dataclass(slots=True)
@@ -61,8 +66,8 @@ class Counted:
 def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
     """How one candidate looks.
 
-    Each place that would be repaired is read as before a repair. A picture without one is ranked by what the
-    detector suspects in it below its threshold, so it always comes before one that needs repair.
+    Each place that would be repaired is read as before a repair. Pictures without one are ranked by what the
+    detector suspects in them below its threshold.
 
     Args:
         image: uint8 RGB.
@@ -80,12 +85,13 @@ def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
             if is_malformed(counted.class_names[i])
         ]
-        return Rank(max(suspected, default=0.0), None, 0, counted.passes, is_empty=not looked.seen)
+        worst = max(suspected, default=0.0)
+        return Rank(worst, sum(suspected), None, 0, counted.passes, is_empty=not looked.seen)
     gate = Gate(counted, looker.critic, looked.thresholds, looked.fusion)
     readings = []
     for index, region in enumerate(regions):
         near = window_of(region, image.shape[:2], looker.native_px).box
         readings += gate.read([image], region, near, rivals_of(looked.plan, index))
     critics = [reading.critic for reading in readings if reading.critic is not None]
-    worst = max(reading.conf for reading in readings)
-    return Rank(worst, max(critics, default=None), len(regions), counted.passes)
+    scores = [reading.conf for reading in readings]
+    return Rank(max(scores), sum(scores), max(critics, default=None), len(regions), counted.passes)

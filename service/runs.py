@@ -52,8 +52,9 @@ class Alarm:
     Attributes:
         rule: ``far_over`` or ``seen_twice``.
         class_name: of the defect.
-        conf: the detector's score in the preview, in [0, 1].
-        threshold: the one that the score reached.
+        conf: the detector's score of the surest place in the preview, in [0, 1].
+        expected: the sum of its scores for the class: how many such defects are to be expected.
+        threshold: the one that the sum reached.
         step: denoiser calls that were made by then.
         fraction: the calibrated fraction of the run whose threshold it was.
         xyxy: where, in pixels of the picture.
@@ -62,6 +63,7 @@ class Alarm:
     rule: str
     class_name: str
     conf: float
+    expected: float
     threshold: float
     step: int
     fraction: float

@@ -23,7 +23,6 @@ from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.watch import Watch
-from service.diffusion.watched import WATCH_SHRINK
 from service.loading import (
     choose_device,
     detector_path,
@@ -66,7 +65,7 @@ def watched_runs(
     never = PreviewThresholds({})
     for i in range(count):
         watch = Watch(
-            model.preview(WATCH_SHRINK),
+            model.preview(),
             looker.detector,
             never,
             size_hw,
@@ -96,7 +95,7 @@ def fitted(
     first = round(HELD_OUT * len(runs))
     held_out, known = ([runs[i] for i in some] for some in (order[:first], order[first:]))
     thresholds = fit_thresholds(
-        known, most_false_aborts, detector.model_id, model.preview(WATCH_SHRINK).kind, model.model_id
+        known, most_false_aborts, detector.model_id, model.preview().kind, model.model_id
     )
     return thresholds, {
         "runs": len(runs),

@@ -16,6 +16,8 @@ from service.runs import FRACTIONS
 
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25
+SEEN_CONF = 0.25
+"""Of a sighting that is more than a faint suspicion."""
 
 
 class Rule(StrEnum):
@@ -27,7 +29,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Scores in a preview from which a defect counts. Above 1 means never.
+    """Sums of one class's scores in a preview (see ``Look.expected``) from which they count.
 
     Attributes:
         hit: must be reached in two looks running.
@@ -71,20 +73,33 @@ class Look:
     fraction: float
     sightings: tuple[Sighting, ...] = ()
 
+    def expected(self, class_name: str) -> float:
+        """The sum of a class's scores: how many such parts there are to be expected.
+
+        Which run is worse is told better by it than by the worst part, since most have some (decision 15).
+        """
+        return sum(seen.conf for seen in self.sightings if seen.class_name == class_name)
+
 
 @dataclass(frozen=True, slots=True)
 class AbortReason:
-    """Why a run was stopped, for the report."""
+    """Why a run was stopped, for the report.
+
+    Attributes:
+        sighting: the surest one of the class.
+        expected: sum of the class's scores, which reached the limit.
+    """
 
     rule: Rule
     index: int
     fraction: float
     sighting: Sighting
+    expected: float
     limit: Limit
 
     def __str__(self) -> str:
-        seen = self.sighting
-        return f"{seen.class_name} {seen.conf:.2f} at step {self.index + 1}, {self.rule.value}"
+        seen = f"{self.expected:.2f} {self.sighting.class_name} expected"
+        return f"{seen} at step {self.index + 1}, {self.rule.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,43 +197,41 @@ def checkpoints(total: int, fractions: Sequence[float] = FRACTIONS) -> dict[int,
 def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> AbortReason | None:
     """Whether to stop after the last of ``looks``.
 
-    One sighting far over its limit is enough; else the same class must have been a hit in the look
-    before, in a place that overlaps.
+    A class far over its limit is enough; else the same class must have been a hit in the look before.
     """
     if not looks:
         return None
     last, before = looks[-1], looks[-2] if len(looks) > 1 else None
-    for seen in last.sightings:
-        limit = thresholds.limit(last.fraction, seen.class_name)
-        if limit is None or seen.conf < limit.hit:
+    for name, surest in _surest(last).items():
+        limit = thresholds.limit(last.fraction, name)
+        expected = last.expected(name)
+        if limit is None or expected < limit.hit:
             continue
-        far = seen.conf >= limit.far
-        if far or (before is not None and _was_hit(seen, before, thresholds)):
-            return AbortReason(Rule.FAR_OVER if far else Rule.TWICE, last.index, last.fraction, seen, limit)
+        far = expected >= limit.far
+        if far or (before is not None and _is_hit(before, name, thresholds)):
+            rule = Rule.FAR_OVER if far else Rule.TWICE
+            return AbortReason(rule, last.index, last.fraction, surest, expected, limit)
     return None
 
 
 def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
     """Whether anything in it counts: by itself, or once it is seen again."""
-    return any(_is_hit(seen, look.fraction, thresholds) for seen in look.sightings)
+    return any(_is_hit(look, name, thresholds) for name in _surest(look))
 
 
-def is_local(
-    reason: AbortReason, look: Look, size_hw: tuple[int, int], thresholds: PreviewThresholds
-) -> bool:
+def is_local(reason: AbortReason, look: Look, size_hw: tuple[int, int]) -> bool:
     """Whether a stopped run is worth a repair in flight: all that is wrong lies in one small place.
 
     Args:
         reason: why it was stopped.
         look: the last one.
         size_hw: height and width of the picture in pixels.
-        thresholds: by which a sighting is a hit.
     """
     box = reason.sighting.xyxy
     if float(area(box)[0]) > MOST_LOCAL_SHARE * size_hw[0] * size_hw[1]:
         return False
-    hits = [seen.xyxy for seen in look.sightings if _is_hit(seen, look.fraction, thresholds)]
-    return all(float(iou(box, hit)[0, 0]) > 0.0 for hit in hits)
+    others = [seen.xyxy for seen in look.sightings if seen.conf >= SEEN_CONF]
+    return all(float(iou(box, other)[0, 0]) > 0.0 for other in others)
 
 
 def _guess(conf: float, fraction: float) -> Limit:
@@ -226,15 +239,14 @@ def _guess(conf: float, fraction: float) -> Limit:
     return Limit(hit, hit + (1.0 - hit) * 0.5)
 
 
-def _is_hit(seen: Sighting, fraction: float, thresholds: PreviewThresholds) -> bool:
-    limit = thresholds.limit(fraction, seen.class_name)
-    return limit is not None and seen.conf >= limit.hit
+def _is_hit(look: Look, class_name: str, thresholds: PreviewThresholds) -> bool:
+    limit = thresholds.limit(look.fraction, class_name)
+    return limit is not None and look.expected(class_name) >= limit.hit
 
 
-def _was_hit(seen: Sighting, look: Look, thresholds: PreviewThresholds) -> bool:
-    return any(
-        earlier.class_name == seen.class_name
-        and _is_hit(earlier, look.fraction, thresholds)
-        and float(iou(earlier.xyxy, seen.xyxy)[0, 0]) > 0.0
-        for earlier in look.sightings
-    )
+def _surest(look: Look) -> dict[str, Sighting]:
+    """Of each class that was seen the surest sighting."""
+    found: dict[str, Sighting] = {}
+    for seen in sorted(look.sightings, key=lambda seen: -seen.conf):
+        found.setdefault(seen.class_name, seen)
+    return found

@@ -32,8 +32,9 @@ def fit_thresholds(
 ) -> PreviewThresholds:
     """The loosest thresholds with which few of the runs that ended well would have been stopped.
 
-    For a rate r, ``hit`` is the score that a share r of the good runs reaches at that fraction, and ``far``
-    the one that r / 5 reach; the largest r is taken with which ``decide`` stops at most the wanted share.
+    For a rate r, ``hit`` is the sum of scores that a share r of the good runs reaches at that fraction, and
+    ``far`` the one that r / 5 reach; the largest r is taken with which ``decide`` stops at most the wanted
+    share.
 
     Args:
         runs: watched to their end, all with the same fractions.
@@ -68,13 +69,8 @@ def stopped_share(runs: Sequence[WatchedRun], thresholds: PreviewThresholds) -> 
 
 
 def _limit(good: Sequence[WatchedRun], fraction: float, name: str, rate: float) -> Limit:
-    best = [
-        max((s.conf for s in look.sightings if s.class_name == name), default=0.0)
-        for run in good
-        for look in run.looks
-        if look.fraction == fraction
-    ]
-    hit, far = (_exceeded_by(best, share) for share in (rate, rate / FAR_RARER))
+    sums = [look.expected(name) for run in good for look in run.looks if look.fraction == fraction]
+    hit, far = (_exceeded_by(sums, share) for share in (rate, rate / FAR_RARER))
     return Limit(hit, max(hit, far))
 
 

@@ -26,8 +26,6 @@ from service.diffusion.tap import Hook, Step, StopRun
 from service.diffusion.watch import Watch
 from service.runs import BACK_SHARE, FRACTIONS, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
 
-WATCH_SHRINK = 2
-"""A decode at half the size costs a quarter; a whole one costs more than two steps."""
 GROWN_SHARE = 0.1
 """How far a box is grown for it on each side, of its diagonal."""
 SEED_RANGE = 2**32
@@ -137,7 +135,7 @@ class Watcher:
             fitted: what lies beside the detector; None if nothing does.
             params: how to watch.
         """
-        preview = model.preview(WATCH_SHRINK)
+        preview = model.preview()
         objection = _objection(fitted, model, detector, preview)
         if fitted is not None and objection is None:
             return cls(model, detector, preview, fitted, Thresholds.FITTED, (), params)
@@ -183,7 +181,7 @@ class Watcher:
         )
 
     def _local(self, drawing: Drawing, reason: AbortReason, look: Look) -> bool:
-        return is_local(reason, look, drawing.size_hw, self.thresholds)
+        return is_local(reason, look, drawing.size_hw)
 
     def _sampled(
         self, drawing: Drawing, seed: int, hooks: Sequence[Hook], resume: Resume | None = None
@@ -203,6 +201,7 @@ def alarm_of(reason: AbortReason) -> Alarm:
         rule=reason.rule.value,
         class_name=seen.class_name,
         conf=seen.conf,
+        expected=reason.expected,
         threshold=limit.far if reason.rule is Rule.FAR_OVER else limit.hit,
         step=reason.index + 1,
         fraction=reason.fraction,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from detectors.protocols import part_of
@@ -41,7 +41,8 @@ def settings_of(
     Args:
         region: what is repaired.
         params: the request's wishes.
-        own: the redrawing model's settings by class or part, for what the request leaves open.
+        own: the redrawing model's settings by class or part, for what the request leaves open. Its steps and
+            fill are for its own strengths: where the request names others, the usual ones are taken.
     """
     settings = RegionSettings(
         methods=params.methods,
@@ -54,7 +55,10 @@ def settings_of(
     for name in (part_of(region.class_name), region.class_name):
         settings = params.per_class.get(name, RegionSettings()).over(settings)
         left_open = own.get(name, RegionSettings()).over(left_open)
-    return params.per_region.get(region.number, RegionSettings()).over(settings).over(left_open)
+    wished = params.per_region.get(region.number, RegionSettings()).over(settings)
+    if wished.strengths is not None:  # the model's steps and fill are those that suit its own strengths
+        left_open = replace(left_open, num_inference_steps=None, fill=None)
+    return wished.over(left_open)
 
 
 def rungs_of(

@@ -1,6 +1,6 @@
 """What the bench of the watch counts."""
 
-from bench.watch import WatchedPicture, rows_by_fraction, stopped_at
+from bench.watch import WatchedPicture, row_of_first_look, rows_by_fraction, stopped_at
 from service.diffusion.decision import Limit, Look, PreviewThresholds, Sighting
 
 THRESHOLDS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in (0.3, 0.7)})
@@ -29,3 +29,12 @@ def test_right_and_wrong_stops_are_counted_by_both_words():
     assert late[2].endswith("(1 of 2)") and late[3].endswith("(1 of 1)")
     assert late[4].endswith("(1 of 1)") and late[5].endswith("(1 of 2)")
     assert early[6] == "23.3%" and late[6] == "33.3%"
+
+
+def test_the_first_look_is_told_at_a_fixed_share_of_false_stops():
+    good = [_run(0.01 * i, 0.0, malformed=False) for i in range(40)]
+    bad = [_run(0.8, 0.0, malformed=True)] * 30 + [_run(0.1, 0.0, malformed=True)] * 10
+    name, auc, wrong, right, saved = row_of_first_look("x", good + bad, [run.malformed for run in good + bad])
+    assert (name, auc) == ("x", "0.82")
+    assert wrong.endswith("(1 of 40)") and right.endswith("(30 of 40)")
+    assert saved == f"{31 / 80 * 0.7:.1%}"

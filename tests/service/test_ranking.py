@@ -10,7 +10,7 @@ import pytest
 from detectors.detections import Detections, Image
 from service.looking import Looker
 from service.own_thresholds import Measure
-from service.ranking import rank
+from service.ranking import Rank, rank
 from service.report import RepairParams
 
 NAMES = ("hand", "malformed_hand")
@@ -51,3 +51,11 @@ WORSE_AND_WORSE = {
 def test_the_order_of_candidates(place: int):
     better, worse = list(WORSE_AND_WORSE.values())[place : place + 2]
     assert badness(*better) < badness(*worse)
+
+
+def test_fewer_places_come_before_a_less_bad_one_and_doubts_add_up():
+    one_bad = Rank(0.9, 0.9, None, defects=1, passes=0)
+    two_doubtful = Rank(0.6, 1.2, None, defects=2, passes=0)
+    two_worse = Rank(0.6, 1.1, None, defects=2, passes=0)
+    ranks = [two_doubtful, one_bad, two_worse]
+    assert sorted(ranks, key=lambda seen: seen.badness) == [one_bad, two_worse, two_doubtful]

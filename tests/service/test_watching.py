@@ -13,7 +13,7 @@ import torch
 from detectors.detections import Detections
 from service.diffusion.decision import Limit, PreviewThresholds
 from service.diffusion.keep import Keep
-from service.diffusion.watched import WATCH_SHRINK, Watcher
+from service.diffusion.watched import Watcher
 from service.engine import Engine
 from service.errors import InvalidRequest
 from service.report import SILENT, GenerateRequest, Listener, RepairReport, Silent
@@ -61,7 +61,7 @@ def counting(model) -> Iterator[dict[str, int]]:
         counts["unet"] += 1
 
     hook = pipeline.unet.register_forward_pre_hook(unet)
-    decode, looking = pipeline.vae.decode, model.preview(WATCH_SHRINK)
+    decode, looking = pipeline.vae.decode, model.preview()
 
     def counted(latents, *args, **kwargs):
         counts["decode"] += 1
@@ -83,7 +83,7 @@ def counting(model) -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def fitted(tiny_model) -> PreviewThresholds:
-    return PreviewThresholds(LIMITS, "scripted@1", "own/2", tiny_model.model_id)
+    return PreviewThresholds(LIMITS, "scripted@1", "own", tiny_model.model_id)
 
 
 @pytest.fixture
@@ -124,6 +124,7 @@ def test_a_stopped_run_calls_the_unet_no_more_and_is_not_decoded(tiny_model, fit
     alarm = run.alarm
     assert (alarm.rule, alarm.class_name, alarm.threshold) == ("far_over", "malformed_hand", 0.9)
     assert (alarm.step, alarm.fraction) == (3, 0.3)
+    assert alarm.expected == pytest.approx(alarm.conf) == pytest.approx(0.95)
 
 
 def test_it_looks_where_it_was_fitted_to_look_unless_it_is_said_where(tiny_model, fitted):
@@ -149,7 +150,7 @@ def test_the_next_seed_is_tried_and_only_it_is_decoded(tiny_model, make, plain):
     assert report.seed == 6
     assert np.array_equal(report.image, plain(6)), "what the watch lets through is the plain run"
     assert report.sampling.thresholds is Thresholds.FITTED
-    assert report.sampling.preview == "own/2"
+    assert report.sampling.preview == "own"
     assert report.sampling.notes == ()
 
 

@@ -20,7 +20,7 @@ from tests.service.scripted import ScriptedEngine
 from tests.service.test_cli import engine as cli_engine
 from tests.service.test_cli import run
 
-ALARM = Alarm("far_over", "malformed_hand", 0.95, 0.9, 3, 0.3, (1.0, 2.0, 3.0, 4.0))
+ALARM = Alarm("far_over", "malformed_hand", 0.95, 1.4, 0.9, 3, 0.3, (1.0, 2.0, 3.0, 4.0))
 SAMPLING = Sampling(
     (
         Run(5, RunEnd.ABORTED, 3, 10, ALARM, InFlight(ALARM, 1, 99, cured=False), denoiser_calls=5),

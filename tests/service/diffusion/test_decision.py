@@ -48,22 +48,30 @@ def test_one_hit_is_not_enough_two_running_are_and_one_far_over_is():
     reason = decide([look(0.3, hand(0.6)), look(0.5, hand(0.7))], LIMITS)
     assert reason is not None
     assert (reason.rule, reason.index, reason.fraction) == (Rule.TWICE, 9, 0.5)
-    assert str(reason) == "malformed_hand 0.70 at step 10, seen_twice"
+    assert str(reason) == "0.70 malformed_hand expected at step 10, seen_twice"
     far = decide([look(0.3, hand(0.95))], LIMITS)
     assert far is not None
     assert far.rule is Rule.FAR_OVER
 
 
-def test_agreement_means_running_and_the_same_class_and_place():
+def test_doubts_about_several_parts_add_up():
+    two = look(0.3, hand(0.3), hand(0.3, THERE))
+    assert decide([look(0.3, hand(0.3)), look(0.5, hand(0.3))], LIMITS) is None
+    reason = decide([two, look(0.5, hand(0.35), hand(0.3, THERE))], LIMITS)
+    assert reason is not None
+    assert (reason.rule, reason.sighting.conf, reason.expected) == (Rule.TWICE, 0.35, pytest.approx(0.65))
+    assert decide([look(0.3, *[hand(0.46)] * 2)], LIMITS).rule is Rule.FAR_OVER
+
+
+def test_agreement_means_running_and_the_same_class():
     assert decide([look(0.3, hand(0.6)), look(0.5), look(0.7, hand(0.6))], LIMITS) is None
     limb = (0.6, "malformed_limb", HERE)
     assert decide([look(0.3, limb), look(0.5, hand(0.6))], LIMITS) is None
-    assert decide([look(0.3, hand(0.6, THERE)), look(0.5, hand(0.6))], LIMITS) is None
 
 
 @given(looks)
 def test_what_is_below_its_limits_stops_nothing(seen):
-    strict = PreviewThresholds({f: dict.fromkeys(NAMES, Limit(1.1, 1.2)) for f in FRACTIONS})
+    strict = PreviewThresholds({f: dict.fromkeys(NAMES, Limit(3.1, 3.2)) for f in FRACTIONS})
     assert decide(seen, strict) is None
     assert decide(seen, PreviewThresholds({})) is None
 
@@ -74,11 +82,11 @@ def test_a_decision_can_be_explained_by_what_was_seen(seen, count):
     if reason is None:
         return
     assert reason.sighting in seen[count - 1].sightings
-    assert reason.sighting.conf >= reason.limit.hit
+    name = reason.sighting.class_name
+    assert reason.expected == seen[count - 1].expected(name) >= reason.limit.hit
+    assert reason.sighting.conf == max(s.conf for s in seen[count - 1].sightings if s.class_name == name)
     if reason.rule is Rule.TWICE:
-        assert any(
-            s.class_name == reason.sighting.class_name and s.conf >= 0.5 for s in seen[count - 2].sightings
-        )
+        assert seen[count - 2].expected(name) >= 0.5
 
 
 @given(looks, st.integers(0, 2), CONF)
@@ -180,7 +188,7 @@ def test_one_small_place_is_local_and_two_or_a_large_one_are_not():
         return decide([one], LIMITS)
 
     alone = look(0.3, hand(0.95), hand(0.2, THERE))
-    assert is_local(reason_of(alone), alone, (256, 256), LIMITS)
+    assert is_local(reason_of(alone), alone, (256, 256))
     two = look(0.3, hand(0.95), hand(0.6, THERE))
-    assert not is_local(reason_of(two), two, (256, 256), LIMITS)
-    assert not is_local(reason_of(alone), alone, (70, 70), LIMITS)
+    assert not is_local(reason_of(two), two, (256, 256))
+    assert not is_local(reason_of(alone), alone, (70, 70))

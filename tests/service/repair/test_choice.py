@@ -123,7 +123,7 @@ PARAMS = RepairParams(
 )
 
 
-OWN = {"limb": RegionSettings(strengths=(1.0, 1.0), seeds_per_attempt=2, fill=False)}
+OWN = {"limb": RegionSettings(strengths=(1.0, 1.0), seeds_per_attempt=2, num_inference_steps=5, fill=False)}
 
 
 def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the_usual():
@@ -131,7 +131,8 @@ def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the
     own = [(r.strength, r.seeds) for r in rungs_of(limb, RepairParams(), OWN)]
     usual = [(r.strength, r.seeds) for r in rungs_of(hand, RepairParams(), OWN)]
     assert own == [(1.0, 2), (1.0, 2)]
-    assert [r.fill for r in rungs_of(limb, RepairParams(), OWN)] == [False, False]
+    rungs = rungs_of(limb, RepairParams(), OWN)
+    assert [(r.num_inference_steps, r.fill) for r in rungs] == [(5, False)] * 2
     assert usual == [(strength, SEEDS_PER_ATTEMPT) for strength in STRENGTHS]
 
 
@@ -141,7 +142,15 @@ def test_what_a_request_leaves_open_is_the_model_s_own_for_the_part_and_else_the
 )
 def test_a_wish_goes_before_the_model_s_own(wish: RepairParams):
     limb = plan().regions[2]
-    assert [(r.strength, r.seeds) for r in rungs_of(limb, wish, OWN)] == [(0.3, 2)]
+    (rung,) = rungs_of(limb, wish, OWN)
+    assert (rung.strength, rung.seeds) == (0.3, 2)
+    assert (rung.num_inference_steps, rung.fill) == (None, None), "those are for the model's own strengths"
+
+
+def test_other_steps_leave_the_model_s_own_ladder_as_it_is():
+    limb = plan().regions[2]
+    rungs = rungs_of(limb, RepairParams(num_inference_steps=9), OWN)
+    assert [(r.strength, r.num_inference_steps, r.fill) for r in rungs] == [(1.0, 9, False)] * 2
 
 
 def test_a_region_s_settings_go_before_its_class_s_and_those_before_its_part_s():
