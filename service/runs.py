@@ -21,8 +21,8 @@ class WatchParams:
         stop: whether a hopeless run is ended; else what was seen is only told.
         max_restarts: so many more seeds are tried while no run has come through. The last of all is finished
             whatever is seen in it.
-        in_flight: whether a run with a defect in one small place is first taken back some steps, to sample
-            that place again.
+        in_flight: whether a run with a defect in one small place, and nowhere else, is taken back some steps
+            to sample that place again, once.
     """
 
     fractions: tuple[float, ...] | None = None
@@ -50,7 +50,7 @@ class Alarm:
     """What the watch held against a run.
 
     Attributes:
-        rule: ``far_over`` or ``seen_twice``.
+        rule: ``far_over``, ``seen_twice``, or ``one_place`` for what is repaired in flight.
         class_name: of the defect.
         conf: the detector's score of the surest place in the preview, in [0, 1].
         expected: the sum of its scores for the class: how many such defects are to be expected.
@@ -78,7 +78,7 @@ class InFlight:
         alarm: why.
         from_step: denoiser calls that stayed as they were.
         seed: of the fresh noise.
-        cured: whether the watch let the run through after that.
+        cured: whether the watch had nothing more against it after that.
     """
 
     alarm: Alarm

@@ -21,10 +21,11 @@ SEEN_CONF = 0.25
 
 
 class Rule(StrEnum):
-    """What made a run hopeless."""
+    """What made a run hopeless, or worth a repair in flight."""
 
     FAR_OVER = "far_over"
     TWICE = "seen_twice"
+    ONE_PLACE = "one_place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +220,28 @@ def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
     return any(_is_hit(look, name, thresholds) for name in _surest(look))
 
 
-def is_local(reason: AbortReason, look: Look, size_hw: tuple[int, int]) -> bool:
-    """Whether a stopped run is worth a repair in flight: all that is wrong lies in one small place.
+def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, float]) -> AbortReason | None:
+    """The only malformed place of an otherwise good picture, if it is small: worth a repair in flight.
+
+    It must be as sure as is guessed for previews, since fitted limits are for sums of several parts.
 
     Args:
-        reason: why it was stopped.
-        look: the last one.
+        look: what was seen.
         size_hw: height and width of the picture in pixels.
+        default_conf: score from which a class counts in a finished picture, by class name.
     """
-    box = reason.sighting.xyxy
-    if float(area(box)[0]) > MOST_LOCAL_SHARE * size_hw[0] * size_hw[1]:
-        return False
-    others = [seen.xyxy for seen in look.sightings if seen.conf >= SEEN_CONF]
-    return all(float(iou(box, other)[0, 0]) > 0.0 for other in others)
+    seen = [sighting for sighting in look.sightings if sighting.conf >= SEEN_CONF]
+    if not seen:
+        return None
+    surest = max(seen, key=lambda sighting: sighting.conf)
+    limit = _guess(default_conf[surest.class_name], look.fraction)
+    is_small = float(area(surest.xyxy)[0]) <= MOST_LOCAL_SHARE * size_hw[0] * size_hw[1]
+    is_alone = all(float(iou(surest.xyxy, other.xyxy)[0, 0]) > 0.0 for other in seen)
+    if surest.conf < limit.hit or not (is_small and is_alone):
+        return None
+    return AbortReason(
+        Rule.ONE_PLACE, look.index, look.fraction, surest, look.expected(surest.class_name), limit
+    )
 
 
 def _guess(conf: float, fraction: float) -> Limit:

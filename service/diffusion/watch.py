@@ -23,8 +23,10 @@ from service.runs import FRACTIONS
 
 LEAST_CONF = 0.05
 
-StopRule = Callable[[AbortReason, Look], bool]
-"""Whether to stop for this reason, seen in this look."""
+StopRule = Callable[[AbortReason], bool]
+"""Whether to stop for this reason."""
+Mendable = Callable[[Look], AbortReason | None]
+"""What of a look is worth a repair in flight, if anything."""
 
 
 class Watch:
@@ -46,6 +48,7 @@ class Watch:
         stop: bool | StopRule = True,
         first: int = 0,
         sparing: bool = True,
+        mendable: Mendable | None = None,
         on_preview: Callable[[Look, Image], None] | None = None,
     ) -> None:
         """Takes what to look with.
@@ -60,6 +63,8 @@ class Watch:
             first: index of this run's first step in the whole run, if that is taken up again.
             sparing: leaves out the last look where nothing counted in the one before. So late it seldom finds
                 what was not seen yet, and there is little left to save.
+            mendable: says of each look whether one place is worth a repair in flight; that goes before
+                whether the run is hopeless.
             on_preview: told of each look, with the picture that was looked at.
         """
         self._preview = preview
@@ -70,6 +75,7 @@ class Watch:
         self._stop = stop
         self._first = first
         self._sparing = sparing
+        self._mendable = mendable
         self._on_preview = on_preview
         self.looks: list[Look] = []
         self.reason: AbortReason | None = None
@@ -93,9 +99,10 @@ class Watch:
         self.looks.append(look)
         if self._on_preview is not None:
             self._on_preview(look, image)
-        reason = decide(self.looks, self._thresholds)
+        mendable = None if self._mendable is None else self._mendable(look)
+        reason = mendable or decide(self.looks, self._thresholds)
         self.reason = self.reason or reason
-        if reason is not None and (self._stop(reason, look) if callable(self._stop) else self._stop):
+        if reason is not None and (self._stop(reason) if callable(self._stop) else self._stop):
             raise StopRun(reason)
 
     def _can_spare(self, fraction: float) -> bool:

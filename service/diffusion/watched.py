@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,15 @@ from detectors.protocols import Detector, is_malformed
 from service.diffusion.decision import (
     THRESHOLDS_FILE,
     AbortReason,
-    Look,
     PreviewThresholds,
     Rule,
-    is_local,
+    one_place,
 )
 from service.diffusion.keep import Keep, Resume
 from service.diffusion.preview import Preview
 from service.diffusion.sampler import DiffusionModel
 from service.diffusion.tap import Hook, Step, StopRun
-from service.diffusion.watch import Watch
+from service.diffusion.watch import Mendable, StopRule, Watch
 from service.runs import BACK_SHARE, FRACTIONS, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
 
 GROWN_SHARE = 0.1
@@ -155,21 +155,24 @@ class Watcher:
         """
         flight, may_stop = self.params.in_flight, may_stop and self.params.stop
         count, keep = Count(), Keep()
-        watch = self._watch(
-            drawing, lambda reason, look: may_stop or (flight and self._local(drawing, reason, look))
-        )
+        mendable = partial(one_place, size_hw=drawing.size_hw, default_conf=self.detector.default_conf)
+        stops = partial(_stops, may_stop)
+        watch = self._watch(drawing, stops, mendable=mendable if flight else None)
         image, stopped = self._sampled(drawing, seed, [count, *([keep] if flight else []), watch])
         steps, looks = count.total, len(watch.looks)
-        if stopped is None or not (flight and self._local(drawing, stopped, watch.looks[-1])):
+        if stopped is None or stopped.rule is not Rule.ONE_PLACE:
             return image, _run(seed, image, watch.reason, stopped, None, count.calls, steps, looks)
         resume = _resume(keep, stopped, drawing.size_hw, seed, steps)
-        again = self._watch(drawing, lambda reason, look: may_stop, resume.index)
+        again = self._watch(drawing, stops, resume.index)
         image, stopped_again = self._sampled(drawing, seed, [count, again], resume)
-        mended = InFlight(alarm_of(stopped), resume.index, resume.seed, cured=again.reason is None)
+        cured = again.reason is None and not any(mendable(look) for look in again.looks)
+        mended = InFlight(alarm_of(stopped), resume.index, resume.seed, cured)
         looks += len(again.looks)
         return image, _run(seed, image, again.reason, stopped_again, mended, count.calls, steps, looks)
 
-    def _watch(self, drawing: Drawing, stop: Callable[[AbortReason, Look], bool], first: int = 0) -> Watch:
+    def _watch(
+        self, drawing: Drawing, stop: StopRule, first: int = 0, mendable: Mendable | None = None
+    ) -> Watch:
         return Watch(
             self.preview,
             self.detector,
@@ -178,10 +181,8 @@ class Watcher:
             fractions=self.params.fractions or self.thresholds.fractions,
             stop=stop,
             first=first,
+            mendable=mendable,
         )
-
-    def _local(self, drawing: Drawing, reason: AbortReason, look: Look) -> bool:
-        return is_local(reason, look, drawing.size_hw)
 
     def _sampled(
         self, drawing: Drawing, seed: int, hooks: Sequence[Hook], resume: Resume | None = None
@@ -192,6 +193,10 @@ class Watcher:
             if not isinstance(stopped.reason, AbortReason):
                 raise
             return None, stopped.reason
+
+
+def _stops(may_stop: bool, reason: AbortReason) -> bool:
+    return may_stop or reason.rule is Rule.ONE_PLACE
 
 
 def alarm_of(reason: AbortReason) -> Alarm:

@@ -243,8 +243,8 @@ def test_in_flight_a_small_place_is_sampled_again_and_the_rest_follows(make, mon
     seen: list[torch.Tensor] = []
     real = Watcher._watch
 
-    def noting(self, drawing, stop, first=0):
-        watch = real(self, drawing, stop, first)
+    def noting(self, drawing, stop, first=0, **more):
+        watch = real(self, drawing, stop, first, **more)
 
         def both(step):
             if first:

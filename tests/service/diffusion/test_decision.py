@@ -12,7 +12,7 @@ from service.diffusion.decision import (
     Sighting,
     checkpoints,
     decide,
-    is_local,
+    one_place,
 )
 from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
 from service.errors import ModelUnavailable
@@ -183,12 +183,16 @@ def test_guesses_are_stricter_early():
     assert guessed.limit(0.3, "hand") is None
 
 
-def test_one_small_place_is_local_and_two_or_a_large_one_are_not():
-    def reason_of(one):
-        return decide([one], LIMITS)
+def test_one_small_place_alone_is_worth_a_repair_in_flight():
+    def found(one, side=256):
+        return one_place(one, (side, side), dict.fromkeys(NAMES, 0.4))
 
-    alone = look(0.3, hand(0.95), hand(0.2, THERE))
-    assert is_local(reason_of(alone), alone, (256, 256))
-    two = look(0.3, hand(0.95), hand(0.6, THERE))
-    assert not is_local(reason_of(two), two, (256, 256))
-    assert not is_local(reason_of(alone), alone, (70, 70))
+    alone = look(0.5, hand(0.7), hand(0.3), hand(0.2, THERE))
+    reason = found(alone)
+    assert reason is not None
+    assert (reason.rule, reason.sighting.conf) == (Rule.ONE_PLACE, 0.7)
+    assert found(look(0.5)) is None
+    assert found(look(0.5, hand(0.5))) is None, "not sure enough in a preview"
+    assert found(look(0.3, hand(0.6))) is None, "so early it must be surer"
+    assert found(look(0.5, hand(0.7), hand(0.3, THERE))) is None, "elsewhere is something too"
+    assert found(alone, side=70) is None, "a large part of the picture"
