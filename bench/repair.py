@@ -46,6 +46,7 @@ class Tally:
     malformed_after: int = 0
     bad_regions: int = 0
     fixed: int = 0
+    fixed_or_kept: int = 0
     declared_fixed: int = 0
     declared_wrongly: int = 0
     sound_regions: int = 0
@@ -60,12 +61,14 @@ class Tally:
         return [
             name, str(self.pictures), share(self.malformed_before, self.pictures),
             share(self.malformed_after, self.pictures), share(self.fixed, self.bad_regions),
+            share(self.fixed_or_kept, self.bad_regions),
             share(self.harmed, self.sound_regions), share(self.abstained, self.regions),
             share(self.declared_wrongly, self.declared_fixed), str(self.pixels_outside), mean(self.seconds),
         ]  # fmt: skip
 
 
 HEADER = ("arm", "pictures", "malformed before", "malformed after", "malformed regions fixed",
+          "fixed or kept as they were",
           "well-formed regions harmed", "regions kept as they were", "called fixed, judge disagrees",
           "pixels changed outside the masks", "seconds per picture")  # fmt: skip
 
@@ -159,6 +162,7 @@ class Bench:
             into.abstained += not outcome.accepted
             into.bad_regions += was > MALFORMED
             into.fixed += was > MALFORMED >= now
+            into.fixed_or_kept += was > MALFORMED and (now <= MALFORMED or not outcome.accepted)
             into.declared_fixed += outcome.accepted
             into.declared_wrongly += outcome.accepted and now > MALFORMED
 
