@@ -145,12 +145,16 @@ def wishes(count: int, kinds: Sequence[str] = KINDS) -> list[tuple[Prompt, int]]
     return made
 
 
+def short(name: str) -> str:
+    """An arm's letter, and how many seeds it has: ``b3``."""
+    return name.split(":")[0] + "".join(letter for letter in name if letter.isdigit())
+
+
 def keep_pictures(name: str, images: Sequence[Image], folder: Path) -> None:
     """Writes what an arm made, to be looked at: ``a-000.png`` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
-    short = name.split(":")[0] + "".join(letter for letter in name if letter.isdigit())
     for index, image in enumerate(images):
-        cv2.imwrite(str(folder / f"{short}-{index:03d}.png"), image[..., ::-1])
+        cv2.imwrite(str(folder / f"{short(name)}-{index:03d}.png"), image[..., ::-1])
 
 
 def row(name: str, made: list[Made], base: list[Made]) -> list[str]:
@@ -187,6 +191,7 @@ def draw(figures: Mapping[str, list[Made]], path: Path) -> None:
         spread = binomtest(clean, len(made)).proportion_ci(0.95, "wilson")
         x, y = float(np.mean([one.cost.seconds for one in made])), clean / len(made)
         axes.errorbar(x, y, [[y - spread.low], [spread.high - y]], fmt="o", capsize=3, label=name)
+        axes.annotate(short(name), (x, y), xytext=(5, 4), textcoords="offset points")
         if name.startswith(("a:", "b:")):
             line.append((x, y))
     axes.plot(*zip(*line, strict=True), color="grey", linewidth=1, zorder=0)
