@@ -57,9 +57,16 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     def decode() -> object:
         return vae.decode(latents)
 
-    def redraw(strength: float, candidates: int) -> object:
-        seeds = list(range(candidates))
-        return redraws.inpaint(image, mask, prompt=PROMPT, negative_prompt="", strength=strength, seeds=seeds)
+    def redraw(strength: float, candidates: int, steps: int | None = None) -> object:
+        return redraws.inpaint(
+            image,
+            mask,
+            prompt=PROMPT,
+            negative_prompt="",
+            strength=strength,
+            seeds=list(range(candidates)),
+            num_inference_steps=steps,
+        )
 
     made: dict[str, Callable[[], object]] = {
         "a look of the detector": lambda: detector.detect([image], 0.25),
@@ -73,6 +80,10 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     }
     for strength, candidates in (*product(STRENGTHS, [CANDIDATES]), (1.0, 2)):
         made[f"{candidates} candidates redrawn at {strength:g}"] = partial(redraw, strength, candidates)
+    own = redraws.per_class.get("limb")
+    if own is not None and own.strengths and own.seeds_per_attempt:
+        name = f"{own.seeds_per_attempt} candidates redrawn as limbs of own pictures are"
+        made[name] = partial(redraw, own.strengths[0], own.seeds_per_attempt, own.num_inference_steps)
     if critic is not None:
         made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)], ["hand"])
     return made
