@@ -17,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.intervals import machine, table
-from bench.models import load_models
+from bench.models import load_models, step_inputs
 from detectors.protocols import Detector
 from service.runs import FRACTIONS
 
@@ -92,11 +92,11 @@ def published(unet_config: Mapping[str, Any], steps: int, look: float) -> Arithm
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(**unet_config)
-        blocks = 4
+        channels = (128, 256, 512, 512)
         vae = AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            down_block_types=("DownEncoderBlock2D",) * blocks,
-            up_block_types=("UpDecoderBlock2D",) * blocks,
+            block_out_channels=channels,
+            down_block_types=("DownEncoderBlock2D",) * len(channels),
+            up_block_types=("UpDecoderBlock2D",) * len(channels),
             layers_per_block=2,
         )
         taesd = AutoencoderTiny()
@@ -128,14 +128,13 @@ def rows() -> list[Sequence[str]]:
     generator, look = models.generator, look_of(models.detector)
     parts, defaults = generator.components, generator.defaults
     unet, vae = parts["unet"], parts["vae"]
-    cells = defaults.height // generator.cell_px, defaults.width // generator.cell_px
-    latents = torch.zeros(1, unet.config.in_channels, *cells)
-    text = torch.zeros(2, parts["tokenizer"].model_max_length, unet.config.cross_attention_dim)
+    noisy, text = step_inputs(generator)
+    latents = noisy[:1]
     fitted = models.preview_thresholds
     bundled = Arithmetic(
         defaults.num_inference_steps,
         len(FRACTIONS if fitted is None else fitted.fractions),
-        multiply_adds(lambda: unet(torch.cat([latents] * 2), torch.tensor(500), text)),
+        multiply_adds(lambda: unet(noisy, torch.tensor(500), text)),
         multiply_adds(lambda: vae.decode(latents)),
         multiply_adds(lambda: generator.preview().decode(latents)),
         look,
@@ -150,9 +149,8 @@ def rows() -> list[Sequence[str]]:
 def main() -> None:
     """The command line."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    found = rows()
     print(machine())
-    print(table(HEADER, found))
+    print(table(HEADER, rows()))
 
 
 if __name__ == "__main__":

@@ -84,14 +84,14 @@ def seen_of(order: Sequence[tuple[str, int]], words: Mapping[int, str]) -> Seen:
     return dict(sorted(seen.items()))
 
 
-def rows(seen: Seen) -> Iterator[list[str]]:
-    """A line for each arm: the share without a wrong limb, by kind too, and against the first arm.
+def rows(seen: Seen, against: str | None = None) -> Iterator[list[str]]:
+    """A line for each arm: the share without a wrong limb, by kind too, and against one arm, else the first.
 
-    Where limbs were counted, also how many are wrong, and in how many pictures fewer and more than in the
-    first arm's.
+    Where limbs were counted, also how many are wrong, and in how many pictures fewer and more than in that
+    arm's.
     """
     kinds = [prompt.kind for prompt, _ in wishes(1 + max(max(arm, default=0) for arm in seen.values()))]
-    base = next(iter(seen.values()))
+    base = seen[against or next(iter(seen))]
     for name, arm in seen.items():
         good = {place: word in NONE_WRONG for place, word in arm.items()}
         groups = [[one for place, one in good.items() if kinds[place] == kind] for kind in KINDS]
@@ -115,9 +115,9 @@ def count(args: argparse.Namespace) -> None:
     """Prints the table."""
     order = [(arm, place) for arm, place in json.loads((args.out / KEY).read_text("utf-8"))]
     seen = seen_of(order, words_of(args.out))
-    first = next(iter(seen))
+    first = args.against or next(iter(seen))
     columns = (f"against {first}, paired", "limbs wrong, mean", f"fewer (+) and more (−) than {first}")
-    print(table(("arm", "no limb wrong, by eye", *KINDS, *columns), list(rows(seen))))
+    print(table(("arm", "no limb wrong, by eye", *KINDS, *columns), list(rows(seen, first))))
 
 
 def main() -> None:
@@ -132,6 +132,7 @@ def main() -> None:
     first.add_argument("--seed", type=int, default=0, help="of the order")
     first.set_defaults(run=make_sheets)
     second = commands.add_parser("count", help="tell what was seen")
+    second.add_argument("--against", help="arm that the others are compared with; the first if left out")
     second.set_defaults(run=count)
     for command in (first, second):
         command.add_argument("--out", type=Path, required=True, help="folder of the sheets and labels")

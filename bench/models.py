@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from detectors.protocols import Critic, Detector
 from detectors.yolo import YoloDetector
 from service.diffusion.decision import PreviewThresholds
@@ -60,6 +63,18 @@ class Models:
         fitted = self.own_thresholds if own else None
         measure = own_measure(fitted, self.detector, self.critic, self.generator.model_id)
         return Looker(detector or self.detector, self.critic, self.redraws.native_px, measure)
+
+
+def step_inputs(model: DiffusionModel) -> tuple[Tensor, Tensor]:
+    """Noisy latents and empty words for one step with guidance, each twice, at the model's own size.
+
+    The numbers are of no matter: what a step costs does not depend on them.
+    """
+    config, defaults = model.components["unet"].config, model.defaults
+    cells = defaults.height // model.cell_px, defaults.width // model.cell_px
+    latents = torch.randn(1, config.in_channels, *cells, generator=torch.Generator().manual_seed(0))
+    text = torch.zeros(2, model.components["tokenizer"].model_max_length, config.cross_attention_dim)
+    return torch.cat([latents] * 2), text
 
 
 def load_models() -> Models:

@@ -172,7 +172,7 @@ def row(name: str, made: list[Made], base: list[Made]) -> list[str]:
 
 PARTS_OF_COST = ("denoised", "decoded", "detected")
 HEADER = (
-    "arm", "clean by the judge", "against a, paired", "seconds per picture", "seconds per clean picture",
+    "arm", "clean by the judge", "against {}, paired", "seconds per picture", "seconds per clean picture",
     "latents denoised, by step", "latents decoded", "pictures looked at",
 )  # fmt: skip
 
@@ -260,11 +260,19 @@ def read_figures(paths: Sequence[Path]) -> dict[str, list[Made]]:
     return dict(sorted(found.items()))
 
 
-def report(figures: Mapping[str, list[Made]], out: Path) -> None:
-    """Prints the table and draws the plot."""
-    base = next(iter(figures.values()))
+def report(figures: Mapping[str, list[Made]], out: Path, against: str | None = None) -> None:
+    """Prints the table and draws the plot.
+
+    Args:
+        figures: by arm.
+        out: folder of the plot.
+        against: short name of the arm that the others are compared with; the first if None.
+    """
+    by_short = {short(name): made for name, made in figures.items()}
+    against = against or next(iter(by_short))
+    header = [cell.format(against) for cell in HEADER]
     print(machine())
-    print(table(HEADER, [row(name, made, base) for name, made in figures.items()]))
+    print(table(header, [row(name, made, by_short[against]) for name, made in figures.items()]))
     draw(figures, out / "open_question.png")
 
 
@@ -276,12 +284,15 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of scenes")
     parser.add_argument("--read", type=Path, nargs="+", help="figures of earlier runs to be told together")
     parser.add_argument(
+        "--against", help="arm that the others are compared with: b4, say; the first if left out"
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, help="folder for the plot, the figures and a sheet"
     )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if args.read:
-        report(read_figures(args.read), args.out)
+        report(read_figures(args.read), args.out, args.against)
         return
     figures, sheet = dict[str, list[Made]](), list[Image]()
     for finished in Bench().run(wishes(args.count, args.kinds), args.arms):
@@ -292,7 +303,7 @@ def main() -> None:
         kept = {name: [asdict(one) for one in made] for name, made in figures.items()}
         (args.out / f"open_question_{args.arms}.json").write_text(json.dumps(kept))
         cv2.imwrite(str(args.out / f"open_question_{args.arms}.png"), np.vstack(sheet)[..., ::-1])
-    report(figures, args.out)
+    report(figures, args.out, args.against)
 
 
 if __name__ == "__main__":

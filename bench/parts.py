@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bench.intervals import machine, table
-from bench.models import Models, load_models
+from bench.models import Models, load_models, step_inputs
 from detectors.masks import box_mask
 
 WARM_UP = 2
@@ -42,16 +42,15 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
     height, width = defaults.height, defaults.width
     image = rng.integers(0, 255, (height, width, 3), np.uint8)
-    cells = height // model.cell_px, width // model.cell_px
-    latents = torch.randn(1, unet.config.in_channels, *cells, generator=torch.Generator().manual_seed(0))
-    text = torch.zeros(1, model.components["tokenizer"].model_max_length, unet.config.cross_attention_dim)
+    noisy, text = step_inputs(model)
+    latents = noisy[:1]
     box = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
     mask = box_mask(box, (height, width))
     preview = model.preview()
 
     @torch.inference_mode()
     def step() -> object:
-        return unet(torch.cat([latents] * 2), torch.tensor(500), torch.cat([text] * 2))
+        return unet(noisy, torch.tensor(500), text)
 
     @torch.inference_mode()
     def decode() -> object:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, wilcoxon
+from scipy.stats import wilcoxon
 from tqdm import tqdm
 
 from bench.cases import MALFORMED, parts_of
+from bench.eyes import area
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
@@ -33,8 +33,6 @@ from service.diffusion.watched import Watcher
 from service.report import RepairParams
 from service.runs import WatchParams
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 FIRST_SEED = 3_000_000
 """Far from the seeds of the fit and of the open question."""
 
@@ -122,14 +120,9 @@ def row_of_first_look(name: str, runs: Sequence[WatchedPicture], bad: Sequence[b
     stopped = scores > limit
     saved = float(stopped.mean()) * (1 - runs[0].looks[0].fraction)
     return [
-        name, f"{_auc(scores, is_bad):.2f}", share(int((stopped & ~is_bad).sum()), int((~is_bad).sum())),
+        name, f"{area(is_bad, scores):.2f}", share(int((stopped & ~is_bad).sum()), int((~is_bad).sum())),
         share(int((stopped & is_bad).sum()), int(is_bad.sum())), f"{saved:.1%}",
     ]  # fmt: skip
-
-
-def _auc(scores: FloatArray, is_bad: BoolArray) -> float:
-    """The chance that a bad run has the higher score of two (Mann and Whitney's U as a share)."""
-    return float(mannwhitneyu(scores[is_bad], scores[~is_bad]).statistic / (is_bad.sum() * (~is_bad).sum()))
 
 
 FALSE_STOPS = 0.05

@@ -17,9 +17,8 @@ def test_what_the_looks_add_is_told_as_a_share_of_the_run():
     assert found.row("x") == ["x", "10", "9.0", "10.0", "2.0", "3.0", "2", "10.00%"]
 
 
-@pytest.mark.slow
 def test_stable_diffusion_needs_what_is_known_of_it():
     found = published(SD15, 25, look=0.0)
     assert found.step == pytest.approx(2 * 401e9, rel=0.02)
     assert found.decode == pytest.approx(1.26e12, rel=0.02)
-    assert found.preview < found.step / 30
+    assert found.preview == pytest.approx(70.7e9, rel=0.02), "taesd's whole decoder"

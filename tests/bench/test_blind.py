@@ -54,3 +54,10 @@ def test_a_word_that_means_nothing_is_named(tmp_path: Path):
     (tmp_path / "labels_1.txt").write_text("0 g\n1 good\n")
     with pytest.raises(SystemExit, match="allowed are 0, 1, 2, 3, 4, g, b, x"):
         blind.words_of(tmp_path)
+
+
+def test_arms_are_compared_with_the_one_that_is_named():
+    seen = {"a": {1: "2", 2: "0", 5: "4"}, "e": {1: "1", 2: "0", 5: "4"}}
+    first, second = blind.rows(seen, "e")
+    assert (first[0], first[6]) == ("a", "+0 −1, p = 1.000")
+    assert (second[0], second[6]) == ("e", "+0 −0, p = 1.000")

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bench.meter import Cost
-from bench.open_question import SEEDS_ARMS, Made, Try, another_seed, read_figures, wishes
+from bench.open_question import SEEDS_ARMS, Made, Try, another_seed, read_figures, report, wishes
 
 
 def _try(number: int, content: bool) -> Try:
@@ -44,3 +45,15 @@ def test_runs_of_single_arms_are_told_together(tmp_path: Path):
     figures = read_figures([tmp_path / "e.json", tmp_path / "a.json"])
     assert list(figures) == ["a: what comes", "e: repair"]
     assert figures["e: repair"] == [made]
+
+
+def test_arms_are_compared_with_the_one_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    cost = Cost(1.0, 10, 1, 2)
+    clean = {"a: what comes": [False, False], "b: up to 4 seeds": [True, False], "e: repair": [True, True]}
+    figures = {name: [Made("hand", one, cost) for one in all_of] for name, all_of in clean.items()}
+    report(figures, tmp_path, against="b4")
+    told = capsys.readouterr().out
+    assert "against b4, paired" in told
+    assert "+1 −0" in next(line for line in told.splitlines() if "e: repair" in line)
+    report(figures, tmp_path)
+    assert "against a, paired" in capsys.readouterr().out
