@@ -52,6 +52,14 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy address; SQLite in data_dir if empty")
     sync_wait_s: float = Field(60, gt=0, description="how long a call waits before it is answered 202")
     drain_s: float = Field(30, ge=0, description="how long a running job may take when the service stops")
+    stall_s: float = Field(
+        300,
+        gt=0,
+        description="without a step, a rung or a decode until a worker counts as stuck and is killed",
+    )
+    worker_start_s: float = Field(
+        900, gt=0, description="without a worker whose models are loaded until /livez says 503"
+    )
     queue_jobs: int = Field(1000, ge=1, description="jobs that may wait")
     queue_jobs_per_key: int = Field(1000, ge=1, description="jobs that may wait for each key")
     queue_megapixel_steps: float = Field(20_000, gt=0, description="pixels times steps that may wait")

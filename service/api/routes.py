@@ -197,9 +197,10 @@ async def models(context: InContext) -> ModelsAnswer:
     return ModelsAnswer(models=[dict(card) for card in worker.models], class_names=list(worker.class_names))
 
 
-@plain_routes.get("/livez", response_model=HealthAnswer)
-async def livez() -> HealthAnswer:
-    """Whether the process answers at all."""
+@plain_routes.get("/livez", response_model=HealthAnswer, responses=problems(503))
+async def livez(context: InContext) -> HealthAnswer:
+    """Whether the process answers, and could bring up a worker not too long ago: if not, start it again."""
+    context.desk.check_alive()
     return HealthAnswer(status="alive")
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from service.database.connect import Database
 from service.keys.binding import check_bind
 from service.logs import configure_logs
-from service.settings import read_settings, unknown_variables
+from service.settings import Settings, read_settings, unknown_variables
 
 _GRACE_S = 30
 """How long a request that runs when the service is told to stop may take to end."""
@@ -36,6 +37,7 @@ def serve(
     configure_logs(settings.log_format, "web")
     for name in unknown_variables():
         _log.warning("%s is no setting: anatomend config lists them", name)
+    _check_database(settings)
     check_bind(host, settings)
     application = create_app(settings, on_failure=stop)
     desk = application.state.context.desk
@@ -55,6 +57,20 @@ def serve(
     failure = desk.failure
     if failure is not None:
         raise failure
+
+
+def _check_database(settings: Settings) -> None:
+    """Brings the tables up to date, and finds damage before anybody is let in.
+
+    Raises:
+        DatabaseUnavailable: in words, where uvicorn would show a traceback.
+    """
+    database = Database.of(settings)
+    try:
+        database.check()
+        database.migrate()
+    finally:
+        database.close()
 
 
 def _drained(server: type[Any]) -> type[Any]:

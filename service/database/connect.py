@@ -11,15 +11,31 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    PoolProxiedConnection,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError
 
+from service.database.outages import Outages
 from service.errors import DatabaseUnavailable, InvalidSettings
 from service.settings import Settings
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_S = 5.0
 """How long a writer waits for another one before it gives up."""
+_SERVER_OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
+"""Seconds, and milliseconds, until a server out of reach is given up, unless the address says otherwise."""
 _MIGRATION_LOCK = 0x616E61746F
 """Names the lock in PostgreSQL; any number does that nobody else there uses."""
 
@@ -36,13 +52,15 @@ class Database:
         try:
             parsed = make_url(url)
             self._is_sqlite = parsed.get_backend_name() == "sqlite"
-            options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if self._is_sqlite else {}
-            self._engine = create_engine(parsed, pool_pre_ping=not self._is_sqlite, pool_size=16, **options)
+            self._engine = create_engine(
+                parsed, pool_pre_ping=not self._is_sqlite, pool_size=16, connect_args=_options(parsed)
+            )
         except (ArgumentError, ImportError) as error:
             raise InvalidSettings(
                 f"ANATOMEND_DATABASE_URL: {error}", allowed="sqlite:///file or postgresql+psycopg://…"
             ) from None
         self._watching: PoolProxiedConnection | None = None
+        self._outages = Outages((self._is_sqlite and parsed.database) or parsed.render_as_string())
         if self._is_sqlite:
             _prepare_sqlite(self._engine)
 
@@ -71,10 +89,35 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def check(self) -> None:
+        """Looks for damage in a database that is a file; takes a second for some hundred megabytes.
+
+        Raises:
+            DatabaseUnavailable: ``database_damaged``, or as ``read``.
+        """
+        if not self._is_sqlite:  # a server looks after its files itself
+            return
+        with self.read() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise self._outages.damaged(str(found))
+
+    @property
+    def damage(self) -> DatabaseUnavailable | None:
+        """What to say of damage that was met since this object was made."""
+        return self._outages.damage
+
+    @property
+    def now(self) -> ColumnElement[float]:
+        """The database's clock in a statement, in seconds since 1970: one for all who share the database."""
+        if self._is_sqlite:
+            return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
+        return func.extract("epoch", func.clock_timestamp()).cast(Float)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads; it never waits for a writer."""
-        with _translated(), self._engine.begin() as connection:
+        with self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -85,7 +128,7 @@ class Database:
             DatabaseUnavailable: if it stays locked, is full, or cannot be reached.
         """
         engine = self._engine.execution_options(anatomend_writes=True)
-        with _translated(), engine.begin() as connection:
+        with self._translated(), engine.begin() as connection:
             yield connection
 
     def version(self) -> int | None:
@@ -98,31 +141,53 @@ class Database:
         """
         if not self._is_sqlite:
             return None
-        with _translated():
-            if self._watching is None:  # the number counts what other connections wrote, so it needs its own
-                self._watching = self._engine.raw_connection()
-            # Past SQLAlchemy, which would begin a transaction: within one the number stands still.
-            cursor = self._watching.cursor()
-            cursor.execute("PRAGMA data_version")
-            row = cursor.fetchone()
-            cursor.close()
-            assert row is not None  # this pragma always answers
-            return int(row[0])
+        with self._translated():
+            try:
+                return self._data_version()
+            except Exception:
+                self._forget_watching()
+                raise
 
-    def close(self) -> None:
-        """Closes all connections."""
+    def _data_version(self) -> int:
+        if self._watching is None:  # the number counts what other connections wrote, so it needs its own
+            self._watching = self._engine.raw_connection()
+        # Past SQLAlchemy, which would begin a transaction: within one the number stands still.
+        cursor = self._watching.cursor()
+        cursor.execute("PRAGMA data_version")
+        row = cursor.fetchone()
+        cursor.close()
+        assert row is not None  # this pragma always answers
+        return int(row[0])
+
+    def _forget_watching(self) -> None:
         if self._watching is not None:
             self._watching.close()
             self._watching = None
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._forget_watching()
         self._engine.dispose()
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            met = self._outages.met(error)
+            if met is None:
+                raise
+            raise met from error
+        self._outages.over()
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"the database cannot be used now: {error.orig}") from error
+
+def _options(url: URL) -> dict[str, Any]:
+    """What the driver is told beside the address."""
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": BUSY_S}
+    if url.get_backend_name() == "postgresql":
+        return {name: value for name, value in _SERVER_OPTIONS.items() if name not in url.query}
+    return {}
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -16,13 +16,14 @@ import anyio
 import anyio.to_thread
 
 from service.database.connect import Database
-from service.errors import DatabaseUnavailable, ModelUnavailable, NotReady, QueueFull
+from service.errors import AnatomendError, DatabaseUnavailable, ModelUnavailable, NotReady, QueueFull
 from service.jobs.events import EventLog
 from service.jobs.executors import Executor
 from service.jobs.intake import Intake
 from service.jobs.leases import living_workers
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, Job, JobEvent, Limits, NewJob, QueueDepth, WorkerFacts
+from service.jobs.vital import end_process
 from service.settings import Settings
 
 TICK_S = 0.02
@@ -76,9 +77,10 @@ class Desk:
         self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None
         self._workers: list[WorkerFacts] = []
+        self._away: DatabaseUnavailable | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.draining = asyncio.Event()
-        self.failure: ModelUnavailable | None = None
+        self.failure: AnatomendError | None = None
         self._was_ready = False
 
     async def start(self) -> None:
@@ -90,6 +92,8 @@ class Desk:
         await self._in_thread(self.database.migrate)
         self._executor.start()
         self._tasks = [asyncio.create_task(self._watch_events()), asyncio.create_task(self._watch_workers())]
+        for task in self._tasks:
+            task.add_done_callback(self._on_task_end)
 
     async def stop(self) -> None:
         """Lets the running job end, or puts it back; what waits stays written down."""
@@ -105,7 +109,7 @@ class Desk:
         self.draining.set()
 
     def worker(self) -> WorkerFacts:
-        """A worker that is ready, with its models and classes.
+        """This service's own worker once it is ready, with its models and classes.
 
         Raises:
             NotReady: while the models are loaded, or when the service stops.
@@ -118,7 +122,9 @@ class Desk:
             return ready
         if self.failure is not None:
             # A new one each time: an exception raised again and again drags its tracebacks along.
-            raise ModelUnavailable(self.failure.detail, code=self.failure.code, allowed=self.failure.allowed)
+            raise type(self.failure)(
+                self.failure.detail, code=self.failure.code, allowed=self.failure.allowed
+            )
         raise NotReady("the models are being loaded", allowed="try again when /readyz answers 200")
 
     def check_ready(self) -> None:
@@ -126,11 +132,28 @@ class Desk:
 
         Raises:
             NotReady, ModelUnavailable: as ``worker``.
+            DatabaseUnavailable: if it cannot be read, or is damaged.
             QueueFull: if the queue is.
         """
         self.worker()
+        if self._away is not None:
+            raise DatabaseUnavailable(self._away.detail, code=self._away.code, allowed=self._away.allowed)
         if self.queue.is_full(self._depth):
             raise QueueFull("the queue is full", allowed="try again later")
+
+    def check_alive(self) -> None:
+        """Whether all is well enough not to be started again.
+
+        Raises:
+            NotReady: ``no_worker``, if for too long no worker could be brought up.
+        """
+        down_s, limit_s = self._executor.down_s, self._settings.worker_start_s
+        if down_s > limit_s and not self.draining.is_set():
+            raise NotReady(
+                f"for {down_s / 60:.0f} minutes no worker could be brought up",
+                code="no_worker",
+                allowed="the log tells why; ANATOMEND_WORKER_START_S is how long it may take",
+            )
 
     def check_started(self) -> None:
         """Whether the models were loaded once; a worker that is started again later does not count.
@@ -143,7 +166,7 @@ class Desk:
 
     @property
     def workers(self) -> Sequence[WorkerFacts]:
-        """The workers that were heard of lately, as of a moment ago."""
+        """This service's own worker if it was heard of lately, as of a moment ago."""
         return tuple(self._workers)
 
     @property
@@ -271,12 +294,13 @@ class Desk:
     async def _watch_workers(self) -> None:
         while True:
             try:
-                self._depth = await self._in_thread(self.queue.depth)
-                self._workers = await self._in_thread(living_workers, self.database)
-                self._was_ready |= any(worker.state == "ready" for worker in self._workers)
-                await self._tell_positions()
+                await self._look()
             except DatabaseUnavailable as error:
-                _log.warning("the queue cannot be read: %s", error.detail)
+                self._away = error
+            except Exception:  # noqa: BLE001 - /readyz believes what this loop sees: it must go on
+                _log.exception("the queue cannot be read")
+            if self._executor.has_failed:
+                raise RuntimeError("the keeper of the worker has ended")
             failed = next((worker.problem for worker in self._workers if worker.state == "failed"), None)
             if failed is not None and self.failure is None:
                 self.failure = ModelUnavailable(
@@ -285,6 +309,23 @@ class Desk:
                 if self._on_failure is not None:
                     self._on_failure()
             await asyncio.sleep(SLOW_TICK_S if self._workers else TICK_S)
+
+    async def _look(self) -> None:
+        """Reads what waits, and what its own worker says of itself: others may have other models."""
+        self._depth = await self._in_thread(self.queue.depth)
+        living = await self._in_thread(living_workers, self.database)
+        self._workers = [worker for worker in living if worker.id == self._executor.worker_id]
+        self._was_ready |= any(worker.state == "ready" for worker in self._workers)
+        await self._tell_positions()
+        self._away = self.database.damage
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        """Without its watchers the service only looks alive: it ends, so that it is started again."""
+        if task.cancelled():
+            return
+        _log.critical("a watcher of the service has ended; so does the service", exc_info=task.exception())
+        self.failure = NotReady("the service cannot look after its work any more; the log tells why")
+        (self._on_failure or end_process)()
 
     async def _tell_positions(self) -> None:
         if not self._followers:

@@ -7,18 +7,25 @@ and store.
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from opentelemetry import trace
 
 from service.database.connect import Database
+from service.errors import DatabaseUnavailable
 from service.jobs.engines import LoadEngine, load_engine
 from service.jobs.leases import leave
+from service.jobs.progress import Progress, Watchdog
+from service.jobs.signs import FOLDER, dead, forget
+from service.jobs.vital import VitalThread, end_process
 from service.jobs.worker import Worker
 from service.logs import configure_logs
 from service.quiet import quiet
@@ -28,12 +35,30 @@ from service.tracing import tracer_provider
 RESTART_AFTER_S = (0.2, 1.0, 5.0, 15.0)
 """Pauses before a worker that died is started again, longer each time it dies young."""
 OLD_AGE_S = 60.0
+BURY_EVERY_S = 1.0
+ORPHAN_S = 30.0
+"""How long a worker without its web process may take to its next step."""
 
 _log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
     """Keeps a worker running."""
+
+    @property
+    def worker_id(self) -> str | None:
+        """Under what name its worker of now is told of in the table."""
+        ...
+
+    @property
+    def down_s(self) -> float:
+        """For how many seconds there has been no worker whose models are loaded."""
+        ...
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it keeps no worker any more though nobody stopped it."""
+        ...
 
     def start(self) -> None:
         """Begins; returns at once."""
@@ -50,6 +75,25 @@ class InlineExecutor:
     def __init__(self, settings: Settings, load: LoadEngine = load_engine) -> None:
         self._worker = Worker(settings, load)
         self._thread = threading.Thread(target=self._worker.run, name="worker")
+        self._ready_at = time.monotonic()
+        self._is_stopping = False
+
+    @property
+    def worker_id(self) -> str | None:
+        """See the protocol."""
+        return self._worker.id
+
+    @property
+    def down_s(self) -> float:
+        """See the protocol."""
+        if self._worker.progress.is_ready and self._thread.is_alive():
+            self._ready_at = time.monotonic()
+        return time.monotonic() - self._ready_at
+
+    @property
+    def has_failed(self) -> bool:
+        """See the protocol."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._is_stopping
 
     def start(self) -> None:
         """Begins; returns at once."""
@@ -57,6 +101,7 @@ class InlineExecutor:
 
     def stop(self, grace_s: float) -> None:
         """See the protocol."""
+        self._is_stopping = True
         self._worker.stop()
         self._thread.join(grace_s)
         self._worker.stop(now=True)
@@ -64,17 +109,33 @@ class InlineExecutor:
 
 
 class ProcessExecutor:
-    """A worker in a process of its own, started again whenever it dies."""
+    """A worker in a process of its own, started again whenever it dies, and killed when it is stuck."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = Database.of(settings)
+        self._signs = settings.data_dir / FOLDER
         self._stopping = threading.Event()
         self._grace_s = 0.0
+        self._dead = set[str]()
+        self._ready_at = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
         self.pid: int | None = None
+        self.worker_id: str | None = None
+
+    @property
+    def down_s(self) -> float:
+        """See the protocol."""
+        return time.monotonic() - self._ready_at
+
+    @property
+    def has_failed(self) -> bool:
+        """See the protocol."""
+        return self._keeper.ident is not None and not self._keeper.is_alive() and not self._stopping.is_set()
 
     def start(self) -> None:
         """Begins; returns at once."""
+        self._ready_at = time.monotonic()
         self._keeper.start()
 
     def stop(self, grace_s: float) -> None:
@@ -84,43 +145,75 @@ class ProcessExecutor:
         self._keeper.join()
 
     def _keep(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        database = Database.of(self._settings)
+        """One worker after the other. What ends one, or keeps one from being started, never ends this."""
         deaths = 0
+        self._dead |= dead(self._signs)
         while not self._stopping.is_set():
-            here, there = context.Pipe()
-            worker_id = uuid.uuid4().hex
+            began = time.monotonic()
+            try:
+                self._one_life()
+            except Exception:  # noqa: BLE001 - no memory, no file handle: that may pass
+                _log.exception("no worker can be kept now; it is tried again")
+            self._bury()
+            deaths = 1 if time.monotonic() - began > OLD_AGE_S else deaths + 1
+            self._stopping.wait(RESTART_AFTER_S[min(deaths, len(RESTART_AFTER_S)) - 1])
+        self._database.close()
+
+    def _one_life(self) -> None:
+        """Starts a worker and watches over it until it is gone."""
+        context, worker_id, progress = multiprocessing.get_context("spawn"), uuid.uuid4().hex, Progress()
+        here, there = context.Pipe()
+        with here, there:
             process = context.Process(
-                target=run_worker, args=(self._settings, worker_id, there), name="anatomend-worker"
+                target=run_worker, args=(self._settings, worker_id, there, progress), name="anatomend-worker"
             )
             process.start()
             there.close()
-            self.pid = process.pid
-            lived_s = self._watch(process, here)
-            here.close()
-            if self._stopping.is_set():
-                break
-            _log.error("the worker died with exit code %s; it is started again", process.exitcode)
-            leave(database, worker_id)
-            deaths = 1 if lived_s > OLD_AGE_S else deaths + 1
-            self._stopping.wait(RESTART_AFTER_S[min(deaths, len(RESTART_AFTER_S)) - 1])
-        database.close()
-
-    def _watch(self, process: multiprocessing.process.BaseProcess, pipe: Connection) -> float:
-        """Waits until the process is gone, and sees it out when this service stops. Returns its age."""
-        age_s = 0.0
-        while process.is_alive() and not self._stopping.is_set():
-            process.join(0.05)
-            age_s += 0.05
-        if self._stopping.is_set() and process.is_alive():
-            _tell(pipe, "soon")
-            process.join(self._grace_s)
-            _tell(pipe, "now")
-            process.join(self._grace_s)
-            if process.is_alive():  # stuck inside a library; its job is claimed again later
+            self.pid, self.worker_id = process.pid, worker_id
+            try:
+                self._watch(process, progress)
+                self._see_out(process, here)
+            finally:
                 process.kill()
                 process.join()
-        return age_s
+                self._dead.add(worker_id)
+        if not self._stopping.is_set():
+            _log.error("the worker died with exit code %s; it is started again", process.exitcode)
+
+    def _watch(self, process: BaseProcess, progress: Progress) -> None:
+        """Waits until the process is gone or this service stops; kills the process if it is stuck."""
+        watchdog, buried_at = Watchdog(progress), -math.inf
+        while process.is_alive() and not self._stopping.is_set():
+            process.join(0.05)
+            if progress.is_ready:
+                self._ready_at = time.monotonic()
+            if self._dead and time.monotonic() - buried_at > BURY_EVERY_S:
+                self._bury()
+                buried_at = time.monotonic()
+            if watchdog.is_stuck():
+                _log.error("the worker has done nothing for %.0f s: it is killed", watchdog.silent_s)
+                process.kill()
+                process.join()
+
+    def _see_out(self, process: BaseProcess, pipe: Connection) -> None:
+        """Has a worker end its job, or give it back; one that is stuck is killed by who called."""
+        for word in ("soon", "now"):
+            if process.is_alive():
+                _tell(pipe, word)
+                process.join(self._grace_s)
+
+    def _bury(self) -> None:
+        """Frees what dead workers worked on, at once if the database is there and else when it is again."""
+        for worker_id in tuple(self._dead):
+            try:
+                leave(self._database, worker_id)
+            except DatabaseUnavailable:
+                return
+            except Exception:  # noqa: BLE001 - the keeper must survive whatever it looks after
+                _log.exception("the jobs of a dead worker cannot be freed now")
+                return
+            forget(self._signs, worker_id)
+            self._dead.discard(worker_id)
 
 
 def _tell(pipe: Connection, word: str) -> None:
@@ -130,7 +223,7 @@ def _tell(pipe: Connection, word: str) -> None:
         _log.debug("the worker did not hear %r", word)
 
 
-def run_worker(settings: Settings, worker_id: str, pipe: Connection) -> None:
+def run_worker(settings: Settings, worker_id: str, pipe: Connection, progress: Progress) -> None:
     """A worker process, from its first line to its last; it leaves when its keeper says so or is gone."""
     import signal
 
@@ -141,8 +234,8 @@ def run_worker(settings: Settings, worker_id: str, pipe: Connection) -> None:
     spans = tracer_provider(settings, "worker")
     if spans is not None:
         trace.set_tracer_provider(spans)
-    worker = Worker(settings, load_engine, worker_id)
-    threading.Thread(target=_listen, args=(pipe, worker.stop), daemon=True, name="listen").start()
+    worker = Worker(settings, load_engine, worker_id, progress)
+    VitalThread(partial(_listen, pipe, worker), "listen", daemon=True).start()
     try:
         worker.run()
     finally:
@@ -150,11 +243,14 @@ def run_worker(settings: Settings, worker_id: str, pipe: Connection) -> None:
             spans.shutdown()
 
 
-def _listen(pipe: Connection, stop: Callable[[bool], None]) -> None:
+def _listen(pipe: Connection, worker: Worker) -> None:
     try:
         while (word := pipe.recv()) == "soon":
-            stop(False)
+            worker.stop()
         assert word == "now"
-    except EOFError:
+        worker.stop(now=True)
+    except (EOFError, OSError):
         _log.warning("the web process is gone: the job at hand goes back into the queue")
-    stop(True)
+        worker.stop(now=True)
+        if not worker.wait(ORPHAN_S):  # stuck, and nobody is left to kill it
+            end_process()

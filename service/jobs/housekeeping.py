@@ -42,6 +42,8 @@ async def keep_house(keeping: Housekeeping) -> None:
             await anyio.to_thread.run_sync(keeping.tidy, abandon_on_cancel=True)
         except (AnatomendError, OSError) as error:
             _log.warning("nothing could be given up this time: %s", error)
+        except Exception:  # noqa: BLE001 - a chore that ends would take the whole service along
+            _log.exception("nothing could be given up this time")
         await anyio.sleep(EVERY_S)
 
 

@@ -1,8 +1,12 @@
-"""The workers' side of the job table: claim, renew, finish. A fencing token keeps the slow from undoing."""
+"""The workers' side of the job table: claim, renew, finish. A fencing token keeps the slow from undoing.
+
+Leases are measured by the database's clock: machines that share it need not agree on the time.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -20,6 +24,8 @@ from service.report import JobState
 
 LEASE_S = 15.0
 MAX_ATTEMPTS = 3
+
+_log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):
@@ -47,7 +53,12 @@ class Leases:
                 row = connection.execute(self._open().limit(1).with_for_update(skip_locked=True)).first()
                 if row is None:
                     return None
-                job = job_of(connection, row)
+                try:
+                    job = job_of(connection, row)
+                except (ValueError, TypeError):  # written by something else: it must not stop all that follow
+                    _log.exception("job %s cannot be read", row.id)
+                    _end(connection, row.id, JobState.FAILED, problem=_unreadable())
+                    continue
                 if job.cancel_requested:
                     _end(connection, job.id, JobState.CANCELLED)
                 elif job.attempts >= MAX_ATTEMPTS:
@@ -79,7 +90,7 @@ class Leases:
             LeaseLost: if it is not this worker's any more.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {"lease_until": time.time() + self._lease_s})
+            self._change(connection, lease, {"lease_until": self._database.now + self._lease_s})
 
     def succeed(self, lease: Lease, result: Json, images: Collection[str]) -> None:
         """Ends a job with its answer, and notes whose its pictures are.
@@ -135,7 +146,7 @@ class Leases:
             connection.execute(delete(workers).where(workers.c.id == self._worker))
             connection.execute(
                 insert(workers).values(
-                    id=self._worker, state=facts.state, seen_at=time.time(), facts=json.dumps(about)
+                    id=self._worker, state=facts.state, seen_at=self._database.now, facts=json.dumps(about)
                 )
             )
 
@@ -144,13 +155,11 @@ class Leases:
         leave(self._database, self._worker)
 
     def _open(self) -> Any:
-        now = time.time()
         waits = jobs.c.state == JobState.QUEUED.value
-        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < now)
+        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < self._database.now)
         return select(jobs).where(or_(waits, silent)).order_by(jobs.c.seq)
 
     def _take(self, connection: Connection, job_id: str, token: int) -> Lease:
-        now = time.time()
         connection.execute(
             update(jobs)
             .where(jobs.c.id == job_id)
@@ -158,14 +167,14 @@ class Leases:
                 state=JobState.RUNNING.value,
                 worker=self._worker,
                 lease_token=token,
-                lease_until=now + self._lease_s,
-                started_at=now,
+                lease_until=self._database.now + self._lease_s,
+                started_at=time.time(),
                 attempts=jobs.c.attempts + 1,
             )
         )
         append(connection, job_id, EventType.STATE, {"state": JobState.RUNNING.value})
         row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-        return Lease(job_of(connection, row), token)
+        return Lease(job_of(connection, row), token, row.cost)
 
     def _held(self, lease: Lease) -> tuple[Any, ...]:
         return (
@@ -195,7 +204,7 @@ def leave(database: Database, worker: str) -> None:
 def living_workers(database: Database, silent_s: float = LEASE_S) -> list[WorkerFacts]:
     """The workers that were heard of lately."""
     with database.read() as connection:
-        rows = connection.execute(select(workers).where(workers.c.seen_at > time.time() - silent_s))
+        rows = connection.execute(select(workers).where(workers.c.seen_at > database.now - silent_s))
         return [_facts_of(row) for row in rows]
 
 
@@ -236,9 +245,13 @@ def _own(connection: Connection, images: Collection[str], owner: str) -> None:
                 connection.execute(insert(image_owners).values(row))
 
 
+def _unreadable() -> Json:
+    return {"code": "internal_error", "detail": "the job as it is written down cannot be read"}
+
+
 def _killed_its_workers() -> Json:
     return {
         "code": "worker_died",
-        "detail": f"the worker died {MAX_ATTEMPTS} times while it was at this job",
+        "detail": f"the worker died or hung {MAX_ATTEMPTS} times while it was at this job",
         "status": 500,
     }

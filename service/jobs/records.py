@@ -84,10 +84,15 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a job, until another worker is given a higher token."""
+    """The right to work on a job, until another worker is given a higher token.
+
+    Attributes:
+        cost: of the job, in megapixel steps.
+    """
 
     job: Job
     token: int
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from service.errors import Cancelled, DatabaseUnavailable
 from service.jobs.events import EventLog
 from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
+from service.jobs.vital import VitalThread
 from service.report import Attempt, Region
 
 WRITE_EVERY_S = 0.1
@@ -27,6 +28,8 @@ UNSEEN_PROGRESS_EVERY_S = 0.5
 """Of a job that nobody follows: on two cores, each line that is written stops the denoiser for a while."""
 PREVIEW_EVERY_S = 0.5
 PREVIEW_SIDE_PX = 256
+AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses after which a database that is away is tried again; the last one as often as need be."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class News:
         self._changed = threading.Condition()
         self._waiting: list[tuple[str, EventType, Callable[[], Json]]] = []
         self._writing = self._hurry = self._closed = False
-        self._thread = threading.Thread(target=self._run, name="news", daemon=True)
+        self._thread = VitalThread(self._run, "news", daemon=True)
 
     def __enter__(self) -> News:
         self._thread.start()
@@ -89,36 +92,69 @@ class News:
 
     def _write(self, batch: Sequence[tuple[str, EventType, Callable[[], Json]]]) -> None:
         try:
-            self._log.append([(job_id, kind, data()) for job_id, kind, data in batch])
-        except DatabaseUnavailable as error:  # news may be missed; the work itself goes on
-            _log.warning("%d news could not be told: %s", len(batch), error.detail)
+            events = [(job_id, kind, data()) for job_id, kind, data in batch]
+            for pause_s in AGAIN_S:
+                try:
+                    self._log.append(events)
+                except DatabaseUnavailable:
+                    time.sleep(pause_s)
+                else:
+                    return
+            _log.warning("%d news could not be told", len(batch))  # they may be missed; the work goes on
         except Exception:  # noqa: BLE001 - this thread must live on: a job's end waits for it
             _log.exception("%d news could not be told", len(batch))
 
 
 class Told:
-    """The listener of one job: passes on how it goes, not too often, and ends it when that is asked for."""
+    """The listener of one job: passes on how it goes, not too often, and ends it when that is asked for.
 
-    def __init__(self, leases: Leases, news: News, lease: Lease, leave_now: threading.Event) -> None:
+    Args:
+        leases: where it is asked whether the work is still wanted.
+        news: where it is told how it goes.
+        lease: of the job.
+        leave_now: set when the worker has to leave between two steps.
+        beat: told of every step, rung and decode.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        news: News,
+        lease: Lease,
+        leave_now: threading.Event,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._leases, self._news, self._lease = leases, news, lease
-        self._leave_now = leave_now
+        self._leave_now, self._beat = leave_now, beat
         self._phase = ""
         self._progress_at = self._preview_at = self._asked_at = -1e9
         self._asked_version: int | None = None
+        self._pauses = iter(AGAIN_S)
         self._attended = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Also the place where the work is ended: it is called between any two steps."""
+        self._beat()
         if self._leave_now.is_set():
             raise Stopping
         now = time.monotonic()
         if now - self._asked_at >= ASK_EVERY_S:
             self._asked_at = now
-            self._ask()
+            self._ask_patiently()
         every = PROGRESS_EVERY_S if self._attended else UNSEEN_PROGRESS_EVERY_S
         if phase != self._phase or done == total or now - self._progress_at >= every:
             self._phase, self._progress_at = phase, now
             self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
+
+    def _ask_patiently(self) -> None:
+        """A database that is away for a while ends no work: whether the lease held shows at the end."""
+        try:
+            self._ask()
+        except DatabaseUnavailable:
+            self._asked_version = None
+            self._asked_at = time.monotonic() + next(self._pauses, AGAIN_S[-1])
+        else:
+            self._pauses = iter(AGAIN_S)
 
     def _ask(self) -> None:
         """Reads what is wanted of the job, unless nothing was written anywhere since it was read."""
@@ -137,6 +173,7 @@ class Told:
 
     def preview(self, picture: int, step: int, image: Image) -> None:
         """Shows the picture as it is."""
+        self._beat()
         self._preview_at = time.monotonic()
         self._news.tell(
             self._lease.job.id,
@@ -166,6 +203,7 @@ class Told:
         self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
 
     def _tell(self, kind: EventType, data: Json) -> None:
+        self._beat()
         self._news.tell(self._lease.job.id, kind, lambda: data)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from opentelemetry import trace
 from structlog.contextvars import bound_contextvars
@@ -19,8 +21,11 @@ from service.jobs.engines import LoadEngine
 from service.jobs.events import EventLog
 from service.jobs.gpu import gpu_memory
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
+from service.jobs.progress import Progress, Watchdog, patience_s
 from service.jobs.records import Json, Lease, WorkerFacts
+from service.jobs.signs import FOLDER, alive
 from service.jobs.told import News, Stopping, Told
+from service.jobs.vital import VitalThread
 from service.jobs.work import Bench, work_on
 from service.settings import Settings
 from service.store.place import stores_of
@@ -28,6 +33,8 @@ from service.wire.answers import model_facts
 from service.wire.uploads import Limits
 
 IDLE_S = 0.005
+AGAIN_S = 1.0
+"""Until a database that is away is tried again."""
 CLAIM_EVERY_S = 0.5
 """A lease that runs out changes nothing in the table, so it is looked for also where nothing was written."""
 
@@ -41,10 +48,18 @@ class Worker:
         settings: which models, and where jobs and pictures lie.
         load: makes the engine.
         worker_id: under what name it takes jobs.
+        progress: where it shows that it gets on.
     """
 
-    def __init__(self, settings: Settings, load: LoadEngine, worker_id: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: LoadEngine,
+        worker_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.id = worker_id or uuid.uuid4().hex
+        self.progress = progress or Progress()
         self._settings = settings
         self._load = load
         self._database = Database.of(settings)
@@ -54,6 +69,7 @@ class Worker:
         self._leave_now = threading.Event()
         self._gone = threading.Event()
         self._facts = WorkerFacts(self.id, "starting", time.time())
+        self._has_changed = threading.Event()
         self._lease: Lease | None = None
         self._looked_at = -1e9
         self._looked_version: int | None = None
@@ -64,27 +80,38 @@ class Worker:
         if now:
             self._leave_now.set()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Whether the worker has left within that time."""
+        return self._gone.wait(timeout_s)
+
     def run(self) -> None:
         """Works until it is told to stop, or until its engine cannot be made."""
-        pulse = threading.Thread(target=self._pulse, name="pulse", daemon=True)
-        pulse.start()
-        try:
-            bench = self._bench()
-            with self._news:
-                while bench is not None and not self._leave_soon.is_set():
-                    if not self._one(bench):
-                        self._leave_soon.wait(IDLE_S)
-            if bench is None:  # so that /readyz can tell why, until the keeper takes this process down
-                self._leave_soon.wait()
-        finally:
-            self._gone.set()
-            pulse.join()
-            self._leases.leave()
-            self._database.close()
+        with alive(self._settings.data_dir / FOLDER, self.id):
+            pulse = VitalThread(self._pulse, "pulse", daemon=True)
+            pulse.start()
+            try:
+                self._work()
+            finally:
+                self._gone.set()
+                self._has_changed.set()
+                pulse.join()
+                self._leave()
+                self._database.close()
+
+    def _work(self) -> None:
+        bench = self._bench()
+        if bench is None:  # so that /readyz can tell why, until the keeper takes this process down
+            self._leave_soon.wait()
+            return
+        with self._news:
+            while not self._leave_soon.is_set():
+                self.progress.allow(self._settings.stall_s)
+                if not self._one(bench):
+                    self._leave_soon.wait(IDLE_S)
+            self.progress.allow(math.inf)  # the keeper counts the seconds from here on
 
     def _bench(self) -> Bench | None:
         settings, started = self._settings, time.monotonic()
-        self._leases.tell(self._facts)
         try:
             engine = self._load(settings)
         except AnatomendError as error:
@@ -97,26 +124,36 @@ class Worker:
             )
             return None
         cards = tuple(model_facts(card) for card in engine.models())
-        self._facts = WorkerFacts(self.id, "ready", time.time(), cards, engine.class_names)
-        self._leases.tell(self._facts)
+        self._now_is(WorkerFacts(self.id, "ready", time.time(), cards, engine.class_names))
+        self.progress.ready()
         _log.info("the models are loaded after %.1f s", time.monotonic() - started)
         images, inputs = stores_of(settings.store_url, settings.data_dir)
         return Bench(engine, inputs, images, Limits.of(settings), settings.embed_report)
 
     def _fail(self, error: AnatomendError) -> None:
         _log.error("not ready: %s", error.detail)
-        self._facts = WorkerFacts(self.id, "failed", time.time(), problem=problem_of(error))
-        self._leases.tell(self._facts)
+        self._now_is(WorkerFacts(self.id, "failed", time.time(), problem=problem_of(error)))
+
+    def _now_is(self, facts: WorkerFacts) -> None:
+        """Has the pulse tell what this worker is, at once, or as soon as the database is there."""
+        self._facts = facts
+        self._has_changed.set()
+
+    def _leave(self) -> None:
+        try:
+            self._leases.leave()
+        except DatabaseUnavailable as error:  # the keeper does it in this worker's stead
+            _log.warning("the worker could not say that it is gone: %s", error.detail)
 
     def _one(self, bench: Bench) -> bool:
-        """Does one job, if there is one. A database that is away for a while only makes the worker wait."""
+        """Does one job, if there is one. Nothing that goes wrong with one ends the worker."""
         try:
-            self._lease = self._claim()
-        except DatabaseUnavailable as error:
-            _log.warning("no job can be claimed: %s", error.detail)
-            self._leave_soon.wait(1.0)
+            self._lease = lease = self._claim()
+        except Exception as error:  # noqa: BLE001 - the next look may find better
+            if not isinstance(error, DatabaseUnavailable):
+                _log.exception("no job can be claimed")
+            self._leave_soon.wait(AGAIN_S)
             return False
-        lease = self._lease
         if lease is None:
             return False
         try:
@@ -124,6 +161,8 @@ class Worker:
                 self._do(lease, bench)
         except LeaseLost:
             _log.warning("job %s went to another worker", lease.job.id)
+        except Exception:  # noqa: BLE001 - it is begun again when its lease has run out, thrice at most
+            _log.exception("the end of job %s could not be written down", lease.job.id)
         finally:
             self._lease = None
         return True
@@ -151,40 +190,68 @@ class Worker:
 
     def _do(self, lease: Lease, bench: Bench) -> None:
         job, started = lease.job, time.monotonic()
+        self.progress.allow(patience_s(self._settings.stall_s, lease.cost))
+        told = Told(self._leases, self._news, lease, self._leave_now, self.progress.beat)
+        end: Callable[[], None]
         try:
             try:
-                done = work_on(job, bench, Told(self._leases, self._news, lease, self._leave_now))
+                done = work_on(job, bench, told)
             finally:
                 self._news.flush()
         except Cancelled:
-            self._leases.cancel(lease)
+            end = partial(self._leases.cancel, lease)
         except Stopping:
-            self._leases.give_back(lease)
+            end = partial(self._leases.give_back, lease)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the models raise must not take the worker along
             problem = _failure(job.id, error)
             trace.get_current_span().set_attribute("error.type", str(problem["code"]))
-            _persistently(lambda: self._leases.fail(lease, problem))
+            end = partial(self._leases.fail, lease, problem)
         else:
-            _persistently(lambda: self._leases.succeed(lease, done.result, done.images))
+            end = partial(self._leases.succeed, lease, done.result, done.images)
             _log.info("job %s: %s in %.2f s", job.id, job.kind.value, time.monotonic() - started)
+        self._persistently(end)
+
+    def _persistently(self, write: Callable[[], None]) -> None:
+        """Writes how a job ended, also if the database is away for long: it took long to make.
+
+        Somebody else may have the job by then, which its token tells.
+        """
+        while True:
+            try:
+                write()
+                return
+            except DatabaseUnavailable:
+                self.progress.beat()
+                if self._leave_now.wait(AGAIN_S):
+                    raise
 
     def _pulse(self) -> None:
-        while not self._gone.wait(LEASE_S / 3):
-            lease = self._lease
-            try:
-                facts = self._facts
-                # While the models are loaded torch may be imported by half: it is asked only afterwards.
-                self._leases.tell(
-                    dataclasses.replace(facts, gpu=gpu_memory()) if facts.state == "ready" else facts
-                )
-                if lease is not None:
-                    self._leases.renew(lease)
-            except DatabaseUnavailable as error:
-                _log.warning("the worker could not tell that it lives: %s", error.detail)
-            except LeaseLost:
-                _log.warning("the worker's lease is lost; its next step will end the work")
+        watchdog = Watchdog(self.progress)
+        while not self._gone.is_set():
+            # A worker that is stuck keeps its job no longer, also where nobody is there to kill it.
+            is_told = watchdog.is_stuck() or self._show_life()
+            self._has_changed.wait(LEASE_S / 3 if is_told else AGAIN_S)
+            self._has_changed.clear()
+
+    def _show_life(self) -> bool:
+        """Tells what this worker is, and holds on to its job; whether that could be done."""
+        lease, facts = self._lease, self._facts
+        try:
+            # While the models are loaded torch may be imported by half: it is asked only afterwards.
+            self._leases.tell(
+                dataclasses.replace(facts, gpu=gpu_memory()) if facts.state == "ready" else facts
+            )
+            if lease is not None:
+                self._leases.renew(lease)
+        except DatabaseUnavailable:
+            return False
+        except LeaseLost:
+            _log.warning("the worker's lease is lost; its next step will end the work")
+        except Exception:  # noqa: BLE001 - without its pulse a worker is as good as dead
+            _log.exception("the worker could not tell that it lives")
+        return True
 
 
 def _failure(job_id: str, error: Exception) -> Json:
@@ -210,15 +277,3 @@ def problem_of(error: AnatomendError) -> Json:
     if error.allowed is not None:
         problem["allowed"] = error.allowed
     return problem
-
-
-def _persistently(write: Callable[[], None], tries: int = 5) -> None:
-    """Writes a result even if the database is away for a while: it took long to make."""
-    for left in reversed(range(tries)):
-        try:
-            write()
-            return
-        except DatabaseUnavailable:
-            if not left:
-                raise
-            time.sleep(1.0)

@@ -1,0 +1,84 @@
+"""A database that does not answer, or is damaged: told once in the log, and to clients without names."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.errors import DatabaseUnavailable
+
+DAMAGED = "database_damaged"
+_PASSING = (OperationalError, InterfaceError, InternalError, PoolTimeout, sqlite3.OperationalError)
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_log = logging.getLogger(__name__)
+
+
+class Outages:
+    """Turns a driver's errors into the project's own. To be shared between threads.
+
+    Whoever uses the database tries again many times a second: so the cause is logged where an outage begins
+    and where it ends, and not each time.
+
+    Args:
+        name: of the database, for the operator: its file or its server.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._since: float | None = None
+        self._is_damaged = False
+        self._lock = threading.Lock()
+
+    @property
+    def damage(self) -> DatabaseUnavailable | None:
+        """What to say where damage was met; it stays so, since parts of a damaged file can still be read."""
+        return _damage() if self._is_damaged else None
+
+    def met(self, error: Exception) -> DatabaseUnavailable | None:
+        """What to raise in an error's stead; None if the database is not to blame for it."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+            return self.damaged(str(cause))
+        if not isinstance(error, _PASSING):
+            return None
+        with self._lock:
+            is_new, self._since = self._since is None, self._since or time.monotonic()
+        if is_new:
+            _log.warning("the database cannot be used (%s): %s", self._name, " ".join(str(cause).split()))
+        # SQLite says what is wrong in a few fixed words; a server's driver names hosts, ports and users.
+        why = str(cause) if isinstance(cause, sqlite3.Error) else "its server does not answer"
+        return DatabaseUnavailable(f"the database cannot be used now: {why}")
+
+    def damaged(self, found: str) -> DatabaseUnavailable:
+        """What to raise where a file is damaged."""
+        with self._lock:
+            is_new, self._is_damaged = not self._is_damaged, True
+        if is_new:
+            _log.error(
+                "%s is damaged (%s): stop the service, keep a copy of the file, then put back a backup or try "
+                "sqlite3's .recover (docs/operations.md, 'A damaged database')",
+                self._name,
+                " ".join(found.split()),
+            )
+        return _damage()
+
+    def over(self) -> None:
+        """To be called whenever the database did what it was asked."""
+        if self._since is None:
+            return
+        with self._lock:
+            since, self._since = self._since, None
+        if since is not None:
+            _log.info("the database can be used again, after %.1f s", time.monotonic() - since)
+
+
+def _damage() -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        "the database is damaged and has to be mended by hand", code=DAMAGED, allowed="see the service's log"
+    )

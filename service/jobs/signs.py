@@ -1,0 +1,72 @@
+"""Which workers of this machine live: told by locks on files, which the kernel frees when a process ends.
+
+Neither a clock that is set back, nor a process id that was given to another, nor a new start of the machine
+or of the container can make a dead worker look alive.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there a dead worker's job waits until its lease has run out
+    fcntl = None  # type: ignore[assignment]
+
+FOLDER = "workers"
+_SUFFIX = ".alive"
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def alive(folder: Path, worker_id: str) -> Iterator[None]:
+    """Shows that a worker lives, as long as its process does or until the end of the block."""
+    sign = folder / f"{worker_id}{_SUFFIX}"
+    with suppress(OSError):  # a worker without a sign is as good: its lease runs out by itself
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        new = sign.with_suffix(".new")
+        handle = new.open("w")
+    except OSError as error:
+        _log.warning("the worker can leave no sign of life: %s", error)
+        yield
+        return
+    with handle:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        new.rename(sign)  # only now, so that nobody finds it without its lock
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sign.unlink(missing_ok=True)
+
+
+def dead(folder: Path) -> set[str]:
+    """Ids of the workers that left a sign here and live no more."""
+    try:
+        return {sign.stem for sign in folder.glob(f"*{_SUFFIX}") if not _is_held(sign)}
+    except OSError as error:
+        _log.warning("dead workers cannot be looked for: %s", error)
+        return set()
+
+
+def forget(folder: Path, worker_id: str) -> None:
+    """Takes a dead worker's sign away."""
+    with suppress(OSError):
+        (folder / f"{worker_id}{_SUFFIX}").unlink(missing_ok=True)
+
+
+def _is_held(sign: Path) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        with sign.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or gone in this moment
+        return True
+    return False
