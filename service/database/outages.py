@@ -61,7 +61,7 @@ class Outages:
             is_new, self._is_damaged = not self._is_damaged, True
         if is_new:
             _log.error(
-                "%s is damaged (%s): stop the service, keep a copy of the file, then put back a backup or try "
+                "%s is damaged (%s): stop the service, keep a copy of the file, put back a backup or try "
                 "sqlite3's .recover (docs/operations.md, 'A damaged database')",
                 self._name,
                 " ".join(found.split()),

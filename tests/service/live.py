@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
 import uvicorn
 
+from bench.serving import until
 from service.api.app import create_app
 from service.jobs.engines import Engine
 from service.settings import Settings
 
 READY_S = 60
+
+
+def until_ready(client: httpx2.Client) -> None:
+    """Returns when the service lets requests in; fails with its reason where that takes too long."""
+    until(lambda: client.get("/readyz").status_code == 200, READY_S, lambda: client.get("/readyz").text)
 
 
 @contextmanager
@@ -26,14 +31,10 @@ def live(settings: Settings, engine: Engine) -> Iterator[str]:
     thread = threading.Thread(target=server.run, name="live")
     thread.start()
     try:
-        until = time.monotonic() + READY_S
-        while not server.started:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: server.started, READY_S)
         url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        while httpx2.get(f"{url}/readyz").status_code != 200:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        with httpx2.Client(base_url=url) as client:
+            until_ready(client)
         yield url
     finally:
         app.state.context.desk.drain()

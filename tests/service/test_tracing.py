@@ -13,6 +13,7 @@ from service.api.app import create_app
 from service.errors import InvalidSettings
 from service.settings import Settings
 from service.tracing import tracer_provider
+from tests.service.live import until_ready
 from tests.service.scripted import ScriptedEngine
 
 
@@ -48,8 +49,7 @@ def test_a_request_and_its_job_can_be_found_by_the_jobs_id(
     assert worker is not None
     monkeypatch.setattr("service.jobs.worker.trace.get_tracer", worker.get_tracer)
     with TestClient(create_app(settings, lambda _: ScriptedEngine())) as client:
-        while client.get("/readyz").status_code != 200:
-            pass
+        until_ready(client)
         done = client.post("/generate", json={"prompt": "a secret wish", "seed": 1})
         assert done.status_code == 200
     worker.shutdown()

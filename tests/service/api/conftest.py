@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from service.api.app import create_app
 from service.jobs.engines import LoadEngine
 from service.settings import Settings
+from tests.service.live import until_ready
 from tests.service.scripted import ScriptedEngine
 
 
@@ -31,8 +32,7 @@ def serve(settings: Settings, engine: ScriptedEngine) -> Callable[..., object]:
     def served(load: LoadEngine = lambda _: engine, **changes: object) -> Iterator[TestClient]:
         app = create_app(settings.model_copy(update=changes), load)
         with TestClient(app, raise_server_exceptions=False) as client:
-            while client.get("/readyz").status_code != 200:
-                pass
+            until_ready(client)
             yield client
 
     return served

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.serving import until
 from service.api.app import create_app
 from service.errors import ModelUnavailable
 from service.jobs.leases import Leases
@@ -57,8 +58,7 @@ def test_what_waits_is_told(client: TestClient, engine: ScriptedEngine):
     for _ in range(3):
         assert client.post("/generate", json=WISH, headers={"Prefer": "respond-async"}).status_code == 202
     assert engine.entered.wait(20)
-    while measures(client)["anatomend_queue_jobs",] != 2:
-        pass
+    until(lambda: measures(client)["anatomend_queue_jobs",] == 2)
     told = measures(client)
     assert told["anatomend_queue_megapixel_steps",] > 0
     assert told["anatomend_worker_up",] == 1
@@ -82,9 +82,9 @@ def test_cards_are_told_where_a_worker_has_them(client: TestClient):
     context: Any = client.app.state.context
     worker = context.desk.worker()
     card = {"device": "cuda:0", "total_bytes": 8, "used_bytes": 4, "allocated_bytes": 2, "reserved_bytes": 3}
-    Leases(context.desk.database, "other").tell(dataclasses.replace(worker, gpu=(card,)))
-    while (told := measures(client)).get(("anatomend_gpu_memory_bytes", "cuda:0", "used")) != 4:
-        pass
+    Leases(context.desk.database, worker.id).tell(dataclasses.replace(worker, gpu=(card,)))
+    used = ("anatomend_gpu_memory_bytes", "cuda:0", "used")
+    told = until(lambda: (now := measures(client)).get(used) == 4 and now)
     assert told["anatomend_gpu_memory_bytes", "cuda:0", "allocated"] == 2
 
 
@@ -99,8 +99,7 @@ def test_a_start_is_over_once_the_models_were_loaded(settings: Settings, engine:
         assert_problem(client.get("/startupz"), 503, "not_ready")
         assert measures(client)["anatomend_worker_up",] == 0
         loaded.set()
-        while client.get("/startupz").status_code == 503:
-            pass
+        until(lambda: client.get("/startupz").status_code == 200)
         client.app.state.context.desk.drain()
         assert client.get("/readyz").status_code == 503
         assert client.get("/startupz").json() == {"status": "started"}

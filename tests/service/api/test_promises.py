@@ -14,6 +14,7 @@ from service.api.app import create_app
 from service.engine import Engine
 from service.settings import Settings
 from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
+from tests.service.live import until_ready
 from tests.service.problems import assert_problem
 from tests.service.scripted import decoded, encoded
 
@@ -34,8 +35,7 @@ def client(tiny_model, tmp_path: Path, painted: str) -> Iterator[TestClient]:
         return Engine(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
 
     with TestClient(create_app(Settings(data_dir=tmp_path, max_side_px=64), load)) as client:
-        while client.get("/readyz").status_code != 200:
-            pass
+        until_ready(client)
         yield client
 
 
@@ -129,8 +129,7 @@ def test_not_one_pixel_outside_the_masks_differs(tiny_model, tmp_path, count):
     outcomes: dict[str, int] = {}
     params = json.dumps({"seeds_per_attempt": 1, "strengths": [0.5, 0.8], "seed": 4})
     with TestClient(create_app(Settings(data_dir=tmp_path), load)) as client:
-        while client.get("/readyz").status_code != 200:
-            pass
+        until_ready(client)
         for _ in range(count):
             before = random_picture(rng)
             answer = repair(client, encoded(before), params=params)

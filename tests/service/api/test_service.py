@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from service.api.app import create_app
 from service.errors import InvalidSettings, ModelUnavailable
 from service.settings import Settings
+from tests.service.live import until_ready
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, encoded, noise
 
@@ -33,8 +34,7 @@ def test_livez_answers_while_the_models_load(settings: Settings, engine: Scripte
         assert_problem(client.post("/generate", json=WISH), 503, "not_ready")
         assert_problem(client.get("/models"), 503, "not_ready")
         loaded.set()
-        while client.get("/readyz").status_code == 503:
-            pass
+        until_ready(client)
         assert client.get("/readyz").json() == {"status": "ready"}
         assert client.post("/generate", json=WISH).status_code == 200
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from bench.serving import until
 from service.jobs.leases import Leases
 from service.jobs.records import NewJob
 from service.report import JobKind, JobState
@@ -52,8 +53,7 @@ def test_cancelling_one_job_while_jobs_change_hands_never_hits_another(queue, le
             if rng.random() < 0.5:
                 victims.add(ids[-1])
                 queue.cancel(ids[-1])
-        while any(not queue.get(job).state.is_final for job in ids[-20:]):
-            pass
+        until(lambda: all(queue.get(job).state.is_final for job in ids[-20:]), 60)
     for job_id in ids:
         job = queue.get(job_id)
         if job_id not in victims:
