@@ -52,5 +52,5 @@ USER anatomend
 EXPOSE 8000
 # Not /readyz: a full queue is no illness.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/startupz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; [u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + path, timeout=2) for path in ('/startupz', '/livez')]"]
 CMD ["anatomend", "serve"]

@@ -54,4 +54,6 @@ def test_images_set_what_there_is_and_run_as_nobody_special(path: Path):
     known = {f"ANATOMEND_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"(ANATOMEND_\w+)=", text)) <= known
     assert re.search(r"^USER anatomend$", text, re.MULTILINE)
-    assert "HEALTHCHECK" in text
+    check = text[text.index("HEALTHCHECK") :]
+    assert "/startupz" in check
+    assert "/livez" in check, "or a service that can bring up no worker is never started again"

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import select, update
 
 from service.database.connect import Database
-from service.database.schema import metadata
+from service.database.schema import jobs, metadata
 from service.jobs.leases import LeaseLost, Leases, leave, living_workers
 from service.jobs.pictures import owns_image
 from service.jobs.queue import JobQueue
@@ -138,6 +139,23 @@ def test_workers_are_known_while_they_are_heard_of(leases, database):
     assert living_workers(database, silent_s=0.01) == []
     leases("a").leave()
     assert living_workers(database) == []
+
+
+def test_leases_go_by_the_databases_clock(queue, leases, monkeypatch):
+    queue.submit(NEW)
+    assert leases("a").claim() is not None
+    now = time.time()
+    monkeypatch.setattr("service.jobs.leases.time.time", lambda: now + 3600)
+    assert leases("b").claim() is None, "a machine whose clock goes fast takes nobody's job"
+
+
+def test_a_job_that_cannot_be_read_fails_and_the_next_one_is_done(queue, leases, database):
+    bad, good = (queue.submit(NEW)[0].id for _ in range(2))
+    with database.write() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == bad).values(request="{no json"))
+    assert leases().claim().job.id == good
+    with database.read() as connection:
+        assert connection.scalar(select(jobs.c.state).where(jobs.c.id == bad)) == "failed"
 
 
 class WhateverHappens(RuleBasedStateMachine):
