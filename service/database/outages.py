@@ -53,7 +53,7 @@ class Outages:
             _log.warning("the database cannot be used (%s): %s", self._name, " ".join(str(cause).split()))
         # SQLite says what is wrong in a few fixed words; a server's driver names hosts, ports and users.
         why = str(cause) if isinstance(cause, sqlite3.Error) else "its server does not answer"
-        return DatabaseUnavailable(f"the database cannot be used now: {why}")
+        return DatabaseUnavailable(f"the database cannot be used now: {why}", allowed="try again later")
 
     def damaged(self, found: str) -> DatabaseUnavailable:
         """What to raise where a file is damaged."""

@@ -177,6 +177,7 @@ class ProcessExecutor:
                 process.kill()
                 process.join()
                 self._dead.add(worker_id)
+                self.worker_id = None
         if not self._stopping.is_set():
             _log.error("the worker died with exit code %s; it is started again", process.exitcode)
 

@@ -137,6 +137,18 @@ def test_livez_answers_while_the_worker_is_busy(service):
             assert time.monotonic() - started < 1
 
 
+def test_a_stopped_worker_is_replaced_and_its_job_is_done_by_the_next(tmp_path):
+    with Service(tmp_path / "data", stub_step_ms=100, stall_s=5) as service, service.client() as client:
+        posted = client.post("/generate", json={"prompt": "x", "num_inference_steps": 30}, headers=LATER)
+        job = f"/jobs/{posted.json()['id']}"
+        until(lambda: client.get(job).json()["state"] == "running")
+        stopped = service.worker()
+        stopped.send_signal(signal.SIGSTOP)
+        until(lambda: client.get(job).json()["state"] == "succeeded", 120)
+        assert rows(service.data, "SELECT attempts FROM jobs") == [(2,)]
+        assert not stopped.is_running()
+
+
 def test_a_locked_database_is_a_503_and_nothing_is_lost(tmp_path):
     with Service(tmp_path / "data", stub_step_ms=5) as service, service.client() as client:
         kept = client.post("/generate", json={"prompt": "x"}).json()["id"]
