@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +16,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.errors import DatabaseUnavailable, InvalidSettings
 from service.settings import Settings
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_S = 5.0
@@ -115,6 +117,13 @@ class Database:
             self._watching.close()
             self._watching = None
         self._engine.dispose()
+
+
+def in_pieces(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """Pieces of a list, each short enough that a query can name all that is in it."""
+    everything = list(values)
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
 
 
 @contextmanager

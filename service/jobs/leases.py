@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -13,13 +14,17 @@ from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
+from service.errors import Unreadable
 from service.jobs.events import append, end_events
-from service.jobs.queue import job_of
 from service.jobs.records import EventType, Json, Lease, Wishes, WorkerFacts
+from service.jobs.rows import job_of
+from service.jobs.turns import in_turn, take_turn
 from service.report import JobState
 
 LEASE_S = 15.0
 MAX_ATTEMPTS = 3
+
+_log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):
@@ -35,7 +40,7 @@ class Leases:
         self._lease_s = lease_s
 
     def claim(self) -> Lease | None:
-        """The oldest job that waits or whose worker went silent, if there is one.
+        """A job whose worker went silent, or else the next one that waits; see ``turns``.
 
         A job that was begun three times and never ended is given up: it takes workers down with it.
         """
@@ -44,15 +49,21 @@ class Leases:
                 return None
         with self._database.write() as connection:
             while True:
-                row = connection.execute(self._open().limit(1).with_for_update(skip_locked=True)).first()
+                row = self._next(connection)
                 if row is None:
                     return None
-                job = job_of(connection, row)
+                try:
+                    job = job_of(connection, row, before=0)
+                except Unreadable as error:  # or no worker would ever come to the jobs behind it
+                    _log.error("job %s cannot be read and is given up", row.id, exc_info=error)
+                    _end(connection, row.id, JobState.FAILED, problem=_told(error))
+                    continue
                 if job.cancel_requested:
                     _end(connection, job.id, JobState.CANCELLED)
                 elif job.attempts >= MAX_ATTEMPTS:
                     _end(connection, job.id, JobState.FAILED, problem=_killed_its_workers())
                 else:
+                    take_turn(connection, job.owner)
                     return self._take(connection, job.id, row.lease_token + 1)
 
     def version(self) -> int | None:
@@ -149,6 +160,14 @@ class Leases:
         silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < now)
         return select(jobs).where(or_(waits, silent)).order_by(jobs.c.seq)
 
+    def _next(self, connection: Connection) -> Any:
+        silent = self._open().where(jobs.c.state == JobState.RUNNING.value)
+        for query in (silent, in_turn()):
+            locked = query.limit(1).with_for_update(skip_locked=True, of=jobs)
+            if (row := connection.execute(locked).first()) is not None:
+                return row
+        return None
+
     def _take(self, connection: Connection, job_id: str, token: int) -> Lease:
         now = time.time()
         connection.execute(
@@ -234,6 +253,15 @@ def _own(connection: Connection, images: Collection[str], owner: str) -> None:
             # Another worker may have made the same picture for the same owner just now: then it is noted.
             with suppress(IntegrityError), connection.begin_nested():
                 connection.execute(insert(image_owners).values(row))
+
+
+def _told(error: Unreadable) -> Json:
+    return {
+        "error": type(error).__name__,
+        "code": error.code,
+        "detail": error.detail,
+        "allowed": error.allowed,
+    }
 
 
 def _killed_its_workers() -> Json:

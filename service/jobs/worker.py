@@ -153,7 +153,8 @@ class Worker:
         job, started = lease.job, time.monotonic()
         try:
             try:
-                done = work_on(job, bench, Told(self._leases, self._news, lease, self._leave_now))
+                limit_s = self._settings.job_time_limit_s
+                done = work_on(job, bench, Told(self._leases, self._news, lease, self._leave_now, limit_s))
             finally:
                 self._news.flush()
         except Cancelled:
