@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
@@ -16,9 +17,9 @@ from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
 from service.errors import Unreadable
 from service.jobs.events import append, end_events
-from service.jobs.records import EventType, Json, Lease, Wishes, WorkerFacts
+from service.jobs.records import EventType, Job, Json, Lease, Wishes, WorkerFacts
 from service.jobs.rows import job_of
-from service.jobs.turns import in_turn, take_turn
+from service.jobs.turns import IN_TURN, take_turn
 from service.report import JobState
 
 LEASE_S = 15.0
@@ -64,7 +65,7 @@ class Leases:
                     _end(connection, job.id, JobState.FAILED, problem=_killed_its_workers())
                 else:
                     take_turn(connection, job.owner)
-                    return self._take(connection, job.id, row.lease_token + 1)
+                    return self._take(connection, job, row.lease_token + 1)
 
     def version(self) -> int | None:
         """See ``Database.version``; for the thread that claims and works."""
@@ -162,29 +163,29 @@ class Leases:
 
     def _next(self, connection: Connection) -> Any:
         silent = self._open().where(jobs.c.state == JobState.RUNNING.value)
-        for query in (silent, in_turn()):
+        for query in (silent, IN_TURN):
             locked = query.limit(1).with_for_update(skip_locked=True, of=jobs)
             if (row := connection.execute(locked).first()) is not None:
                 return row
         return None
 
-    def _take(self, connection: Connection, job_id: str, token: int) -> Lease:
+    def _take(self, connection: Connection, job: Job, token: int) -> Lease:
         now = time.time()
+        begun = replace(job, state=JobState.RUNNING, position=None, started_at=now, attempts=job.attempts + 1)
         connection.execute(
             update(jobs)
-            .where(jobs.c.id == job_id)
+            .where(jobs.c.id == job.id)
             .values(
-                state=JobState.RUNNING.value,
+                state=begun.state.value,
                 worker=self._worker,
                 lease_token=token,
                 lease_until=now + self._lease_s,
-                started_at=now,
-                attempts=jobs.c.attempts + 1,
+                started_at=begun.started_at,
+                attempts=begun.attempts,
             )
         )
-        append(connection, job_id, EventType.STATE, {"state": JobState.RUNNING.value})
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-        return Lease(job_of(connection, row), token)
+        append(connection, job.id, EventType.STATE, {"state": begun.state.value})
+        return Lease(begun, token)
 
     def _held(self, lease: Lease) -> tuple[Any, ...]:
         return (

@@ -230,19 +230,20 @@ class JobQueue:
         return job_of(connection, row)
 
     def _insert(self, connection: Connection, new: NewJob, fingerprint: str, room: Room) -> Job:
-        job_id = uuid.uuid4().hex
-        connection.execute(
+        job_id, now = uuid.uuid4().hex, time.time()
+        request, inputs = dict(_with_seed(new.request)), dict(new.inputs)
+        written = connection.execute(
             jobs.insert().values(
                 id=job_id,
                 kind=new.kind.value,
                 state=JobState.QUEUED.value,
                 owner=new.owner,
-                request=json.dumps(dict(_with_seed(new.request))),
-                inputs=json.dumps(dict(new.inputs)),
+                request=json.dumps(request),
+                inputs=json.dumps(inputs),
                 cost=new.cost,
                 idempotency_key=new.idempotency_key,
                 fingerprint=fingerprint,
-                created_at=time.time(),
+                created_at=now,
                 attempts=0,
                 lease_token=0,
                 lease_until=0.0,
@@ -251,9 +252,25 @@ class JobQueue:
             )
         )
         append(connection, job_id, EventType.STATE, {"state": JobState.QUEUED.value})
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
         room.take(new)
-        return job_of(connection, row, before=0)
+        assert written.inserted_primary_key is not None
+        return Job(
+            seq=written.inserted_primary_key[0],
+            id=job_id,
+            kind=new.kind,
+            state=JobState.QUEUED,
+            owner=new.owner,
+            request=request,
+            inputs=inputs,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+            attempts=0,
+            cancel_requested=False,
+            position=None,
+            result=None,
+            problem=None,
+        )
 
 
 def _placed(

@@ -19,8 +19,13 @@ from service.report import JobState
 QUEUED = jobs.c.state == JobState.QUEUED.value
 
 
-def in_turn() -> Select[Any]:
-    """Rows of the job table that wait, whole, the next one first."""
+def _ranked() -> Subquery:
+    """Each waiting job's number, and its place among its key's."""
+    place = func.row_number().over(partition_by=jobs.c.owner, order_by=jobs.c.seq)
+    return select(jobs.c.seq, place.label("place")).where(QUEUED).subquery("ranked")
+
+
+def _in_turn() -> Select[Any]:
     ranked = _ranked()
     last_turn = func.coalesce(turns.c.number, 0)
     return (
@@ -32,23 +37,21 @@ def in_turn() -> Select[Any]:
     )
 
 
+IN_TURN = _in_turn()
+"""Rows of the job table that wait, whole, the next one first."""
+_IDS_IN_TURN = IN_TURN.with_only_columns(jobs.c.id)
+
+
 def positions(connection: Connection) -> dict[str, int]:
     """How many jobs are before each one that waits, by id."""
-    ordered = in_turn().with_only_columns(jobs.c.id)
-    return {job_id: before for before, job_id in enumerate(connection.scalars(ordered))}
+    return {job_id: before for before, job_id in enumerate(connection.scalars(_IDS_IN_TURN))}
 
 
 def take_turn(connection: Connection, owner: str) -> None:
     """Puts a key behind all others: one of its jobs is begun."""
-    number = (connection.scalar(select(func.max(turns.c.number))) or 0) + 1
+    number = select(func.coalesce(func.max(turns.c.number), 0) + 1).scalar_subquery()
     changed = connection.execute(update(turns).where(turns.c.owner == owner).values(number=number))
     if not changed.rowcount:
         # Another worker may have begun the key's first job at the same moment: then it is noted.
         with suppress(IntegrityError), connection.begin_nested():
             connection.execute(insert(turns).values(owner=owner, number=number))
-
-
-def _ranked() -> Subquery:
-    """Each waiting job's number, and its place among its key's."""
-    place = func.row_number().over(partition_by=jobs.c.owner, order_by=jobs.c.seq)
-    return select(jobs.c.seq, place.label("place")).where(QUEUED).subquery("ranked")
