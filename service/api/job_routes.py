@@ -23,7 +23,8 @@ PING_S = 15
 MAX_PAGE = 100
 MAX_ID_DIGITS = 19
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    204: {"description": "The job has ended, and all of its events are known."},
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}}
@@ -85,22 +86,28 @@ async def retry(job_id: str, request: Request, context: InContext, caller: OfCal
     return accepted(request, await context.desk.retry(job_id, caller.sees))
 
 
-@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(400, 401, 404, 503))
+@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(400, 401, 404, 503), response_model=None)
 async def events(
     job_id: str,
     request: Request,
     context: InContext,
     caller: OfCaller,
     last_event_id: Annotated[str | None, Header(description="Where to go on from.")] = None,
-) -> EventSourceResponse:
-    """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done."""
+) -> Response:
+    """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done.
+
+    Who has seen the last one already is answered 204.
+    """
     found = await context.desk.get(job_id, caller.sees)
-    after = await _last_event(context, job_id, last_event_id)
+    newest = await context.desk.last_event_id(job_id)
+    after = _last_event(last_event_id, newest)
+    if found.state.is_final and after == newest:
+        return Response(status_code=204)  # or a browser would come back for more again and again
     await context.desk.attend(found)
     return EventSourceResponse(_told(request, context, job_id, after, caller.owner), ping=PING_S)
 
 
-async def _last_event(context: Context, job_id: str, told: str | None) -> int:
+def _last_event(told: str | None, newest: int) -> int:
     """The ``Last-Event-ID`` as a number; 0 where there is none.
 
     Raises:
@@ -108,7 +115,6 @@ async def _last_event(context: Context, job_id: str, told: str | None) -> int:
     """
     if not told:
         return 0
-    newest = await context.desk.last_event_id(job_id)
     # An event's id is short, and digits of other scripts are digits to Python as well.
     is_number = len(told) <= MAX_ID_DIGITS and told.isascii() and told.isdecimal()
     if not is_number or int(told) > newest:
