@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
@@ -19,7 +19,7 @@ from service.errors import Unreadable
 from service.jobs.events import append, end_events
 from service.jobs.records import EventType, Job, Json, Lease, Wishes, WorkerFacts
 from service.jobs.rows import job_of
-from service.jobs.turns import IN_TURN, take_turn
+from service.jobs.turns import IN_TURN, QUEUED, take_turn
 from service.report import JobState
 
 LEASE_S = 15.0
@@ -46,7 +46,8 @@ class Leases:
         A job that was begun three times and never ended is given up: it takes workers down with it.
         """
         with self._database.read() as connection:  # costs nothing while there is nothing to do
-            if connection.execute(self._open().limit(1)).first() is None:
+            is_open = exists().where(or_(QUEUED, self._silent()))
+            if not connection.scalar(select(is_open)):
                 return None
         with self._database.write() as connection:
             while True:
@@ -100,9 +101,10 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {"result": json.dumps(dict(result))})
+            ended = _ended(JobState.SUCCEEDED) | {"result": json.dumps(dict(result))}
+            self._change(connection, lease, ended)
             _own(connection, images, lease.job.owner)
-            _end(connection, lease.job.id, JobState.SUCCEEDED)
+            end_events(connection, lease.job.id)
 
     def fail(self, lease: Lease, problem: Json) -> None:
         """Ends a job that cannot be done.
@@ -111,8 +113,8 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {})
-            _end(connection, lease.job.id, JobState.FAILED, problem)
+            self._change(connection, lease, _ended(JobState.FAILED, problem))
+            end_events(connection, lease.job.id)
 
     def cancel(self, lease: Lease) -> None:
         """Ends a job as was asked for.
@@ -121,8 +123,8 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {})
-            _end(connection, lease.job.id, JobState.CANCELLED)
+            self._change(connection, lease, _ended(JobState.CANCELLED))
+            end_events(connection, lease.job.id)
 
     def give_back(self, lease: Lease) -> None:
         """Puts an unfinished job back in its place in the queue; it was not the job's fault.
@@ -155,15 +157,11 @@ class Leases:
         """Says that this worker is gone; what it worked on is free at once for another."""
         leave(self._database, self._worker)
 
-    def _open(self) -> Any:
-        now = time.time()
-        waits = jobs.c.state == JobState.QUEUED.value
-        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < now)
-        return select(jobs).where(or_(waits, silent)).order_by(jobs.c.seq)
+    def _silent(self) -> Any:
+        return (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < time.time())
 
     def _next(self, connection: Connection) -> Any:
-        silent = self._open().where(jobs.c.state == JobState.RUNNING.value)
-        for query in (silent, IN_TURN):
+        for query in (select(jobs).where(self._silent()).order_by(jobs.c.seq), IN_TURN):
             locked = query.limit(1).with_for_update(skip_locked=True, of=jobs)
             if (row := connection.execute(locked).first()) is not None:
                 return row
@@ -232,17 +230,18 @@ def _facts_of(row: Any) -> WorkerFacts:
     )
 
 
+def _ended(state: JobState, problem: Json | None = None) -> dict[str, Any]:
+    """What is written into the row of a job that is over."""
+    return {
+        "state": state.value,
+        "finished_at": time.time(),
+        "lease_until": 0.0,
+        "problem": json.dumps(dict(problem)) if problem else None,
+    }
+
+
 def _end(connection: Connection, job_id: str, state: JobState, problem: Json | None = None) -> None:
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            state=state.value,
-            finished_at=time.time(),
-            lease_until=0.0,
-            problem=json.dumps(dict(problem)) if problem else None,
-        )
-    )
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(_ended(state, problem)))
     end_events(connection, job_id)
 
 
