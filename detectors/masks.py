@@ -91,6 +91,11 @@ def snap_to_cells(mask: Mask, cell_px: int) -> Mask:
     return whole[:height, :width].astype(np.float32)
 
 
+def count_components(mask: Mask, threshold: float = 0.5) -> int:
+    """How many connected painted areas there are (8-neighbours)."""
+    return int(cv2.connectedComponents((mask >= threshold).astype(np.uint8))[0]) - 1
+
+
 def components(mask: Mask, most: int, threshold: float = 0.5) -> list[Mask]:
     """The ``most`` largest connected painted areas (8-neighbours), each as a binary mask, largest first."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask >= threshold).astype(np.uint8))

@@ -107,6 +107,18 @@ class DatabaseUnavailable(AnatomendError):
     exit_code = 4
 
 
+class Unreadable(AnatomendError):
+    """What was written down once cannot be read any more."""
+
+    code = "unreadable_job"
+
+
+class TimeLimit(AnatomendError):
+    """The work was stopped, since it took longer than any job may."""
+
+    code = "time_limit"
+
+
 class Cancelled(AnatomendError):
     """Somebody asked for this work to end."""
 

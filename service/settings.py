@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     queue_jobs: int = Field(1000, ge=1, description="jobs that may wait")
     queue_jobs_per_key: int = Field(1000, ge=1, description="jobs that may wait for each key")
     queue_megapixel_steps: float = Field(20_000, gt=0, description="pixels times steps that may wait")
+    job_megapixel_steps: float = Field(10_000, gt=0, description="pixels times steps that one job may take")
+    job_time_limit_s: float = Field(1800, ge=0, description="how long one job may be at work; 0 = no limit")
     require_keys: bool = Field(False, description="refuse everybody without a key, even while there is none")
     allow_open: bool = Field(False, description="let whoever reaches the service use it without a key")
     cors_origins: str = Field("", description="pages that may ask from a browser, as https://a,https://b")

@@ -29,6 +29,7 @@ from service.jobs.desk import Desk
 from service.jobs.engines import LoadEngine
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
 from service.jobs.housekeeping import Housekeeping, keep_house
+from service.jobs.inbox import Inbox
 from service.keys.ring import KeyRing
 from service.quiet import quiet
 from service.settings import Settings, read_settings
@@ -94,7 +95,7 @@ def create_app(
         lifespan=lifespan,
         telemetry={"tracing": spans is not None, "tracer_provider": spans, **_NO_OTHER_TELEMETRY},
     )
-    app.state.context = Context(settings, desk, *stores)
+    app.state.context = Context(settings, desk, *stores, Inbox(stores[1], desk.database))
     app.state.metrics = Metrics(desk, app.version)
     for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
         app.include_router(routes)

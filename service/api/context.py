@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from service.api.auth import Caller
 from service.jobs.desk import Desk
+from service.jobs.inbox import Inbox
 from service.jobs.pictures import keep_feedback, owns_image
 from service.settings import Settings
 from service.store.images import ImageStore, unknown_image
@@ -31,6 +32,7 @@ class Context:
     desk: Desk
     images: ImageStore
     inputs: ImageStore
+    inbox: Inbox
     # A decoded upload takes up to 200 MB: never many at once.
     pixel_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from service.api.context import Context, InContext, OfCaller
 from service.api.routes import problems
-from service.api.submitting import accepted, job_answer
-from service.errors import NotFound
+from service.api.submitting import accepted, job_answer, job_answers
+from service.errors import InvalidRequest, NotFound
 from service.jobs.records import EventType
 from service.report import JobState
 from service.wire.answer_shapes import JobAnswer, JobsAnswer
@@ -21,8 +21,10 @@ from service.wire.uploads import MEDIA_TYPES, media_type_of
 
 PING_S = 15
 MAX_PAGE = 100
+MAX_ID_DIGITS = 19
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    204: {"description": "The job has ended, and all of its events are known."},
 }
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}}
@@ -42,7 +44,7 @@ async def jobs(
     """The caller's jobs, newest first."""
     found = await context.desk.page(caller.sees, limit + 1, before)
     rest = found[limit - 1].id if len(found) > limit else None
-    return JobsAnswer(jobs=[job_answer(request, job) for job in found[:limit]], next=rest)
+    return JobsAnswer(jobs=list(job_answers(request, found[:limit])), next=rest)
 
 
 @job_routes.get("/{job_id}", response_model=JobAnswer, responses=problems(401, 404, 503))
@@ -84,24 +86,49 @@ async def retry(job_id: str, request: Request, context: InContext, caller: OfCal
     return accepted(request, await context.desk.retry(job_id, caller.sees))
 
 
-@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(401, 404, 503))
+@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(400, 401, 404, 503), response_model=None)
 async def events(
     job_id: str,
     request: Request,
     context: InContext,
     caller: OfCaller,
     last_event_id: Annotated[str | None, Header(description="Where to go on from.")] = None,
-) -> EventSourceResponse:
-    """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done."""
-    await context.desk.attend(await context.desk.get(job_id, caller.sees))
-    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
-    return EventSourceResponse(_told(request, context, job_id, after), ping=PING_S)
+) -> Response:
+    """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done.
+
+    Who has seen the last one already is answered 204.
+    """
+    found = await context.desk.get(job_id, caller.sees)
+    newest = await context.desk.last_event_id(job_id)
+    after = _last_event(last_event_id, newest)
+    if found.state.is_final and after == newest:
+        return Response(status_code=204)  # or a browser would come back for more again and again
+    await context.desk.attend(found)
+    return EventSourceResponse(_told(request, context, job_id, after, caller.owner), ping=PING_S)
+
+
+def _last_event(told: str | None, newest: int) -> int:
+    """The ``Last-Event-ID`` as a number; 0 where there is none.
+
+    Raises:
+        InvalidRequest: ``invalid_last_event_id``, if no event of the job can have had it.
+    """
+    if not told:
+        return 0
+    # An event's id is short, and digits of other scripts are digits to Python as well.
+    is_number = len(told) <= MAX_ID_DIGITS and told.isascii() and told.isdecimal()
+    if not is_number or int(told) > newest:
+        raise InvalidRequest(
+            "the Last-Event-ID is none of this job's", code="invalid_last_event_id",
+            allowed=f"a number from 0 to {newest}, as the events of this job have it, or no such header",
+        )  # fmt: skip
+    return int(told)
 
 
 async def _told(
-    request: Request, context: Context, job_id: str, after: int
+    request: Request, context: Context, job_id: str, after: int, caller: str
 ) -> AsyncIterator[ServerSentEvent]:
-    async for event in context.desk.follow(job_id, after):
+    async for event in context.desk.follow(job_id, after, caller):
         data = json.dumps(dict(event.data))
         if event.type is EventType.DONE:
             finished = await context.desk.get(job_id, None)

@@ -28,8 +28,10 @@ from service.errors import (
     QueueFull,
     StorageFull,
     StorageUnavailable,
+    TimeLimit,
     TooLarge,
     Unauthorized,
+    Unreadable,
 )
 from service.wire.refusals import Refused, refuse_body
 from service.wire.uploads import too_many_bytes
@@ -43,6 +45,7 @@ _STATUS_BY_CODE = {
     "unsupported_type": 415,
     "unsupported_media_type": 415,
     "invalid_json": 400,
+    "invalid_last_event_id": 400,
     "too_many_jobs": 429,
 }
 _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
@@ -60,6 +63,8 @@ _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (Forbidden, 403),
     (Conflict, 409),
     (Cancelled, 409),
+    (TimeLimit, 504),
+    (Unreadable, 500),
     (InvalidSettings, 500),
     (AnatomendError, 500),
 )

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from service.api.context import Context, InContext, OfCaller
 from service.api.negotiation import JSON, PNG
 from service.api.submitting import idempotency_key_of, submitted
-from service.api.wishes import generate_job, kept, repair_job
+from service.api.wishes import generate_job, repair_job, with_files
 from service.errors import InvalidRequest
 from service.jobs.records import NewJob
 from service.jobs.work import IMAGE
@@ -94,7 +94,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _LATER: dict[int | str, dict[str, Any]] = {
     202: {"model": JobAnswer, "description": "The job is written down; `Location` is its address."}
 }
-_REFUSALS = problems(400, 401, 403, 409, 413, 415, 422, 429, 500, 503)
+_REFUSALS = problems(400, 401, 403, 409, 413, 415, 422, 429, 500, 503, 504)
 json_routes = APIRouter(route_class=JsonRoute)
 form_routes = APIRouter(route_class=FormRoute)
 plain_routes = APIRouter()
@@ -165,10 +165,9 @@ async def detect(
         DetectBody(conf=form.conf, heatmap=form.heatmap).model_dump(mode="json"),
         cost_of_detect(upload.image.shape[:2]),
         caller.owner,
-        await kept(context, {IMAGE: content}),
-        idempotency_key_of(request),
+        idempotency_key=idempotency_key_of(request),
     )
-    return await submitted(request, context, new)
+    return await submitted(request, context, await with_files(context, new, {IMAGE: content}))
 
 
 @plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404))

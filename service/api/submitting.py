@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,14 +16,14 @@ from starlette.responses import JSONResponse, Response
 from service.api.context import Context
 from service.api.negotiation import PNG, preferences_of, prefers_png
 from service.api.problems import from_error, from_stored, request_id_of
-from service.errors import Cancelled, InvalidRequest, NotReady
+from service.errors import AnatomendError, Cancelled, InvalidRequest, NotReady, Unreadable
 from service.jobs.records import Job, Json, NewJob
+from service.jobs.rows import unreadable
 from service.report import JobState
 from service.wire.answer_shapes import Answer, DetectAnswer, JobAnswer, ProgressAnswer
 from service.wire.answers import headers
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
-_CHECK_CLIENT_S = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -58,8 +59,19 @@ async def ended(request: Request, context: Context, new: NewJob) -> Job:
 
 
 async def handed_in(context: Context, new: NewJob) -> Job:
-    """The job that was made of this wish, or that an equal one was made of before."""
-    job, is_new = await context.desk.submit(new)
+    """The job that was made of this wish, or that an equal one was made of before.
+
+    If it is refused, the files that were kept for it go.
+    """
+    try:
+        job, is_new = await context.desk.submit(new)
+    except AnatomendError:
+        await context.pixels(context.inbox.drop, new.inputs)
+        raise
+    except BaseException:  # the client is gone, say: the job may be written down all the same
+        context.inbox.settle(new.inputs)
+        raise
+    context.inbox.settle(new.inputs)
     # The worker knows nothing of requests: here the two ids meet, in the log and in the trace.
     trace.get_current_span().set_attribute("anatomend.job_id", job.id)
     if is_new:
@@ -109,8 +121,28 @@ def unsuccessful(request: Request, job: Job) -> Response:
     return from_stored(job.problem or {}, request_id_of(request))
 
 
+def job_answers(request: Request, jobs: Iterable[Job]) -> Iterator[JobAnswer]:
+    """Several jobs; one that cannot be told is left out, and the log says so."""
+    for job in jobs:
+        try:
+            yield job_answer(request, job)
+        except Unreadable as error:
+            _log.error("job %s cannot be told and is left out", job.id, exc_info=error)
+
+
 def job_answer(request: Request, job: Job, progress: Json | None = None) -> JobAnswer:
-    """A job as ``GET /jobs/{id}`` tells of it."""
+    """A job as ``GET /jobs/{id}`` tells of it.
+
+    Raises:
+        Unreadable: if what is written down of it is not of the shapes that are told.
+    """
+    try:
+        return _job_answer(request, job, progress)
+    except (ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
+        raise unreadable(job.id) from error
+
+
+def _job_answer(request: Request, job: Job, progress: Json | None) -> JobAnswer:
     return JobAnswer(
         id=job.id,
         kind=job.kind,
@@ -151,19 +183,25 @@ def _prefixed(value: Any, prefix: str) -> Any:
 
 
 async def _waited(request: Request, context: Context, job: Job, timeout_s: float, stays: bool) -> Job:
-    result = job
+    result, failure = job, None
     async with anyio.create_task_group() as group:
 
         async def watch_client() -> None:
-            while not await request.is_disconnected():
-                await anyio.sleep(_CHECK_CLIENT_S)
+            # Its body was read, so the next that comes is that it is gone: no need to ask again and again.
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
             if not stays:
                 await context.desk.cancel(job.id, None)
             group.cancel_scope.cancel()
 
         group.start_soon(watch_client)
-        result = await context.desk.wait(job.id, timeout_s)
+        try:
+            result = await context.desk.wait(job.id, timeout_s)
+        except AnatomendError as error:  # raised out of the group, which would wrap it
+            failure = error
         group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return result
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from detectors.detections import Mask
+from detectors.masks import count_components
 from service.api.auth import Caller
 from service.api.context import Context
 from service.jobs.records import NewJob, WorkerFacts
@@ -59,14 +64,9 @@ async def repair_job(
         RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
         worker.class_names,
     )
-    return NewJob(
-        JobKind.REPAIR,
-        body.model_dump(mode="json"),
-        cost_of_repair(body, worker.models),
-        caller.owner,
-        await kept(context, files),
-        key,
-    )
+    cost = cost_of_repair(body, worker.models, upload.image.shape[:2], await _areas(context, painted))
+    new = NewJob(JobKind.REPAIR, body.model_dump(mode="json"), cost, caller.owner, idempotency_key=key)
+    return await with_files(context, new, files)
 
 
 def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
@@ -75,6 +75,19 @@ def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
         check_gradient(worker.models, "methods" if params.may_nudge else "mask_source")
 
 
-async def kept(context: Context, files: dict[str, bytes]) -> dict[str, str]:
-    """Puts uploaded files where the worker finds them; their names become hashes."""
-    return {name: await context.pixels(context.inputs.put, content) for name, content in files.items()}
+async def _areas(context: Context, painted: Mask | None) -> int | None:
+    return None if painted is None else await context.pixels(count_components, painted)
+
+
+async def with_files(context: Context, new: NewJob, files: Mapping[str, bytes]) -> NewJob:
+    """The same job with its uploaded files, put where the worker finds them.
+
+    Nothing is kept for a job that would be refused. One with an Idempotency-Key may be known already, which
+    is seen when it is handed in; see ``handed_in``.
+
+    Raises:
+        QueueFull, InvalidRequest: if there is no room for the job.
+    """
+    if new.idempotency_key is None:
+        await context.desk.check(new)
+    return replace(new, inputs=await context.pixels(context.inbox.put, files))

@@ -17,6 +17,7 @@ from service.errors import (
     NotFound,
     NotReady,
     QueueFull,
+    TimeLimit,
     TooLarge,
     Unauthorized,
 )
@@ -34,6 +35,7 @@ _BY_STATUS: dict[int, type[AnatomendError]] = {
     422: InvalidRequest,
     429: QueueFull,
     503: NotReady,
+    504: TimeLimit,
 }
 
 

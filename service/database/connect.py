@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -30,6 +30,8 @@ from sqlalchemy.exc import ArgumentError
 from service.database.outages import Outages
 from service.errors import DatabaseUnavailable, InvalidSettings
 from service.settings import Settings
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_S = 5.0
@@ -188,6 +190,13 @@ def _options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "postgresql":
         return {name: value for name, value in _SERVER_OPTIONS.items() if name not in url.query}
     return {}
+
+
+def in_pieces(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """Pieces of a list, each short enough that a query can name all that is in it."""
+    everything = list(values)
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -51,6 +52,7 @@ jobs = Table(
     UniqueConstraint("owner", "idempotency_key"),
     Index("ix_jobs_state_seq", "state", "seq"),
     Index("ix_jobs_owner_seq", "owner", "seq"),
+    Index("ix_jobs_state_owner_seq", "state", "owner", "seq"),
     Index("ix_jobs_finished_at", "finished_at"),
 )
 
@@ -64,6 +66,14 @@ job_events = Table(
     Index("ix_job_events_job_id_id", "job_id", "id"),
     sqlite_autoincrement=True,  # ids never come back, or a client would resume from another's
 )
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+"""The turn at which a job of each key was last begun."""
 
 workers = Table(
     "workers",

@@ -6,9 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -21,15 +19,18 @@ from service.jobs.events import EventLog
 from service.jobs.executors import Executor
 from service.jobs.intake import Intake
 from service.jobs.leases import living_workers
+from service.jobs.loops import repeat
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, Job, JobEvent, Limits, NewJob, QueueDepth, WorkerFacts
+from service.jobs.subscriptions import Subscriptions
 from service.jobs.vital import end_process
+from service.keys.records import revoked_keys
 from service.settings import Settings
 
 TICK_S = 0.02
-TICK_PER_FOLLOWER_S = 0.0004
-"""So that two hundred clients that wait cost the database ten looks a second and not fifty."""
 SLOW_TICK_S = 0.25
+LONGEST_PAUSE_S = 1.0
+"""After a round of a loop that failed: calls wait for the next one."""
 RECOUNT_S = 0.03
 """How old a count may be by which somebody is refused."""
 
@@ -37,15 +38,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-class _Follower:
-    """One who waits for news of one job."""
-
-    def __init__(self, job_id: str, last: int) -> None:
-        self.job_id, self.last = job_id, last
-        self.position: int | None = None
-        self.news: asyncio.Queue[JobEvent] = asyncio.Queue()
 
 
 class Desk:
@@ -66,13 +58,16 @@ class Desk:
         self.database = Database.of(settings)
         self.queue = JobQueue(
             self.database,
-            Limits(settings.queue_megapixel_steps, settings.queue_jobs, settings.queue_jobs_per_key),
+            Limits(
+                settings.queue_megapixel_steps,
+                settings.queue_jobs,
+                settings.queue_jobs_per_key,
+                settings.job_megapixel_steps,
+            ),
         )
         self._log = EventLog(self.database)
         self._threads = anyio.CapacityLimiter(8)
         self._intake = Intake(lambda news: self._in_thread(self.queue.submit_all, news))
-        self._followers: dict[str, set[_Follower]] = defaultdict(set)
-        self._is_joined = False
         self._depth = QueueDepth(0, 0.0)
         self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None
@@ -80,6 +75,7 @@ class Desk:
         self._away: DatabaseUnavailable | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.draining = asyncio.Event()
+        self._subscriptions = Subscriptions(self.database, self.queue, self._log, self.draining)
         self.failure: AnatomendError | None = None
         self._was_ready = False
 
@@ -91,9 +87,14 @@ class Desk:
         """
         await self._in_thread(self.database.migrate)
         self._executor.start()
-        self._tasks = [asyncio.create_task(self._watch_events()), asyncio.create_task(self._watch_workers())]
-        for task in self._tasks:
-            task.add_done_callback(self._on_task_end)
+        loops = {
+            "reading the news of jobs": self._subscriptions.look,
+            "looking at the queue": self._watch,
+            "looking for revoked keys": self._stop_revoked,
+        }
+        self._tasks = [
+            asyncio.create_task(repeat(what, once, longest_s=LONGEST_PAUSE_S)) for what, once in loops.items()
+        ]
 
     async def stop(self) -> None:
         """Lets the running job end, or puts it back; what waits stays written down."""
@@ -184,6 +185,11 @@ class Desk:
             self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
         return job, is_new
 
+    async def check(self, new: NewJob) -> None:
+        """See ``JobQueue.check``: for what would be kept for a job before it is handed in."""
+        self.worker()
+        await self._in_thread(self.queue.check, new)
+
     async def _check_room(self) -> None:
         """Refuses if the queue is full, without waiting in line for the right to write.
 
@@ -229,86 +235,41 @@ class Desk:
         self.check_ready()
         return await self._in_thread(self.queue.retry, job_id, owner)
 
+    async def unfinished(self, owner: str) -> tuple[Job | None, int]:
+        """See ``JobQueue.unfinished``."""
+        return await self._in_thread(self.queue.unfinished, owner)
+
     async def wait(self, job_id: str, timeout_s: float) -> Job:
         """The job once it has ended, or as it is when the time is up or the service stops."""
         with anyio.move_on_after(timeout_s):
-            async for _ in self.follow(job_id):
-                pass
+            await self._subscriptions.until_end(job_id)
         return await self.get(job_id, None)
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
-        """What happens to a job, from the first event after ``after`` to the last, ``done``.
+    def follow(self, job_id: str, after: int = 0, caller: str = "") -> AsyncIterator[JobEvent]:
+        """See ``Subscriptions.follow``."""
+        return self._subscriptions.follow(job_id, after, caller)
 
-        A waiting job's changed position is told under the id of the event before: it is not kept.
-        Ends early when the service stops.
-        """
-        with self._following(_Follower(job_id, after)) as follower:
-            stopping = asyncio.create_task(self.draining.wait())
-            try:
-                while True:
-                    news = asyncio.create_task(follower.news.get())
-                    await asyncio.wait((news, stopping), return_when=asyncio.FIRST_COMPLETED)
-                    if not news.done():
-                        news.cancel()
-                        return
-                    event = news.result()
-                    yield event
-                    if event.type is EventType.DONE:
-                        return
-            finally:
-                stopping.cancel()
+    async def last_event_id(self, job_id: str) -> int:
+        """See ``EventLog.last_id``."""
+        return await self._in_thread(self._log.last_id, job_id)
 
-    @contextmanager
-    def _following(self, follower: _Follower) -> Iterator[_Follower]:
-        self._followers[follower.job_id].add(follower)
-        self._is_joined = True
+    async def _watch(self) -> float:
+        if self._executor.has_failed:
+            self._on_keeper_end()
         try:
-            yield follower
-        finally:
-            self._followers[follower.job_id].discard(follower)
-            if not self._followers[follower.job_id]:
-                del self._followers[follower.job_id]
-
-    async def _watch_events(self) -> None:
-        known: int | None = None
-        while True:
-            await asyncio.sleep(TICK_S + TICK_PER_FOLLOWER_S * len(self._followers))
-            seen = [(job, min(one.last for one in those)) for job, those in self._followers.items()]
-            if not seen:
-                continue
-            try:
-                version = await self._in_thread(self.database.version)
-                if version is not None and version == known and not self._is_joined:
-                    continue
-                known, self._is_joined = version, False
-                events = await self._in_thread(self._log.after, seen)
-            except DatabaseUnavailable as error:
-                _log.warning("no news can be read: %s", error.detail)
-                continue
-            for event in events:
-                for follower in self._followers.get(event.job_id, ()):
-                    if event.id > follower.last:
-                        follower.last = event.id
-                        follower.news.put_nowait(event)
-
-    async def _watch_workers(self) -> None:
-        while True:
-            try:
-                await self._look()
-            except DatabaseUnavailable as error:
-                self._away = error
-            except Exception:  # noqa: BLE001 - /readyz believes what this loop sees: it must go on
-                _log.exception("the queue cannot be read")
-            if self._executor.has_failed:
-                raise RuntimeError("the keeper of the worker has ended")
-            failed = next((worker.problem for worker in self._workers if worker.state == "failed"), None)
-            if failed is not None and self.failure is None:
-                self.failure = ModelUnavailable(
-                    failed["detail"], code=failed["code"], allowed=failed.get("allowed")
-                )
-                if self._on_failure is not None:
-                    self._on_failure()
-            await asyncio.sleep(SLOW_TICK_S if self._workers else TICK_S)
+            await self._look()
+        except DatabaseUnavailable as error:
+            self._away = error
+            raise
+        failed = next((worker.problem for worker in self._workers if worker.state == "failed"), None)
+        if failed is not None and self.failure is None:
+            self.failure = ModelUnavailable(
+                failed["detail"], code=failed["code"], allowed=failed.get("allowed")
+            )
+            if self._on_failure is not None:
+                self._on_failure()
+        await self._subscriptions.tell_positions()
+        return SLOW_TICK_S if self._workers else TICK_S
 
     async def _look(self) -> None:
         """Reads what waits, and what its own worker says of itself: others may have other models."""
@@ -316,28 +277,20 @@ class Desk:
         living = await self._in_thread(living_workers, self.database)
         self._workers = [worker for worker in living if worker.id == self._executor.worker_id]
         self._was_ready |= any(worker.state == "ready" for worker in self._workers)
-        await self._tell_positions()
         self._away = self.database.damage
 
-    def _on_task_end(self, task: asyncio.Task[None]) -> None:
-        """Without its watchers the service only looks alive: it ends, so that it is started again."""
-        if task.cancelled():
-            return
-        _log.critical("a watcher of the service has ended; so does the service", exc_info=task.exception())
-        self.failure = NotReady("the service cannot look after its work any more; the log tells why")
-        (self._on_failure or end_process)()
+    def _on_keeper_end(self) -> None:
+        """Ends the service: without the keeper of its worker it only looks alive, and is to be started again."""
+        if self.failure is None:
+            _log.critical("the keeper of the worker has ended; so does the service")
+            self.failure = NotReady("the service cannot look after its work any more; the log tells why")
+            (self._on_failure or end_process)()
 
-    async def _tell_positions(self) -> None:
-        if not self._followers:
-            return
-        positions = await self._in_thread(self.queue.positions)
-        for job_id, followers in self._followers.items():
-            for follower in followers:
-                position = positions.get(job_id)
-                if position is not None and position != follower.position:
-                    data = {"state": "queued", "position": position}
-                    follower.news.put_nowait(JobEvent(follower.last, job_id, EventType.STATE, data))
-                follower.position = position
+    async def _stop_revoked(self) -> float:
+        """Ends what revoked keys have left: streams, waiting jobs, and the one at work.
+
+        Again and again, since a job may be handed in while the revocation is not known everywhere yet.
+        """
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ import anyio.to_thread
 from sqlalchemy import delete, select
 
 from service.database.connect import Database
-from service.database.schema import feedback, image_owners, jobs
-from service.errors import AnatomendError
+from service.database.schema import feedback, image_owners
+from service.jobs.inbox import needed_inputs
+from service.jobs.loops import repeat
 from service.jobs.queue import delete_finished
-from service.report import JobState
 from service.settings import Settings
 from service.store.images import ImageStore
 from service.store.retention import Retention, sweep
@@ -37,14 +36,12 @@ class Forgotten:
 
 async def keep_house(keeping: Housekeeping) -> None:
     """A round now and every hour, until it is cancelled; after a round that fails comes another."""
-    while True:
-        try:
-            await anyio.to_thread.run_sync(keeping.tidy, abandon_on_cancel=True)
-        except (AnatomendError, OSError) as error:
-            _log.warning("nothing could be given up this time: %s", error)
-        except Exception:  # noqa: BLE001 - a chore that ends would take the whole service along
-            _log.exception("nothing could be given up this time")
-        await anyio.sleep(EVERY_S)
+
+    async def once() -> float:
+        await anyio.to_thread.run_sync(keeping.tidy, abandon_on_cancel=True)
+        return EVERY_S
+
+    await repeat("giving up what is old", once, longest_s=EVERY_S)
 
 
 class Housekeeping:
@@ -79,7 +76,7 @@ class Housekeeping:
         limits = Retention(self._age_s, self._max_bytes)
         swept = [
             sweep(self._images, limits, self._judged()),
-            sweep(self._inputs, limits, self._needed()),
+            sweep(self._inputs, limits, needed_inputs(self._database)),
         ]
         self._forget_owners(limits.grace_s)
         forgotten = Forgotten(
@@ -98,13 +95,6 @@ class Housekeeping:
         """Pictures that somebody said something about: they are kept, to learn from."""
         with self._database.read() as connection:
             return frozenset(connection.scalars(select(feedback.c.sha256).distinct()))
-
-    def _needed(self) -> frozenset[str]:
-        """Uploads of jobs that are not finished."""
-        final = [state.value for state in JobState if state.is_final]
-        with self._database.read() as connection:
-            inputs = connection.scalars(select(jobs.c.inputs).where(jobs.c.state.not_in(final)))
-            return frozenset(sha256 for text in inputs for sha256 in json.loads(text).values())
 
     def _forget_owners(self, grace_s: float) -> None:
         """A picture that is gone belongs to nobody; a young one may only not be there yet."""

@@ -10,16 +10,19 @@ import logging
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
+from service.errors import Unreadable
 from service.jobs.events import append, end_events
-from service.jobs.queue import job_of
-from service.jobs.records import EventType, Json, Lease, Wishes, WorkerFacts
+from service.jobs.records import EventType, Job, Json, Lease, Wishes, WorkerFacts
+from service.jobs.rows import job_of
+from service.jobs.turns import IN_TURN, QUEUED, take_turn
 from service.report import JobState
 
 LEASE_S = 15.0
@@ -41,30 +44,32 @@ class Leases:
         self._lease_s = lease_s
 
     def claim(self) -> Lease | None:
-        """The oldest job that waits or whose worker went silent, if there is one.
+        """A job whose worker went silent, or else the next one that waits; see ``turns``.
 
         A job that was begun three times and never ended is given up: it takes workers down with it.
         """
         with self._database.read() as connection:  # costs nothing while there is nothing to do
-            if connection.execute(self._open().limit(1)).first() is None:
+            is_open = exists().where(or_(QUEUED, self._silent()))
+            if not connection.scalar(select(is_open)):
                 return None
         with self._database.write() as connection:
             while True:
-                row = connection.execute(self._open().limit(1).with_for_update(skip_locked=True)).first()
+                row = self._next(connection)
                 if row is None:
                     return None
                 try:
-                    job = job_of(connection, row)
-                except (ValueError, TypeError):  # written by something else: it must not stop all that follow
-                    _log.exception("job %s cannot be read", row.id)
-                    _end(connection, row.id, JobState.FAILED, problem=_unreadable())
+                    job = job_of(connection, row, before=0)
+                except Unreadable as error:  # or no worker would ever come to the jobs behind it
+                    _log.error("job %s cannot be read and is given up", row.id, exc_info=error)
+                    _end(connection, row.id, JobState.FAILED, problem=_told(error))
                     continue
                 if job.cancel_requested:
                     _end(connection, job.id, JobState.CANCELLED)
                 elif job.attempts >= MAX_ATTEMPTS:
                     _end(connection, job.id, JobState.FAILED, problem=_killed_its_workers())
                 else:
-                    return self._take(connection, job.id, row.lease_token + 1)
+                    take_turn(connection, job.owner)
+                    return self._take(connection, job, row.lease_token + 1, row.cost)
 
     def version(self) -> int | None:
         """See ``Database.version``; for the thread that claims and works."""
@@ -99,9 +104,10 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {"result": json.dumps(dict(result))})
+            ended = _ended(JobState.SUCCEEDED) | {"result": json.dumps(dict(result))}
+            self._change(connection, lease, ended)
             _own(connection, images, lease.job.owner)
-            _end(connection, lease.job.id, JobState.SUCCEEDED)
+            end_events(connection, lease.job.id)
 
     def fail(self, lease: Lease, problem: Json) -> None:
         """Ends a job that cannot be done.
@@ -110,8 +116,8 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {})
-            _end(connection, lease.job.id, JobState.FAILED, problem)
+            self._change(connection, lease, _ended(JobState.FAILED, problem))
+            end_events(connection, lease.job.id)
 
     def cancel(self, lease: Lease) -> None:
         """Ends a job as was asked for.
@@ -120,8 +126,8 @@ class Leases:
             LeaseLost: if it is not this worker's any more; nothing was written.
         """
         with self._database.write() as connection:
-            self._change(connection, lease, {})
-            _end(connection, lease.job.id, JobState.CANCELLED)
+            self._change(connection, lease, _ended(JobState.CANCELLED))
+            end_events(connection, lease.job.id)
 
     def give_back(self, lease: Lease) -> None:
         """Puts an unfinished job back in its place in the queue; it was not the job's fault.
@@ -154,27 +160,34 @@ class Leases:
         """Says that this worker is gone; what it worked on is free at once for another."""
         leave(self._database, self._worker)
 
-    def _open(self) -> Any:
-        waits = jobs.c.state == JobState.QUEUED.value
-        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < self._database.now)
-        return select(jobs).where(or_(waits, silent)).order_by(jobs.c.seq)
+    def _silent(self) -> Any:
+        return (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < self._database.now)
 
-    def _take(self, connection: Connection, job_id: str, token: int) -> Lease:
+    def _next(self, connection: Connection) -> Any:
+        for query in (select(jobs).where(self._silent()).order_by(jobs.c.seq), IN_TURN):
+            locked = query.limit(1).with_for_update(skip_locked=True, of=jobs)
+            if (row := connection.execute(locked).first()) is not None:
+                return row
+        return None
+
+    def _take(self, connection: Connection, job: Job, token: int, cost: float) -> Lease:
+        begun = replace(
+            job, state=JobState.RUNNING, position=None, started_at=time.time(), attempts=job.attempts + 1
+        )
         connection.execute(
             update(jobs)
-            .where(jobs.c.id == job_id)
+            .where(jobs.c.id == job.id)
             .values(
-                state=JobState.RUNNING.value,
+                state=begun.state.value,
                 worker=self._worker,
                 lease_token=token,
                 lease_until=self._database.now + self._lease_s,
-                started_at=time.time(),
-                attempts=jobs.c.attempts + 1,
+                started_at=begun.started_at,
+                attempts=begun.attempts,
             )
         )
-        append(connection, job_id, EventType.STATE, {"state": JobState.RUNNING.value})
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-        return Lease(job_of(connection, row), token, row.cost)
+        append(connection, job.id, EventType.STATE, {"state": begun.state.value})
+        return Lease(begun, token, cost)
 
     def _held(self, lease: Lease) -> tuple[Any, ...]:
         return (
@@ -221,17 +234,18 @@ def _facts_of(row: Any) -> WorkerFacts:
     )
 
 
+def _ended(state: JobState, problem: Json | None = None) -> dict[str, Any]:
+    """What is written into the row of a job that is over."""
+    return {
+        "state": state.value,
+        "finished_at": time.time(),
+        "lease_until": 0.0,
+        "problem": json.dumps(dict(problem)) if problem else None,
+    }
+
+
 def _end(connection: Connection, job_id: str, state: JobState, problem: Json | None = None) -> None:
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            state=state.value,
-            finished_at=time.time(),
-            lease_until=0.0,
-            problem=json.dumps(dict(problem)) if problem else None,
-        )
-    )
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(_ended(state, problem)))
     end_events(connection, job_id)
 
 
@@ -245,8 +259,13 @@ def _own(connection: Connection, images: Collection[str], owner: str) -> None:
                 connection.execute(insert(image_owners).values(row))
 
 
-def _unreadable() -> Json:
-    return {"code": "internal_error", "detail": "the job as it is written down cannot be read"}
+def _told(error: Unreadable) -> Json:
+    return {
+        "error": type(error).__name__,
+        "code": error.code,
+        "detail": error.detail,
+        "allowed": error.allowed,
+    }
 
 
 def _killed_its_workers() -> Json:

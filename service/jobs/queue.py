@@ -7,21 +7,29 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, case, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.database.connect import Database
+from service.database.connect import Database, in_pieces
 from service.database.schema import job_events, jobs
-from service.errors import AnatomendError, Conflict, InvalidRequest, NotFound, QueueFull
+from service.errors import AnatomendError, Conflict, InvalidRequest, QueueFull
+from service.jobs.admission import Room, check_room, queue_depth
 from service.jobs.events import append, end_events
 from service.jobs.records import EventType, Job, Json, Limits, NewJob, QueueDepth
-from service.report import JobKind, JobState
+from service.jobs.rows import job_of, readable, row_of
+from service.jobs.turns import positions
+from service.report import JobState
 
 SEED_BITS = 32
-_QUEUED = jobs.c.state == JobState.QUEUED.value
+_LOOKED_AT = 10
+"""Rows among which a readable one is sought, where one is enough."""
+_CANCELLED_AT_ONCE = 100
+"""In one transaction, so that others come to write in between."""
+_UNFINISHED = [state.value for state in JobState if not state.is_final]
 
 
 class JobQueue:
@@ -39,7 +47,7 @@ class JobQueue:
 
         Raises:
             QueueFull: ``queue_full`` or ``too_many_jobs``; nothing was written.
-            InvalidRequest: ``idempotency_key_reused`` with another request.
+            InvalidRequest: ``job_too_large``, or ``idempotency_key_reused`` with another request.
             DatabaseUnavailable: nothing was written.
         """
         answer = self.submit_all([new])[0]
@@ -58,8 +66,8 @@ class JobQueue:
         """
         try:
             with self._database.write() as connection:
-                room = _Room(_depth(connection))
-                return [self._submitted(connection, new, room) for new in news]
+                room = Room(connection)
+                return _placed(connection, [self._submitted(connection, new, room) for new in news])
         except IntegrityError:  # another process was quicker with the key of one of them
             if len(news) > 1:
                 return [answer for new in news for answer in self.submit_all([new])]
@@ -68,15 +76,24 @@ class JobQueue:
             assert known is not None
             return [(known, False)]
 
+    def check(self, new: NewJob) -> None:
+        """Refuses what ``submit`` would refuse for want of room, before anything is kept for it.
+
+        Raises:
+            QueueFull, InvalidRequest: as ``submit``.
+        """
+        with self._database.read() as connection:
+            check_room(self._limits, new, Room(connection))
+
     def _submitted(
-        self, connection: Connection, new: NewJob, room: _Room
+        self, connection: Connection, new: NewJob, room: Room
     ) -> tuple[Job, bool] | QueueFull | InvalidRequest:
         fingerprint = fingerprint_of(new)
         try:  # whatever is refused is refused before anything of it is written
             known = self._known(connection, new, fingerprint)
             if known is not None:
                 return known, False
-            self._admit(connection, new, room)
+            check_room(self._limits, new, room)
         except (QueueFull, InvalidRequest) as refusal:
             return refusal
         return self._insert(connection, new, fingerprint, room), True
@@ -99,13 +116,52 @@ class JobQueue:
         Raises:
             NotFound: if there is no job ``before``.
         """
+        found: list[Job] = []
         with self._database.read() as connection:
-            query = select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
+            query = select(jobs).order_by(jobs.c.seq.desc())
             if owner is not None:
                 query = query.where(jobs.c.owner == owner)
-            if before is not None:
-                query = query.where(jobs.c.seq < _get(connection, before, owner).seq)
-            return [job_of(connection, row) for row in connection.execute(query)]
+            last = None if before is None else row_of(connection, before, owner).seq
+            while len(found) < limit:  # a row that cannot be read must not hide those beneath it
+                older = query if last is None else query.where(jobs.c.seq < last)
+                rows = connection.execute(older.limit(limit - len(found))).all()
+                if not rows:
+                    break
+                last = rows[-1].seq
+                found += readable(connection, rows)
+        return found
+
+    def unfinished(self, owner: str) -> tuple[Job | None, int]:
+        """An owner's job that is at work or next to be, and how many are not finished in all."""
+        with self._database.read() as connection:
+            mine = (jobs.c.owner == owner) & jobs.c.state.in_(_UNFINISHED)
+            count = connection.scalar(select(func.count()).where(mine)) or 0
+            waits = case((jobs.c.state == JobState.RUNNING.value, 0), else_=1)
+            rows = connection.execute(select(jobs).where(mine).order_by(waits, jobs.c.seq).limit(_LOOKED_AT))
+            return next(readable(connection, rows), None), count
+
+    def ended(self, job_ids: Collection[str]) -> list[str]:
+        """Those of some jobs that have ended."""
+        final = jobs.c.state.not_in(_UNFINISHED)
+        with self._database.read() as connection:
+            return [
+                job_id
+                for some in in_pieces(job_ids)
+                for job_id in connection.scalars(select(jobs.c.id).where(jobs.c.id.in_(some), final))
+            ]
+
+    def cancel_all_of(self, owners: Collection[str]) -> list[str]:
+        """Ends what waits of some owners, and asks what is at work to end; returns the ids of those jobs."""
+        if not owners:
+            return []
+        theirs = jobs.c.owner.in_(sorted(owners)) & jobs.c.state.in_(_UNFINISHED)
+        with self._database.read() as connection:
+            job_ids = list(connection.scalars(select(jobs.c.id).where(theirs, ~jobs.c.cancel_requested)))
+        for some in in_pieces(job_ids, _CANCELLED_AT_ONCE):
+            with self._database.write() as connection:
+                for job_id in some:
+                    _cancel(connection, row_of(connection, job_id, None, lock=True))
+        return job_ids
 
     def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Ends a queued job at once, asks a running one to end, and leaves a finished one as it is.
@@ -115,13 +171,7 @@ class JobQueue:
         """
         with self._database.write() as connection:
             # Locked, or a worker could take the job and end it between this look and the change.
-            job = _get(connection, job_id, owner, lock=True)
-            if job.state is JobState.QUEUED:
-                values: dict[str, Any] = {"state": JobState.CANCELLED.value, "finished_at": time.time()}
-                connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
-                end_events(connection, job_id)
-            elif job.state is JobState.RUNNING:
-                connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
+            _cancel(connection, row_of(connection, job_id, owner, lock=True))
             return _get(connection, job_id, owner)
 
     def attend(self, job_id: str) -> None:
@@ -135,7 +185,7 @@ class JobQueue:
         Raises:
             NotFound: ``unknown_job``.
             Conflict: ``job_not_finished``.
-            QueueFull: as ``submit``.
+            QueueFull, InvalidRequest: as ``submit``.
         """
         with self._database.write() as connection:
             old = _get(connection, job_id, owner)
@@ -145,20 +195,20 @@ class JobQueue:
                 )
             cost = connection.scalar(select(jobs.c.cost).where(jobs.c.id == job_id))
             again = NewJob(old.kind, old.request, cost or 0.0, old.owner, old.inputs)
-            room = _Room(_depth(connection))
-            self._admit(connection, again, room)
-            return self._insert(connection, again, fingerprint_of(again), room)
+            room = Room(connection)
+            check_room(self._limits, again, room)
+            job = self._insert(connection, again, fingerprint_of(again), room)
+            return replace(job, position=positions(connection)[job.id])
 
     def depth(self) -> QueueDepth:
         """What waits now, of all owners."""
         with self._database.read() as connection:
-            return _depth(connection)
+            return queue_depth(connection)
 
     def positions(self) -> dict[str, int]:
         """How many jobs are before each one that waits, by id."""
         with self._database.read() as connection:
-            ids = connection.scalars(select(jobs.c.id).where(_QUEUED).order_by(jobs.c.seq))
-            return {job_id: before for before, job_id in enumerate(ids)}
+            return positions(connection)
 
     def is_full(self, depth: QueueDepth) -> bool:
         """Whether nothing more of any size would be let in."""
@@ -179,35 +229,21 @@ class JobQueue:
             )  # fmt: skip
         return job_of(connection, row)
 
-    def _admit(self, connection: Connection, new: NewJob, room: _Room) -> None:
-        """An empty queue takes a job of any cost, or a large one could never be done."""
-        limits, depth, own = self._limits, room.depth, room.own(connection, new.owner)
-        if own >= limits.jobs_per_owner:
-            raise QueueFull(
-                f"{own} of your jobs are waiting",
-                code="too_many_jobs",
-                allowed={"jobs": limits.jobs_per_owner},
-            )
-        if depth.jobs >= limits.jobs or (depth.jobs and depth.cost + new.cost > limits.cost):
-            raise QueueFull(
-                f"{depth.jobs} jobs are waiting: the queue is full", code="queue_full",
-                allowed={"jobs": limits.jobs, "megapixel_steps": limits.cost},
-            )  # fmt: skip
-
-    def _insert(self, connection: Connection, new: NewJob, fingerprint: str, room: _Room) -> Job:
-        job_id = uuid.uuid4().hex
-        connection.execute(
+    def _insert(self, connection: Connection, new: NewJob, fingerprint: str, room: Room) -> Job:
+        job_id, now = uuid.uuid4().hex, time.time()
+        request, inputs = dict(_with_seed(new.request)), dict(new.inputs)
+        written = connection.execute(
             jobs.insert().values(
                 id=job_id,
                 kind=new.kind.value,
                 state=JobState.QUEUED.value,
                 owner=new.owner,
-                request=json.dumps(dict(_with_seed(new.request))),
-                inputs=json.dumps(dict(new.inputs)),
+                request=json.dumps(request),
+                inputs=json.dumps(inputs),
                 cost=new.cost,
                 idempotency_key=new.idempotency_key,
                 fingerprint=fingerprint,
-                created_at=time.time(),
+                created_at=now,
                 attempts=0,
                 lease_token=0,
                 lease_until=0.0,
@@ -216,31 +252,40 @@ class JobQueue:
             )
         )
         append(connection, job_id, EventType.STATE, {"state": JobState.QUEUED.value})
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-        return job_of(connection, row, before=room.take(new))
+        room.take(new)
+        assert written.inserted_primary_key is not None
+        return Job(
+            seq=written.inserted_primary_key[0],
+            id=job_id,
+            kind=new.kind,
+            state=JobState.QUEUED,
+            owner=new.owner,
+            request=request,
+            inputs=inputs,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+            attempts=0,
+            cancel_requested=False,
+            position=None,
+            result=None,
+            problem=None,
+        )
 
 
-class _Room:
-    """What waits, counted once for a transaction that may add to it."""
-
-    def __init__(self, depth: QueueDepth) -> None:
-        self.depth = depth
-        self._own: dict[str, int] = {}
-
-    def own(self, connection: Connection, owner: str) -> int:
-        """How many of an owner's jobs wait."""
-        if owner not in self._own:
-            query = select(func.count()).where(_QUEUED, jobs.c.owner == owner)
-            self._own[owner] = connection.scalar(query) or 0
-        return self._own[owner]
-
-    def take(self, new: NewJob) -> int:
-        """Counts one more; returns how many were before it."""
-        before = self.depth.jobs
-        self.depth = QueueDepth(before + 1, self.depth.cost + new.cost)
-        if new.owner in self._own:
-            self._own[new.owner] += 1
-        return before
+def _placed(
+    connection: Connection, answers: list[tuple[Job, bool] | QueueFull | InvalidRequest]
+) -> list[tuple[Job, bool] | QueueFull | InvalidRequest]:
+    """The same with the places of the new jobs, which are only known when all are written down."""
+    if not any(isinstance(answer, tuple) and answer[1] for answer in answers):
+        return answers
+    before = positions(connection)
+    return [
+        (replace(answer[0], position=before[answer[0].id]), True)
+        if isinstance(answer, tuple) and answer[1]
+        else answer
+        for answer in answers
+    ]
 
 
 def fingerprint_of(new: NewJob) -> str:
@@ -256,48 +301,17 @@ def _with_seed(request: Json) -> Json:
     return {**request, "seed": secrets.randbits(SEED_BITS)}
 
 
-def job_of(connection: Connection, row: Row[Any], before: int | None = None) -> Job:
-    """The record of a row of the table; ``before`` jobs wait before it, counted if it is not told."""
-    state = JobState(row.state)
-    position = before if state is JobState.QUEUED else None
-    if state is JobState.QUEUED and before is None:
-        position = connection.scalar(select(func.count()).where(_QUEUED, jobs.c.seq < row.seq))
-    return Job(
-        seq=row.seq,
-        id=row.id,
-        kind=JobKind(row.kind),
-        state=state,
-        owner=row.owner,
-        request=json.loads(row.request),
-        inputs=json.loads(row.inputs),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        attempts=row.attempts,
-        cancel_requested=row.cancel_requested,
-        position=position,
-        result=json.loads(row.result) if row.result else None,
-        problem=json.loads(row.problem) if row.problem else None,
-    )
-
-
 def _get(connection: Connection, job_id: str, owner: str | None, lock: bool = False) -> Job:
-    query: Select[Any] = select(jobs).where(jobs.c.id == job_id)
-    if lock:
-        query = query.with_for_update()
-    if owner is not None:
-        query = query.where(jobs.c.owner == owner)
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise NotFound("there is no job of this id", code="unknown_job", allowed="the id of a job of yours")
-    return job_of(connection, row)
+    return job_of(connection, row_of(connection, job_id, owner, lock))
 
 
-def _depth(connection: Connection) -> QueueDepth:
-    count, cost = connection.execute(
-        select(func.count(), func.coalesce(func.sum(jobs.c.cost), 0.0)).where(_QUEUED)
-    ).one()
-    return QueueDepth(count, cost)
+def _cancel(connection: Connection, row: Row[Any]) -> None:
+    this = update(jobs).where(jobs.c.id == row.id)
+    if row.state == JobState.QUEUED.value:
+        connection.execute(this.values(state=JobState.CANCELLED.value, finished_at=time.time()))
+        end_events(connection, row.id)
+    elif row.state == JobState.RUNNING.value:
+        connection.execute(this.values(cancel_requested=True))
 
 
 def delete_finished(database: Database, before: float) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -111,11 +112,13 @@ class Limits:
         cost: of all queued jobs together, in megapixel steps.
         jobs: of all owners together.
         jobs_per_owner: of each.
+        cost_per_job: of each, in megapixel steps.
     """
 
     cost: float
     jobs: int
     jobs_per_owner: int
+    cost_per_job: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

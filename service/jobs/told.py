@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from detectors.detections import Image
-from service.errors import Cancelled, DatabaseUnavailable
+from service.errors import Cancelled, DatabaseUnavailable, TimeLimit
 from service.jobs.events import EventLog
 from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
@@ -114,6 +114,7 @@ class Told:
         lease: of the job.
         leave_now: set when the worker has to leave between two steps.
         beat: told of every step, rung and decode.
+        limit_s: how long the job may be at work; for ever if 0.
     """
 
     def __init__(
@@ -123,8 +124,10 @@ class Told:
         lease: Lease,
         leave_now: threading.Event,
         beat: Callable[[], None] = lambda: None,
+        limit_s: float = 0.0,
     ) -> None:
         self._leases, self._news, self._lease = leases, news, lease
+        self._begun_at, self._limit_s = time.monotonic(), limit_s
         self._leave_now, self._beat = leave_now, beat
         self._phase = ""
         self._progress_at = self._preview_at = self._asked_at = -1e9
@@ -138,6 +141,11 @@ class Told:
         if self._leave_now.is_set():
             raise Stopping
         now = time.monotonic()
+        if self._limit_s and now - self._begun_at > self._limit_s:
+            raise TimeLimit(
+                f"the job was stopped after {now - self._begun_at:.0f} s, in the phase {phase}",
+                allowed={"seconds": self._limit_s, "by": "fewer or smaller pictures, steps or attempts"},
+            )
         if now - self._asked_at >= ASK_EVERY_S:
             self._asked_at = now
             self._ask_patiently()

@@ -191,7 +191,9 @@ class Worker:
     def _do(self, lease: Lease, bench: Bench) -> None:
         job, started = lease.job, time.monotonic()
         self.progress.allow(patience_s(self._settings.stall_s, lease.cost))
-        told = Told(self._leases, self._news, lease, self._leave_now, self.progress.beat)
+        told = Told(
+            self._leases, self._news, lease, self._leave_now, self.progress.beat, self._settings.job_time_limit_s
+        )
         end: Callable[[], None]
         try:
             try:

@@ -101,6 +101,12 @@ def all_keys(database: Database) -> list[Key]:
         return _keys(connection)
 
 
+def revoked_keys(database: Database) -> frozenset[str]:
+    """The ids of all keys that are of no use any more."""
+    with database.read() as connection:
+        return frozenset(connection.scalars(select(api_keys.c.id).where(api_keys.c.revoked_at.is_not(None))))
+
+
 def revoke_key(database: Database, key_id: str) -> Key:
     """Makes a key useless; one that is so already stays as it is.
 

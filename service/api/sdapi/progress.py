@@ -10,36 +10,27 @@ from typing import Any
 from service.api.auth import Caller
 from service.api.context import Context
 from service.jobs.records import EventType, Job, JobEvent
-from service.report import JobState
 
-_LOOKED_AT = 50
 _STARTS = {"generate": 0.0, "detect": 0.7, "repair": 0.7}
 """Where each phase begins, of the whole; how much there is to repair is known only when it is looked for."""
 _ENDS = {"generate": 0.7, "detect": 0.7, "repair": 0.99}
 
 
-async def work_of(context: Context, caller: Caller) -> list[Job]:
-    """The caller's own unfinished jobs, the running ones first."""
-    newest = await context.desk.page(caller.owner, _LOOKED_AT, None)
-    unfinished = [job for job in newest if not job.state.is_final]
-    return sorted(unfinished, key=lambda job: (job.state is not JobState.RUNNING, job.seq))
-
-
 async def progress_of(context: Context, caller: Caller, with_picture: bool) -> dict[str, Any]:
     """The state of the caller's current job; zeros where there is none."""
-    jobs = await work_of(context, caller)
-    if not jobs:
-        return _told(0.0, 0.0, None, {}, 0)
-    latest = await context.desk.latest(jobs[0].id)
+    job, count = await context.desk.unfinished(caller.owner)
+    if job is None:
+        return _told(0.0, 0.0, None, {}, count)
+    latest = await context.desk.latest(job.id)
     share = _share(latest)
-    begun_at = jobs[0].started_at
+    begun_at = job.started_at
     elapsed_s = 0.0 if begun_at is None else max(0.0, time.time() - begun_at)
     eta_s = elapsed_s * (1 - share) / share if share else 0.0
     picture = latest.get(EventType.PREVIEW) if with_picture else None
     if with_picture and picture is None:
-        await context.desk.attend(jobs[0])
+        await context.desk.attend(job)
     shown = None if picture is None else str(picture.data["image"]).partition(",")[2]
-    return _told(share, eta_s, shown, latest, len(jobs), jobs[0])
+    return _told(share, eta_s, shown, latest, count, job)
 
 
 def _share(latest: Mapping[EventType, JobEvent]) -> float:

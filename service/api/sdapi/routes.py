@@ -15,7 +15,7 @@ from service.api.sdapi.adetailer import Detailer, detailer_of
 from service.api.sdapi.answers import answered
 from service.api.sdapi.facts import FIXED, check_options, options, sd_models
 from service.api.sdapi.pictures import inverted, picture_in, picture_out
-from service.api.sdapi.progress import progress_of, work_of
+from service.api.sdapi.progress import progress_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
 from service.api.submitting import ended, result_of, unsuccessful
 from service.api.wishes import generate_job, repair_job
@@ -169,7 +169,7 @@ def _mask_knobs(wish: Img2Img) -> dict[str, Any]:
 
 
 async def _interrupted(context: Context, caller: Caller) -> dict[str, Any]:
-    running = [job for job in await work_of(context, caller) if job.state is JobState.RUNNING]
-    if running:
-        await context.desk.cancel(running[0].id, caller.owner)
+    job, _ = await context.desk.unfinished(caller.owner)
+    if job is not None and job.state is JobState.RUNNING:
+        await context.desk.cancel(job.id, caller.owner)
     return {}

@@ -14,8 +14,8 @@ from service.runs import Alarm, InFlight, Run, RunEnd, Sampling, Thresholds, Wat
 from service.store.report_chunk import read_report
 from service.wire.answer_shapes import ImageAnswer
 from service.wire.answers import picture_png
-from service.wire.bodies import GenerateBody, RepairJobBody
-from service.wire.costs import cost_of_generate, cost_of_repair
+from service.wire.bodies import GenerateBody
+from service.wire.costs import cost_of_generate
 from tests.service.scripted import ScriptedEngine
 from tests.service.test_cli import engine as cli_engine
 from tests.service.test_cli import run
@@ -114,15 +114,6 @@ def test_the_command_line_passes_it_on(cli_engine: ScriptedEngine, options, expe
 def test_how_to_watch_without_watching_is_a_mistake(cli_engine: ScriptedEngine, capsys):
     assert run("generate", "x", "-o", "o.png", "--no-watch", "--in-flight") == 2
     assert "--no-watch" in capsys.readouterr().err
-
-
-def test_a_repair_costs_by_what_redraws_and_in_how_many_ways():
-    def cost(models=MODELS, **asked):
-        return cost_of_repair(RepairJobBody(strengths=[0.5], seeds_per_attempt=1, **asked), models)
-
-    large = {"role": "inpainter", "native_size_hw": [200, 200], "defaults": {"num_inference_steps": 10}}
-    assert cost(methods=["redraw", "nudge"]) == pytest.approx(2 * cost())
-    assert cost([*MODELS, large]) == pytest.approx(200 * 200 * 10 * 0.5 * 2 / 1e6)
 
 
 def test_costs_count_candidates_and_restarts():

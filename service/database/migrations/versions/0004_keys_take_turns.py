@@ -1,0 +1,27 @@
+"""When each key was last served, and its waiting jobs at hand: keys take turns in the queue."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """To this version."""
+    op.create_table(
+        "turns",
+        sa.Column("owner", sa.String(64), primary_key=True),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_jobs_state_owner_seq", "jobs", ["state", "owner", "seq"])
+
+
+def downgrade() -> None:
+    """Back to the one before."""
+    op.drop_index("ix_jobs_state_owner_seq", "jobs")
+    op.drop_table("turns")

@@ -1,0 +1,105 @@
+"""What is let into the queue: no job that is too large, and of no key so much that others find no room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from service.database.schema import api_keys, jobs
+from service.errors import InvalidRequest, QueueFull
+from service.jobs.records import Limits, NewJob, QueueDepth
+from service.jobs.turns import QUEUED
+from service.report import JobKind
+
+_FEWER = {
+    JobKind.GENERATE: "a smaller width, height, num_inference_steps, num_images, best_of or "
+    "watch.max_restarts, or less repair",
+    JobKind.REPAIR: "a smaller picture, or less of max_regions, strengths, seeds_per_attempt, "
+    "num_inference_steps and methods",
+    JobKind.DETECT: "a smaller picture",
+}
+
+
+class Room:
+    """What waits, counted once for a transaction that may add to it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.depth = queue_depth(connection)
+        self._own: dict[str, QueueDepth] = {}
+        self._has_others: dict[str, bool] = {}
+
+    def own(self, owner: str) -> QueueDepth:
+        """What waits of one owner."""
+        if owner not in self._own:
+            self._own[owner] = queue_depth(self._connection, jobs.c.owner == owner)
+        return self._own[owner]
+
+    def has_others(self, owner: str) -> bool:
+        """Whether anybody else could come: another key that is in force."""
+        if owner not in self._has_others:
+            query = select(api_keys.c.id).where(api_keys.c.id != owner, api_keys.c.revoked_at.is_(None))
+            self._has_others[owner] = self._connection.execute(query.limit(1)).first() is not None
+        return self._has_others[owner]
+
+    def take(self, new: NewJob) -> None:
+        """Counts one more."""
+        own = self.own(new.owner)
+        self._own[new.owner] = QueueDepth(own.jobs + 1, own.cost + new.cost)
+        self.depth = QueueDepth(self.depth.jobs + 1, self.depth.cost + new.cost)
+
+
+def check_room(limits: Limits, new: NewJob, room: Room) -> None:
+    """Checks that a job may be added to what waits.
+
+    An empty queue takes a job of any cost that a job may have, or a large one could never be done.
+
+    Raises:
+        InvalidRequest: ``job_too_large``: it would be refused at any time.
+        QueueFull: ``too_many_jobs`` of this owner, or ``queue_full``.
+    """
+    if new.cost > limits.cost_per_job:
+        raise InvalidRequest(
+            f"the job would take {new.cost:,.0f} megapixel steps, more than one job may",
+            code="job_too_large",
+            allowed={"megapixel_steps": limits.cost_per_job, "by": _FEWER[new.kind]},
+        )
+    depth, own = room.depth, room.own(new.owner)
+    if own.jobs >= limits.jobs_per_owner:
+        raise _too_many(own, {"jobs": limits.jobs_per_owner})
+    if depth.jobs >= limits.jobs or (depth.jobs and depth.cost + new.cost > limits.cost):
+        raise QueueFull(
+            f"{depth.jobs} jobs are waiting: the queue is full", code="queue_full",
+            allowed={"jobs": limits.jobs, "megapixel_steps": limits.cost},
+        )  # fmt: skip
+    if own.jobs and room.has_others(new.owner):
+        _check_share(limits, new, depth, own)
+
+
+def _check_share(limits: Limits, new: NewJob, depth: QueueDepth, own: QueueDepth) -> None:
+    """Checks that an owner leaves as much free as it holds: then whoever comes next finds room.
+
+    One owner so holds half of the queue at most, a second one a quarter, and there is always some left.
+    """
+    free = QueueDepth(limits.jobs - depth.jobs, limits.cost - depth.cost)
+    if own.jobs >= free.jobs or own.cost + new.cost > free.cost:
+        others = QueueDepth(depth.jobs - own.jobs, depth.cost - own.cost)
+        share = {"jobs": (limits.jobs - others.jobs) // 2, "megapixel_steps": (limits.cost - others.cost) / 2}
+        raise _too_many(own, share)
+
+
+def queue_depth(connection: Connection, *of: Any) -> QueueDepth:
+    """What waits now, in all or of those that fit a condition."""
+    count, cost = connection.execute(
+        select(func.count(), func.coalesce(func.sum(jobs.c.cost), 0.0)).where(QUEUED, *of)
+    ).one()
+    return QueueDepth(count, cost)
+
+
+def _too_many(own: QueueDepth, allowed: dict[str, float]) -> QueueFull:
+    return QueueFull(
+        f"{own.jobs} of your jobs are waiting, of {own.cost:,.0f} megapixel steps",
+        code="too_many_jobs",
+        allowed=allowed,
+    )

@@ -1,0 +1,57 @@
+"""In which order waiting jobs are done: the keys take turns, and each key's first job comes first.
+
+The order is worked out from two things: a job's place among the waiting ones of its key, and the key's last
+turn, a number that grows with each job that is begun. First come the foremost jobs of all keys, those of the
+key that was served longest ago first, then their second ones, and so on.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, Select, Subquery, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from service.database.schema import jobs, turns
+from service.report import JobState
+
+QUEUED = jobs.c.state == JobState.QUEUED.value
+
+
+def _ranked() -> Subquery:
+    """Each waiting job's number, and its place among its key's."""
+    place = func.row_number().over(partition_by=jobs.c.owner, order_by=jobs.c.seq)
+    return select(jobs.c.seq, place.label("place")).where(QUEUED).subquery("ranked")
+
+
+def _in_turn() -> Select[Any]:
+    ranked = _ranked()
+    last_turn = func.coalesce(turns.c.number, 0)
+    return (
+        select(jobs)
+        .join(ranked, ranked.c.seq == jobs.c.seq)
+        .outerjoin(turns, turns.c.owner == jobs.c.owner)
+        .where(QUEUED)  # said again for the row itself: it is looked at anew once it is locked
+        .order_by(ranked.c.place, last_turn, jobs.c.seq)
+    )
+
+
+IN_TURN = _in_turn()
+"""Rows of the job table that wait, whole, the next one first."""
+_IDS_IN_TURN = IN_TURN.with_only_columns(jobs.c.id)
+
+
+def positions(connection: Connection) -> dict[str, int]:
+    """How many jobs are before each one that waits, by id."""
+    return {job_id: before for before, job_id in enumerate(connection.scalars(_IDS_IN_TURN))}
+
+
+def take_turn(connection: Connection, owner: str) -> None:
+    """Puts a key behind all others: one of its jobs is begun."""
+    number = select(func.coalesce(func.max(turns.c.number), 0) + 1).scalar_subquery()
+    changed = connection.execute(update(turns).where(turns.c.owner == owner).values(number=number))
+    if not changed.rowcount:
+        # Another worker may have begun the key's first job at the same moment: then it is noted.
+        with suppress(IntegrityError), connection.begin_nested():
+            connection.execute(insert(turns).values(owner=owner, number=number))
