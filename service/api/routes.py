@@ -171,7 +171,7 @@ async def detect(
     return await submitted(request, context, new)
 
 
-@plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404))
+@plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404, 500))
 async def image(sha256: str, request: Request, context: InContext, caller: OfCaller) -> Response:
     """A picture or a mask that this service made."""
     await context.check_visible(sha256, caller)

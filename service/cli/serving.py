@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.connections import impatient
 from service.keys.binding import check_bind
 from service.logs import configure_logs
+from service.private import is_seen_by_others
 from service.settings import read_settings, unknown_variables
 
 _GRACE_S = 30
@@ -26,6 +28,7 @@ def serve(
 ) -> None:
     """Run the service."""
     import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     from service.api.app import create_app
 
@@ -37,6 +40,8 @@ def serve(
     for name in unknown_variables():
         _log.warning("%s is no setting: anatomend config lists them", name)
     check_bind(host, settings)
+    if is_seen_by_others(settings.data_dir):
+        _log.warning("others on this machine may look into %s: chmod -R go= closes it", settings.data_dir)
     application = create_app(settings, on_failure=stop)
     desk = application.state.context.desk
     server = _drained(uvicorn.Server)(
@@ -44,6 +49,7 @@ def serve(
             application,
             host,
             port,
+            http=impatient(AutoHTTPProtocol),
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
             log_config=None,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine,
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.errors import DatabaseUnavailable, InvalidSettings
+from service.private import make_private_file, make_private_folder
 from service.settings import Settings
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -44,7 +45,7 @@ class Database:
             ) from None
         self._watching: PoolProxiedConnection | None = None
         if self._is_sqlite:
-            _prepare_sqlite(self._engine)
+            _prepare_sqlite(self._engine, parsed.database)
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
@@ -52,7 +53,7 @@ class Database:
         if settings.database_url:
             return cls(settings.database_url)
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            make_private_folder(settings.data_dir)
         except OSError as error:
             raise InvalidSettings(f"ANATOMEND_DATA_DIR: {error}", allowed="a folder to write to") from None
         return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
@@ -125,8 +126,13 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"the database cannot be used now: {error.orig}") from error
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, path: str | None) -> None:
     """Readers beside one writer, nothing lost when the machine stops, and no transaction begun by half."""
+    if path and path != ":memory:" and not path.startswith("file:"):
+
+        @event.listens_for(engine, "do_connect")
+        def before_connect(*_: Any) -> None:
+            make_private_file(Path(path))  # SQLite gives its -wal and -shm the mode that the file has
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _record: Any) -> None:
