@@ -60,7 +60,7 @@ def _without_colours(_logger: object, _method: str, event: EventDict) -> EventDi
 
 
 def _in_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """What somebody sends, in an address say, must neither begin lines of its own nor move a terminal's cursor.
+    """What somebody sends, in an address say, must neither begin lines nor move a terminal's cursor.
 
     JSON needs no such care: it has escapes for them.
     """

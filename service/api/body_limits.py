@@ -20,8 +20,9 @@ PICTURES: Mapping[str, int] = {
     "/detect": 1,
     "/v1/images/edits": 2,
     "/sdapi/v1/img2img": 2,
+    "/sdapi/v1/txt2img": 1,
 }
-"""How many pictures a body may bring; nowhere else any."""
+"""How many pictures a body may bring; nowhere else any. To txt2img front ends send some that mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def write_atomically(path: Path, content: bytes, is_private: bool = False) -> No
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PART}")
     try:
         # pathlib's own open takes no opener.
-        with open(temporary, "xb", opener=open_private if is_private else None) as file:  # noqa: PTH123
+        with open(temporary, "xb", opener=open_private if is_private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,0 +1,80 @@
+"""JSON that somebody sent, read only if it is of a size and shape that a request can have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from service.wire.refusals import Refused
+
+MAX_VALUES = 20_000
+"""A request has a few hundred at most. Reading millions would hold up everybody: it cannot be interrupted."""
+MAX_DEPTH = 32
+"""Ours nest five deep, what front ends of the web UI send ten. Much deeper ones break who tells of them."""
+
+
+def read_json(content: bytes | str, name: str = "body") -> Any:
+    """The value that a text stands for.
+
+    Args:
+        content: the text; bytes are UTF-8, or 16 or 32 with a mark.
+        name: of the parameter, for refusals.
+
+    Raises:
+        Refused: ``invalid_json``, ``too_many_values``, ``nested_too_deep`` or ``repeated_parameter``.
+    """
+    try:
+        text = content.decode(json.detect_encoding(content)) if isinstance(content, bytes) else content
+    except UnicodeDecodeError as error:
+        raise _refused(name, "invalid_json", f"it is no text: {error.reason}", "JSON in UTF-8") from None
+    # Commas inside of strings count too: that is no matter, since a prompt is short and base64 has none.
+    if sum(map(text.count, ",[{")) > MAX_VALUES:
+        raise _refused(name, "too_many_values", "there are too many values", {"max_values": MAX_VALUES})
+    try:
+        value = json.loads(text, object_pairs_hook=_once_each)
+    except json.JSONDecodeError as error:
+        raise _refused(name, "invalid_json", f"{error.msg} at {error.pos}", "JSON") from None
+    except _Repeated as error:
+        raise _refused(str(error), "repeated_parameter", "it is there twice", "once each") from None
+    except RecursionError:
+        raise _too_deep(name) from None
+    if _is_deep(value):
+        raise _too_deep(name)
+    return value
+
+
+class _Repeated(Exception):
+    """A name that an object has twice."""
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of two equal names JSON lets the last one win, without a word."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(name: str) -> Refused:
+    return _refused(name, "nested_too_deep", "it is nested too deep", {"max_depth": MAX_DEPTH})
+
+
+def _refused(name: str, code: str, message: str, allowed: object) -> Refused:
+    return Refused([{"parameter": name, "code": code, "message": message, "allowed": allowed}])
