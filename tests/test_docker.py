@@ -55,3 +55,11 @@ def test_images_set_what_there_is_and_run_as_nobody_special(path: Path):
     assert set(re.findall(r"(ANATOMEND_\w+)=", text)) <= known
     assert re.search(r"^USER anatomend$", text, re.MULTILINE)
     assert "HEALTHCHECK" in text
+
+
+def test_prometheus_asks_by_a_name_that_the_service_has():
+    targets = yaml.safe_load((DOCKER / "prometheus.yml").read_text())["scrape_configs"][0]["static_configs"]
+    names = {target.partition(":")[0] for entry in targets for target in entry["targets"]}
+    compose = yaml.safe_load((DOCKER / "compose.metrics.yml").read_text())["services"]["anatomend"]
+    given = compose["environment"]["ANATOMEND_ALLOWED_HOSTS"].partition(",")[0]
+    assert names == {given}
