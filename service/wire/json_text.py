@@ -36,9 +36,12 @@ def read_json(content: bytes | str, name: str = "body") -> Any:
     except json.JSONDecodeError as error:
         raise _refused(name, "invalid_json", f"{error.msg} at {error.pos}", "JSON") from None
     except _Repeated as error:
-        raise _refused(str(error), "repeated_parameter", "it is there twice", "once each") from None
+        where = str(error) if name == "body" else f"{name}.{error}"
+        raise _refused(where, "repeated_parameter", "it is there twice", "once") from None
     except RecursionError:
         raise _too_deep(name) from None
+    except ValueError:  # all that is left: Python reads no numbers of more than some thousand digits
+        raise _refused(name, "invalid_json", "a number is too long", "numbers of a few digits") from None
     if _is_deep(value):
         raise _too_deep(name)
     return value

@@ -52,6 +52,12 @@ def test_what_no_request_looks_like_is_refused_at_the_door(
     assert client.get("/jobs").json()["jobs"] == []
 
 
+def test_a_number_of_five_thousand_digits(client: TestClient):
+    for path in ("/generate", "/sdapi/v1/txt2img"):
+        response = client.post(path, content='{"prompt": "x", "seed": ' + "9" * 5000 + "}", headers=JSON)
+        assert_problem(response, 400, "invalid_json")
+
+
 def test_params_of_a_form_are_read_as_carefully(client: TestClient):
     for params, code in ((nested(900), "nested_too_deep"), ('{"seed": 1, "seed": 2}', "repeated_parameter")):
         response = client.post("/repair", files={"image": PICTURE}, data={"params": params})
