@@ -74,6 +74,9 @@ def floods_of_json() -> list[Row]:
     deep = b'{"prompt": "x", "init_images": ' + b"[" * (JSON_BYTES - 40)
     rows = []
     with _service() as service:
+        with _slowest_livez(service) as slowest:
+            time.sleep(10)
+        rows.append(_row("nothing, for ten seconds", "for comparison", f"{slowest[0] * 1000:.0f} ms", True))
         for name, path, body in (
             ("one long text to txt2img", "/sdapi/v1/txt2img", long_text),
             ("one long text to img2img", "/sdapi/v1/img2img", long_text),

@@ -8,8 +8,10 @@ from typing import Any
 SILENCE_S = 20.0
 """How long a request's head may take, and the rest of a body that nobody reads any more."""
 STANDSTILL_S = 120.0
-"""How long a client may take nothing of its answer while more is waiting to be sent. The system takes a megabyte
-at a time for it, which a poor line needs that long for."""
+"""How long a client may take nothing of its answer while more is waiting to be sent.
+
+The system takes a megabyte at a time for it, which a poor line needs that long for.
+"""
 
 
 def impatient(
