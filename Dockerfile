@@ -28,7 +28,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --no-create-home anatomend \
-    && install -d -o anatomend /data /models
+    && install -d -o anatomend /models \
+    && install -d -o anatomend -m 700 /data
 COPY --from=build /opt/venv /opt/venv
 COPY LICENSE /opt/anatomend/
 COPY models /opt/anatomend/models

@@ -138,6 +138,12 @@ class StorageUnavailable(AnatomendError):
     code = "storage_unavailable"
 
 
+class StorageDamaged(AnatomendError):
+    """A picture is not what it was when it was put: its file was cut short, or written over."""
+
+    code = "storage_damaged"
+
+
 class Unreachable(AnatomendError):
     """A service that a client asks does not answer, or not in time."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+import traceback
+from typing import Literal, TextIO
 
 import structlog
-from structlog.types import EventDict, Processor
+from structlog.types import EventDict, ExcInfo, Processor
 
 Format = Literal["text", "json"]
 
@@ -43,9 +44,8 @@ def log_formatter(form: Format, process: str) -> logging.Formatter:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     else:
         renderers = [
-            structlog.dev.ConsoleRenderer(
-                colors=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
-            )
+            _in_one_line,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_indented, pad_event_to=0),
         ]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=told,
@@ -57,6 +57,32 @@ def _without_colours(_logger: object, _method: str, event: EventDict) -> EventDi
     """Uvicorn says some things twice, once in colours."""
     event.pop("color_message", None)
     return event
+
+
+def _in_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """What somebody sends, in an address say, must neither begin lines nor move a terminal's cursor.
+
+    JSON needs no such care: it has escapes for them.
+    """
+    return {
+        name: printable(value.rstrip()) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
+def printable(text: str) -> str:
+    """The text with an escape for each character that is not seen, line ends among them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _indented(stream: TextIO, failure: ExcInfo) -> None:
+    """A traceback of which no line looks like a line of the log, whatever the exception's words hold."""
+    for line in "".join(traceback.format_exception(*failure)).splitlines():
+        stream.write(f"\n    {printable(line)}")
 
 
 def _named(process: str) -> Processor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ MODELS_DIR = Path(__file__).resolve().parent.parent / "models"
 PREFIX = "ANATOMEND_"
 OF_THE_CLIENT = frozenset({"ANATOMEND_SERVER", "ANATOMEND_KEY"})
 """Read by the command line, to find a service; they set nothing in it."""
+_HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]")
 
 
 class Settings(BaseSettings):
@@ -68,6 +70,11 @@ class Settings(BaseSettings):
     require_keys: bool = Field(False, description="refuse everybody without a key, even while there is none")
     allow_open: bool = Field(False, description="let whoever reaches the service use it without a key")
     cors_origins: str = Field("", description="pages that may ask from a browser, as https://a,https://b")
+    allowed_hosts: str = Field(
+        "",
+        description="names that the service may be asked by, as a.example,b.example; * = all. This machine's "
+        "own always; without keys no others",
+    )
     keep_days: float = Field(0, ge=0, description="days until finished jobs and pictures go; 0 = never")
     keep_gb: float = Field(0, ge=0, description="most that all pictures may take; 0 = no limit")
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
@@ -87,6 +94,14 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: str) -> str:
+        for name in _split(value):
+            if name != "*" and not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a host: a.example or 192.0.2.1, without a port")
+        return value
+
     @field_validator("otlp_endpoint")
     @classmethod
     def _check_endpoint(cls, value: str) -> str:
@@ -94,6 +109,11 @@ class Settings(BaseSettings):
         if value and (url.scheme not in ("http", "https") or not url.hostname):
             raise ValueError("not an http(s) address")
         return value
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names that the service may be asked by, besides this machine's own; a ``*`` stands for all."""
+        return tuple(name.lower().strip("[]") for name in _split(self.allowed_hosts))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

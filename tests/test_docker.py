@@ -57,3 +57,11 @@ def test_images_set_what_there_is_and_run_as_nobody_special(path: Path):
     check = text[text.index("HEALTHCHECK") :]
     assert "/startupz" in check
     assert "/livez" in check, "or a service that can bring up no worker is never started again"
+
+
+def test_prometheus_asks_by_a_name_that_the_service_has():
+    targets = yaml.safe_load((DOCKER / "prometheus.yml").read_text())["scrape_configs"][0]["static_configs"]
+    names = {target.partition(":")[0] for entry in targets for target in entry["targets"]}
+    compose = yaml.safe_load((DOCKER / "compose.metrics.yml").read_text())["services"]["anatomend"]
+    given = compose["environment"]["ANATOMEND_ALLOWED_HOSTS"].partition(",")[0]
+    assert names == {given}

@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.api import problems
 from service.api.auth import Auth
+from service.api.body_limits import BodyLimits
 from service.api.context import Context
 from service.api.guard import Guard
 from service.api.job_routes import job_routes
@@ -36,9 +37,8 @@ from service.settings import Settings, read_settings
 from service.store.place import stores_of
 from service.tracing import tracer_provider
 from service.ui import page
+from service.wire.uploads import Limits
 
-_FORM_EXTRA_BYTES = 1 << 20
-"""For the fields and boundaries of a form beside its two files."""
 _NO_OTHER_TELEMETRY: TelemetryConfig = {
     "metrics": False,  # Prometheus has them
     "logs": False,  # they go where all logs go
@@ -112,7 +112,7 @@ def create_app(
 def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metrics) -> None:
     """What a request passes before it comes to a route; the last one added is the first one passed."""
     origins = settings.allowed_origins
-    app.add_middleware(Auth, ring=ring, allowed_origins=origins)
+    app.add_middleware(Auth, ring=ring, allowed_origins=origins, allowed_hosts=settings.host_names)
     if origins:  # outside of Auth: a browser asks whether it may ask before it sends a key
         app.add_middleware(
             CORSMiddleware,
@@ -124,7 +124,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metric
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(
         Guard,
-        max_form_bytes=2 * settings.max_upload_mb * 1_000_000 + _FORM_EXTRA_BYTES,
+        limits=BodyLimits(Limits.of(settings).max_bytes),
         is_shared=bool(origins),
     )
     app.add_middleware(OpenAIErrors)  # outside of all, for the refusals of all

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -11,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problems import from_error
+from service.api.sites import check_host, check_site
 from service.errors import AnatomendError, Forbidden, Unauthorized
 from service.keys.records import Scope as KeyScope
 from service.keys.ring import KeyRing
@@ -20,7 +20,8 @@ _OPEN = frozenset(
 )
 _OPEN_FOLDERS = ("/ui/", "/static-offline-docs/")
 _FOR_ADMINS = frozenset({"/metrics"})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROBES = frozenset({"/livez", "/readyz", "/startupz"})
+"""For load balancers, which ask by an address of their own; the answers hold nothing of anybody."""
 _HOW = "Authorization: Bearer KEY, or X-API-Key: KEY"
 
 
@@ -48,29 +49,46 @@ class Auth:
     Args:
         ring: the keys.
         allowed_origins: pages of other sites that may ask; ``*`` for all.
+        allowed_hosts: names that the service may be asked by, besides those of this machine itself. Without
+            any it may be asked by every name once keys are in force: nobody gets further by it.
     """
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, allowed_origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        ring: KeyRing,
+        allowed_origins: tuple[str, ...] = (),
+        allowed_hosts: tuple[str, ...] = (),
+    ) -> None:
         self._app = app
         self._ring = ring
         self._allowed_origins = allowed_origins
+        self._allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on, or refuses it."""
-        if scope["type"] == "http" and not _is_open(path_of(scope)):
+        if scope["type"] == "http" and path_of(scope) not in _PROBES:
             try:
-                scope.setdefault("state", {})["caller"] = await self._caller(scope)
+                await self._check_way(scope)
+                if not _is_open(path_of(scope)):
+                    scope.setdefault("state", {})["caller"] = self._caller(scope)
             except AnatomendError as error:
                 await from_error(error, scope["state"]["request_id"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> Caller:
+    async def _check_way(self, scope: Scope) -> None:
+        """Refuses what a browser was tricked into, with a key or without: some keep a password for Basic."""
         ring, headers = self._ring, Headers(scope=scope)
         if not ring.is_fresh:
             await anyio.to_thread.run_sync(ring.refresh)
+        if self._allowed_hosts or not ring.in_force:
+            check_host(headers, self._allowed_hosts)
+        check_site(scope["method"], headers, self._allowed_origins)
+
+    def _caller(self, scope: Scope) -> Caller:
+        ring, headers = self._ring, Headers(scope=scope)
         if not ring.in_force:
-            self._check_site(scope["method"], headers)
             return Caller()
         secret = _secret_of(headers)
         if secret is None:
@@ -82,18 +100,6 @@ class Auth:
         if not key.allows(needed):
             raise Forbidden(f"this key lacks the scope {needed.value}", allowed=[needed.value])
         return Caller(key.id, KeyScope.ADMIN in key.scopes)
-
-    def _check_site(self, method: str, headers: Headers) -> None:
-        """Without keys, any page in the operator's browser could send forms to a service on that machine."""
-        if method in _SAFE_METHODS or headers.get("sec-fetch-site") != "cross-site":
-            return
-        if not {"*", headers.get("origin", "")} & set(self._allowed_origins):
-            raise Forbidden(
-                "a page of another site may not ask for this",
-                code="cross_site",
-                allowed=list(self._allowed_origins)
-                or "requests from the service's own page, or from no page",
-            )
 
 
 def path_of(scope: Scope) -> str:
@@ -114,6 +120,6 @@ def _secret_of(headers: Headers) -> str | None:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2] or None
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no ASCII even, or no UTF-8 inside
             return None
     return headers.get("x-api-key") or None

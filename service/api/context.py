@@ -9,7 +9,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from fastapi import Depends, Request
+from fastapi import Depends, Request, UploadFile
 
 from service.api.auth import Caller
 from service.jobs.desk import Desk
@@ -33,7 +33,9 @@ class Context:
     images: ImageStore
     inputs: ImageStore
     inbox: Inbox
-    # A decoded upload takes up to 200 MB: never many at once.
+    # A decoded upload takes up to 200 MB: never many at once. The slot is taken before its bytes are read,
+    # which wait on the disk until then, and given back before its job is waited for.
+    upload_slots: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(2))
     pixel_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 
     @property
@@ -46,6 +48,10 @@ class Context:
         return await anyio.to_thread.run_sync(
             functools.partial(call, *args, **kwargs), limiter=self.pixel_work
         )
+
+    async def uploaded(self, file: UploadFile) -> bytes:
+        """The bytes of a file in a form; of one that is too large no more than show it."""
+        return await file.read(self.limits.max_bytes + 1)
 
     async def check_visible(self, sha256: str, caller: Caller) -> None:
         """Whether a caller may see a picture.

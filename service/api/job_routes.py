@@ -57,7 +57,9 @@ async def job(job_id: str, request: Request, context: InContext, caller: OfCalle
     return job_answer(request, found, None if told is None else told.data)
 
 
-@job_routes.get("/{job_id}/inputs/{name}", response_class=Response, responses=_FILE | problems(401, 404, 503))
+@job_routes.get(
+    "/{job_id}/inputs/{name}", response_class=Response, responses=_FILE | problems(401, 404, 500, 503)
+)
 async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -> Response:
     """A file that was uploaded with a job, as it came: its ``image`` or its ``mask``."""
     inputs = (await context.desk.get(job_id, caller.sees)).inputs

@@ -26,6 +26,7 @@ from service.errors import (
     NotFound,
     NotReady,
     QueueFull,
+    StorageDamaged,
     StorageFull,
     StorageUnavailable,
     TimeLimit,
@@ -59,6 +60,7 @@ _STATUS_BY_CLASS: tuple[tuple[type[AnatomendError], int], ...] = (
     (DatabaseUnavailable, 503),
     (StorageUnavailable, 503),
     (StorageFull, 507),
+    (StorageDamaged, 500),
     (Unauthorized, 401),
     (Forbidden, 403),
     (Conflict, 409),
@@ -73,7 +75,7 @@ _CHALLENGES = {
     "invalid_key": 'Bearer realm="anatomend", error="invalid_token"',
     "missing_scope": 'Bearer realm="anatomend", error="insufficient_scope"',
 }
-_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_many_bytes"}
+_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "too_many_bytes"}
 
 
 class BodyTooLarge(HTTPException):
@@ -86,6 +88,14 @@ class BodyTooLarge(HTTPException):
         refusal = too_many_bytes(max_bytes)
         super().__init__(413, refusal.detail, {"Connection": "close"})
         self.allowed = refusal.allowed
+
+
+class BodyTooSlow(HTTPException):
+    """A body that drips. An HTTPException for the same reason."""
+
+    def __init__(self, allowed_s: float) -> None:
+        super().__init__(408, "the body did not come in time", {"Connection": "close"})
+        self.allowed = {"seconds": round(allowed_s, 1)}
 
 
 def problem(
@@ -171,7 +181,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODE_BY_STATUS.get(error.status_code, "invalid_request")
     allowed: object = None
-    if isinstance(error, BodyTooLarge):
+    if isinstance(error, (BodyTooLarge, BodyTooSlow)):
         allowed = error.allowed
     elif error.status_code == http.HTTPStatus.NOT_FOUND:
         allowed = sorted(request.app.openapi()["paths"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.context import Context, InContext, OfCaller
+from service.api.auth import Caller
+from service.api.context import Context, InContext, OfCaller, context_of
+from service.api.json_request import JsonRequest
 from service.api.negotiation import JSON, PNG
 from service.api.submitting import idempotency_key_of, submitted
 from service.api.wishes import generate_job, repair_job, with_files
@@ -36,11 +39,12 @@ from service.wire.bodies import (
     validated,
 )
 from service.wire.costs import cost_of_detect
-from service.wire.refusals import check_gradient
-from service.wire.uploads import Upload, read_image
+from service.wire.refusals import Refused, check_gradient
+from service.wire.uploads import read_image
 
 _FOREVER = "private, max-age=31536000, immutable"
 _FORM = "multipart/form-data"
+_Handle = Callable[[Request], Awaitable[Response]]
 
 
 class _TypedRoute(APIRoute):
@@ -48,7 +52,7 @@ class _TypedRoute(APIRoute):
 
     media_type: str
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+    def get_route_handler(self) -> _Handle:  # type: ignore[override]
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
@@ -59,21 +63,47 @@ class _TypedRoute(APIRoute):
                     code="unsupported_media_type",
                     allowed=[self.media_type],
                 )
-            return await handle(request)
+            return await self.answered(request, handle)
 
         return checked
 
+    async def answered(self, request: Request, handle: _Handle) -> Response:
+        """Answers a request whose body is of the right type."""
+        return await handle(request)
+
 
 class JsonRoute(_TypedRoute):
-    """Takes JSON."""
+    """Takes JSON, which is read in a thread and not in the loop that answers everybody."""
 
     media_type = JSON
+
+    async def answered(self, request: Request, handle: _Handle) -> Response:
+        """Reads the body before FastAPI does."""
+        reading = JsonRequest(request, context_of(request).upload_slots)
+        try:
+            await reading.read()
+            return await handle(reading)
+        finally:
+            reading.release()
 
 
 class FormRoute(_TypedRoute):
     """Takes a form with files."""
 
     media_type = _FORM
+
+
+async def check_form(request: Request) -> None:
+    """A dependency of routes that take a form: checks that no field is there twice, save those of a list.
+
+    Raises:
+        Refused: ``repeated_parameter``. Of two the last one would win, without a word.
+    """
+    names = [name for name, _ in (await request.form()).multi_items() if not name.endswith("[]")]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        facts = {"code": "repeated_parameter", "message": "it is there twice", "allowed": "once"}
+        raise Refused([{"parameter": name, **facts} for name in repeated])
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -94,9 +124,9 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _LATER: dict[int | str, dict[str, Any]] = {
     202: {"model": JobAnswer, "description": "The job is written down; `Location` is its address."}
 }
-_REFUSALS = problems(400, 401, 403, 409, 413, 415, 422, 429, 500, 503, 504)
+_REFUSALS = problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503, 504)
 json_routes = APIRouter(route_class=JsonRoute)
-form_routes = APIRouter(route_class=FormRoute)
+form_routes = APIRouter(route_class=FormRoute, dependencies=[Depends(check_form)])
 plain_routes = APIRouter()
 
 
@@ -131,11 +161,19 @@ async def repair(
 ) -> Response:
     """Redraws only the malformed places of an uploaded picture."""
     body = validated(RepairUploadBody, form.params, prefix="params")
-    image = await form.image.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
-    mask = None if form.mask is None else await form.mask.read(context.limits.max_bytes + 1)
     kept_body = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
-    new = await repair_job(context, caller, kept_body, image, mask, idempotency_key_of(request))
-    return await submitted(request, context, new)
+    key = idempotency_key_of(request)
+    return await submitted(request, context, await _repair_job(form, kept_body, context, caller, key))
+
+
+async def _repair_job(
+    form: RepairForm, body: RepairJobBody, context: Context, caller: Caller, key: str | None
+) -> NewJob:
+    """Apart from the route, which would hold the files in memory while it waits for the job."""
+    async with context.upload_slots:
+        image = await context.uploaded(form.image)
+        mask = None if form.mask is None else await context.uploaded(form.mask)
+        return await repair_job(context, caller, body, image, mask, key)
 
 
 class DetectForm(BaseModel):
@@ -156,21 +194,27 @@ async def detect(
     caller: OfCaller,
 ) -> Response:
     """Boxes, classes and scores; changes nothing."""
-    content, upload = await _uploaded(form.image, context)
-    worker = context.desk.worker()
-    if form.heatmap:
-        check_gradient(worker.models, "heatmap")
-    new = NewJob(
-        JobKind.DETECT,
-        DetectBody(conf=form.conf, heatmap=form.heatmap).model_dump(mode="json"),
-        cost_of_detect(upload.image.shape[:2]),
-        caller.owner,
-        idempotency_key=idempotency_key_of(request),
-    )
-    return await submitted(request, context, await with_files(context, new, {IMAGE: content}))
+    return await submitted(request, context, await _detect_job(form, request, context, caller))
 
 
-@plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404))
+async def _detect_job(form: DetectForm, request: Request, context: Context, caller: Caller) -> NewJob:
+    async with context.upload_slots:
+        content = await context.uploaded(form.image)
+        height, width = (await context.pixels(read_image, content, context.limits)).image.shape[:2]
+        worker = context.desk.worker()
+        if form.heatmap:
+            check_gradient(worker.models, "heatmap")
+        new = NewJob(
+            JobKind.DETECT,
+            DetectBody(conf=form.conf, heatmap=form.heatmap).model_dump(mode="json"),
+            cost_of_detect((height, width)),
+            caller.owner,
+            idempotency_key=idempotency_key_of(request),
+        )
+        return await with_files(context, new, {IMAGE: content})
+
+
+@plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404, 500))
 async def image(sha256: str, request: Request, context: InContext, caller: OfCaller) -> Response:
     """A picture or a mask that this service made."""
     await context.check_visible(sha256, caller)
@@ -215,8 +259,3 @@ async def startupz(context: InContext) -> HealthAnswer:
     """Whether the models were loaded once: until then a start may take its time."""
     context.desk.check_started()
     return HealthAnswer(status="started")
-
-
-async def _uploaded(file: UploadFile, context: Context) -> tuple[bytes, Upload]:
-    content = await file.read(context.limits.max_bytes + 1)  # one more than allowed: there are too many
-    return content, await context.pixels(read_image, content, context.limits)

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.connections import impatient
 from service.database.connect import Database
 from service.keys.binding import check_bind
 from service.logs import configure_logs
+from service.private import is_seen_by_others
 from service.settings import Settings, read_settings, unknown_variables
 
 _GRACE_S = 30
@@ -27,6 +29,7 @@ def serve(
 ) -> None:
     """Run the service."""
     import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     from service.api.app import create_app
 
@@ -39,6 +42,8 @@ def serve(
         _log.warning("%s is no setting: anatomend config lists them", name)
     _check_database(settings)
     check_bind(host, settings)
+    if is_seen_by_others(settings.data_dir):
+        _log.warning("others on this machine may look into %s: chmod -R go= closes it", settings.data_dir)
     application = create_app(settings, on_failure=stop)
     desk = application.state.context.desk
     server = _drained(uvicorn.Server)(
@@ -46,6 +51,7 @@ def serve(
             application,
             host,
             port,
+            http=impatient(AutoHTTPProtocol),
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
             log_config=None,

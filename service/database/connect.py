@@ -29,6 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from service.database.outages import Outages
 from service.errors import DatabaseUnavailable, InvalidSettings
+from service.private import make_private_file, make_private_folder
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Database:
         self._watching: PoolProxiedConnection | None = None
         self._outages = Outages((self._is_sqlite and parsed.database) or parsed.render_as_string())
         if self._is_sqlite:
-            _prepare_sqlite(self._engine)
+            _prepare_sqlite(self._engine, parsed.database)
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
@@ -72,7 +73,7 @@ class Database:
         if settings.database_url:
             return cls(settings.database_url)
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            make_private_folder(settings.data_dir)
         except OSError as error:
             raise InvalidSettings(f"ANATOMEND_DATA_DIR: {error}", allowed="a folder to write to") from None
         return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
@@ -199,8 +200,13 @@ def in_pieces(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
         yield everything[start : start + size]
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, path: str | None) -> None:
     """Readers beside one writer, nothing lost when the machine stops, and no transaction begun by half."""
+    if path and path != ":memory:" and not path.startswith("file:"):
+
+        @event.listens_for(engine, "do_connect")
+        def before_connect(*_: Any) -> None:
+            make_private_file(Path(path))  # SQLite gives its -wal and -shm the mode that the file has
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _record: Any) -> None:

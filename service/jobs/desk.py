@@ -291,6 +291,11 @@ class Desk:
 
         Again and again, since a job may be handed in while the revocation is not known everywhere yet.
         """
+        revoked = await self._in_thread(revoked_keys, self.database)
+        self._subscriptions.end_of(revoked)
+        for job_id in await self._in_thread(self.queue.cancel_all_of, revoked):
+            _log.info("job %s is cancelled: its key was revoked", job_id, extra={"job_id": job_id})
+        return SLOW_TICK_S
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._threads)

@@ -31,7 +31,8 @@ def check_bind(host: str, settings: Settings) -> None:
     elif settings.allow_open:
         _log.warning(
             "OPEN TO ALL: there are no keys, and ANATOMEND_ALLOW_OPEN is set. Whoever reaches %s can use the "
-            "service and see all pictures. To shut it: anatomend keys add NAME",
+            "service and see all pictures. To shut it: anatomend keys add NAME. Asked by a name other than "
+            "localhost it answers only if ANATOMEND_ALLOWED_HOSTS has that name",
             host or "this machine",
         )
     else:

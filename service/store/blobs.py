@@ -27,6 +27,8 @@ class Blobs(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Keeps the bytes, wholly or not at all; what is there already becomes as young as if new.
 
+        Something else under this name, which can only be what is left of them, is replaced.
+
         Raises:
             StorageFull: if there is no room.
         """

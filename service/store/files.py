@@ -7,17 +7,24 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from service.errors import StorageFull
+from service.private import make_private_folder, open_private
 from service.store.blobs import Entry
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PART = ".part"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, is_private: bool = False) -> None:
     """Writes ``content`` beside ``path`` and then moves it there, so that no reader sees a part of it.
+
+    Args:
+        path: where it shall be; the folder must be there.
+        content: all of it.
+        is_private: nobody but the owner may read it, whatever the umask is.
 
     Raises:
         StorageFull: if there is no room for it.
@@ -25,7 +32,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PART}")
     try:
-        with temporary.open("xb") as file:
+        # pathlib's own open takes no opener.
+        with open(temporary, "xb", opener=open_private if is_private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -55,11 +63,12 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """Keeps the bytes; see ``Blobs``."""
         path = self._root / name
-        try:
-            os.utime(path)  # it is there already; as of now it is young again
-        except FileNotFoundError:
-            _make_folder(path.parent)
-            write_atomically(path, content)
+        with suppress(FileNotFoundError):
+            if _holds(path, content):
+                os.utime(path)  # as of now it is young again
+                return
+        _make_folder(path.parent)
+        write_atomically(path, content, is_private=True)
 
     def read(self, name: str) -> bytes:
         """The bytes; see ``Blobs``."""
@@ -96,9 +105,14 @@ class Folder:
             self.delete(path.relative_to(self._root).as_posix(), older_than_s)
 
 
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file holds just this; a broken disk or a full one may have left less under the name."""
+    return path.stat().st_size == len(content) and path.read_bytes() == content
+
+
 def _make_folder(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise StorageFull("there is no room for another folder", allowed="free some space") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from service.errors import NotFound
+from service.errors import NotFound, StorageDamaged
 from service.store.blobs import Blobs
 from service.store.files import Folder
 
@@ -41,6 +41,8 @@ class ImageStore:
     def put(self, png: bytes) -> str:
         """Keeps the bytes and returns their sha256 in hexadecimal. The same bytes are kept once.
 
+        What lies under their name and is something else, cut short say, is written anew.
+
         Raises:
             StorageFull: if there is no room; nothing of it is then there.
             StorageUnavailable, OSError: if they cannot be written.
@@ -54,14 +56,22 @@ class ImageStore:
 
         Raises:
             NotFound: ``unknown_image``, also for anything that is no hash: it never becomes a path.
+            StorageDamaged: if they are others than were put.
             StorageUnavailable, OSError: if they cannot be read.
         """
-        if _SHA256.fullmatch(sha256):
-            try:
-                return self._blobs.read(_name(sha256))
-            except FileNotFoundError:
-                pass
-        raise unknown_image()
+        if not _SHA256.fullmatch(sha256):
+            raise unknown_image()
+        try:
+            png = self._blobs.read(_name(sha256))
+        except FileNotFoundError:
+            raise unknown_image() from None
+        # A gigabyte a second: half a millisecond for a picture, and less than it takes to send it.
+        if hashlib.sha256(png).hexdigest() != sha256:
+            raise StorageDamaged(
+                f"what is kept as {sha256} is damaged: {len(png)} bytes of something else",
+                allowed="make or upload the same picture again, which mends it, or restore it from a backup",
+            )
+        return png
 
     def exists(self, sha256: str) -> bool:
         """Whether a picture is kept under this hash; never under anything that is no hash."""

@@ -21,6 +21,7 @@ from service.validation import (
     MAX_STEPS,
     SIZE_STEP_PX,
 )
+from service.wire.json_text import read_json
 from service.wire.refusals import refuse
 from service.wire.repairing import Body
 from service.wire.repairing import Conf as Conf
@@ -127,9 +128,9 @@ def validated(model: type[BodyT], values: Mapping[str, Any] | str | bytes, prefi
     Raises:
         Refused: naming each parameter that is not acceptable; ``prefix`` says where they stood.
     """
+    if isinstance(values, (str, bytes)):
+        values = read_json(values, prefix or "body")
     try:
-        if isinstance(values, (str, bytes)):
-            return model.model_validate_json(values)
         return model.model_validate(values)
     except ValidationError as error:
         raise refuse(model, error, prefix) from None

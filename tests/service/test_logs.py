@@ -49,6 +49,30 @@ def test_tracebacks_show_no_variables(form: Format):
     assert form == "text" or "\n" not in told
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_nobody_writes_lines_of_their_own(form: Format):
+    hostile = "/x\n2026-01-01 [info] all is well\r\x1b[2J\x9b2J\u2028\u202e\ud800"
+    record = logging.LogRecord("service.x", logging.INFO, __file__, 1, "GET %s 404", (hostile,), None)
+    record.route = hostile
+    told = log_formatter(form, "web").format(record)
+    assert len(told.splitlines()) == 1
+    assert told.isprintable()
+    assert "all is well" in told
+    told.encode()
+
+
+def test_the_words_of_an_exception_begin_no_lines_either():
+    try:
+        raise ValueError("x\n2026-01-01 [info] all is well\x1b[2J")
+    except ValueError:
+        failure = sys.exc_info()
+    record = logging.LogRecord("service.x", logging.ERROR, __file__, 1, "broken", (), failure)
+    first, *others = log_formatter("text", "web").format(record).splitlines()
+    assert "broken" in first
+    assert others
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+
+
 def test_what_is_bound_stays_in_its_context():
     seen: list[str] = []
     record = logging.LogRecord("service.x", logging.INFO, __file__, 1, "x", (), None)

@@ -20,7 +20,15 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("THREADS", "-1"), ("MAX_SIDE_PX", "63"), ("MAX_UPLOAD_MB", "much"), ("MAX_UPLOAD_MEGAPIXELS", "0")],
+    [
+        ("ALLOWED_HOSTS", "http://a"),
+        ("ALLOWED_HOSTS", "a.example:80"),
+        ("ALLOWED_HOSTS", "*.a"),
+        ("THREADS", "-1"),
+        ("MAX_SIDE_PX", "63"),
+        ("MAX_UPLOAD_MB", "much"),
+        ("MAX_UPLOAD_MEGAPIXELS", "0"),
+    ],
 )
 def test_what_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
     monkeypatch.setenv(f"ANATOMEND_{name}", value)

@@ -48,7 +48,7 @@ def test_a_request_and_its_job_can_be_found_by_the_jobs_id(
     worker = tracer_provider(settings, "worker")
     assert worker is not None
     monkeypatch.setattr("service.jobs.worker.trace.get_tracer", worker.get_tracer)
-    with TestClient(create_app(settings, lambda _: ScriptedEngine())) as client:
+    with TestClient(create_app(settings, lambda _: ScriptedEngine()), "http://localhost") as client:
         until_ready(client)
         done = client.post("/generate", json={"prompt": "a secret wish", "seed": 1})
         assert done.status_code == 200

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 
+from service.api.auth import Caller
 from service.api.context import Context, InContext, OfCaller
 from service.api.openai.models import check_model, models_of
 from service.api.openai.pictures import as_base64, our_mask
 from service.api.openai.shapes import Common, EditForm, ErrorAnswer, GenerationBody, refused, size_of, usage
 from service.api.openai.streaming import told
-from service.api.routes import FormRoute, JsonRoute
+from service.api.routes import FormRoute, JsonRoute, check_form
 from service.api.submitting import ended, handed_in, idempotency_key_of, result_of, unsuccessful
 from service.api.wishes import generate_job, repair_job
 from service.errors import NotFound
@@ -26,14 +27,16 @@ _FORM = "multipart/form-data"
 _IGNORED = "X-Anatomend-Ignored"
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 422, 429, 500, 503)
+    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 408, 409, 422, 429, 500, 503)
 }
 _PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {}, "text/event-stream": {}}}
 }
 
 openai_json_routes = APIRouter(prefix="/v1", route_class=JsonRoute, responses=_REFUSALS)
-openai_form_routes = APIRouter(prefix="/v1", route_class=FormRoute, responses=_REFUSALS)
+openai_form_routes = APIRouter(
+    prefix="/v1", route_class=FormRoute, responses=_REFUSALS, dependencies=[Depends(check_form)]
+)
 openai_plain_routes = APIRouter(prefix="/v1", responses=_REFUSALS)
 
 
@@ -55,14 +58,19 @@ async def edits(
     """Redraws a picture where the mask is transparent; without a mask, where it is malformed."""
     form.check()
     check_model(form.model, context.desk.worker())
-    body, limits = form.to_body(), context.limits
-    image = await form.the_image().read(limits.max_bytes + 1)  # one more than allowed: there are too many
-    mask = None
-    if form.mask is not None:
-        mask = await context.pixels(our_mask, await form.mask.read(limits.max_bytes + 1), limits)
-    await _check_size(form, image, context)
-    new = await repair_job(context, caller, body, image, mask, idempotency_key_of(request))
+    new = await _edit_job(form, context, caller, idempotency_key_of(request))
     return await _answered(request, context, new, form, "image_edit")
+
+
+async def _edit_job(form: EditForm, context: Context, caller: Caller, key: str | None) -> NewJob:
+    """Apart from the route, which would hold the files in memory while it waits for the job."""
+    async with context.upload_slots:
+        body, image = form.to_body(), await context.uploaded(form.the_image())
+        mask = None
+        if form.mask is not None:
+            mask = await context.pixels(our_mask, await context.uploaded(form.mask), context.limits)
+        await _check_size(form, image, context)
+        return await repair_job(context, caller, body, image, mask, key)
 
 
 @openai_plain_routes.get("/models")

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.api.auth import Caller
 from service.api.context import Context, InContext, OfCaller
+from service.api.json_request import JsonRequest
 from service.api.routes import JsonRoute, problems
 from service.api.sdapi.adetailer import Detailer, detailer_of
 from service.api.sdapi.answers import answered
@@ -30,14 +31,14 @@ _SEVERAL = "batch_size, n_iter: one picture"
 _ITS_OWN_PROMPT = "ad_prompt, ad_negative_prompt: repairs follow the picture's prompt"
 _MASK_ONLY = "ADetailer: with a mask, only the mask is redrawn"
 
-_REFUSALS = problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+_REFUSALS = problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503)
 
 sdapi_json_routes = APIRouter(prefix="/sdapi/v1", route_class=JsonRoute, responses=_REFUSALS)
 sdapi_plain_routes = APIRouter(prefix="/sdapi/v1", responses=_REFUSALS)
 
 
 @sdapi_json_routes.post("/txt2img")
-async def txt2img(wish: Txt2Img, request: Request, context: InContext, caller: OfCaller) -> Response:
+async def txt2img(wish: Txt2Img, request: JsonRequest, context: InContext, caller: OfCaller) -> Response:
     """Makes pictures, and repairs what is malformed, or what an ADetailer block says."""
     detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
     unused = [*wish.without_effect, *detailer.unused]
@@ -57,14 +58,31 @@ async def txt2img(wish: Txt2Img, request: Request, context: InContext, caller: O
             "repair": dict(detailer.knobs) if repairs else False,
         },
     )
-    return await _answered(request, context, generate_job(context, caller, body), wish, detailer, unused)
+    new = generate_job(context, caller, body)
+    wish.let_go()
+    request.release()
+    return await _answered(request, context, new, wish, detailer, unused)
 
 
 @sdapi_json_routes.post("/img2img")
-async def img2img(wish: Img2Img, request: Request, context: InContext, caller: OfCaller) -> Response:
+async def img2img(wish: Img2Img, request: JsonRequest, context: InContext, caller: OfCaller) -> Response:
     """Redraws a picture where the mask is white; without a mask, where it is malformed."""
     detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
-    image = picture_in(wish.init_images[0], "init_images")
+    has_mask = bool(wish.mask)
+    unused = [*wish.without_effect, *detailer.unused]
+    unused += [_SEVERAL] if wish.batch_size * wish.n_iter > 1 else []
+    unused += [_WHOLE] if not has_mask and not detailer.is_on else []
+    unused += [_MASK_ONLY] if has_mask and detailer.is_on else []
+    await request.take_slot()
+    new = await _img2img_job(wish, detailer, context, caller)
+    wish.let_go()
+    request.release()
+    return await _answered(request, context, new, wish, detailer, unused)
+
+
+async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, caller: Caller) -> NewJob:
+    """Apart from the route, which would hold the pictures in memory while it waits for the job."""
+    image = await context.pixels(picture_in, wish.init_images[0], "init_images")
     mask = await _mask(wish, context)
     knobs = dict(detailer.knobs)
     if mask is not None or not detailer.is_on:
@@ -80,12 +98,7 @@ async def img2img(wish: Img2Img, request: Request, context: InContext, caller: O
             "dry_run": mask is None and detailer.finds_nothing,
         },
     )
-    unused = [*wish.without_effect, *detailer.unused]
-    unused += [_SEVERAL] if wish.batch_size * wish.n_iter > 1 else []
-    unused += [_WHOLE] if mask is None and not detailer.is_on else []
-    unused += [_MASK_ONLY] if mask is not None and detailer.is_on else []
-    new = await repair_job(context, caller, body, image, mask)
-    return await _answered(request, context, new, wish, detailer, unused)
+    return await repair_job(context, caller, body, image, mask)
 
 
 @sdapi_plain_routes.get("/progress")
@@ -155,7 +168,7 @@ async def _answered(
 async def _mask(wish: Img2Img, context: Context) -> bytes | None:
     if not wish.mask:
         return None
-    mask = picture_in(wish.mask, "mask")
+    mask = await context.pixels(picture_in, wish.mask, "mask")
     return await context.pixels(inverted, mask, context.limits) if wish.inpainting_mask_invert else mask
 
 

@@ -67,6 +67,12 @@ class Wish(BaseModel):
         scripts = [name for name, script in (self.alwayson_scripts or {}).items() if _says(name, script)]
         return told + [f"alwayson_scripts.{name}" for name in scripts]
 
+    def let_go(self) -> None:
+        """Forgets what is long and means nothing to us: all that is wanted of it once there is a job."""
+        self.alwayson_scripts = shortened(self.alwayson_scripts)
+        for name, value in (self.model_extra or {}).items():
+            setattr(self, name, shortened(value))
+
     def echo(self) -> dict[str, Any]:
         """The request again, without its pictures, as the web UI does it."""
         return self.model_dump(mode="json", exclude={"init_images", "mask"})
@@ -92,6 +98,21 @@ class Img2Img(Wish):
     mask: str | None = Field(None, description="The same; white = redraw.")
     mask_blur: int | None = Field(None, ge=0)
     inpainting_mask_invert: bool = False
+
+    def let_go(self) -> None:
+        """Forgets the pictures too."""
+        super().let_go()
+        self.init_images, self.mask = [], None
+
+
+def shortened(value: Any) -> Any:
+    """The same with a note in place of each long text: most likely a picture in base64."""
+    if isinstance(value, dict):
+        return {name: shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shortened(inner) for inner in value]
+    is_long = isinstance(value, str) and len(value) > MAX_PROMPT_CHARS
+    return f"({len(value)} characters)" if is_long else value
 
 
 def _says(name: str, script: Any) -> bool:

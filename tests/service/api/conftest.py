@@ -13,10 +13,13 @@ from service.settings import Settings
 from tests.service.live import until_ready
 from tests.service.scripted import ScriptedEngine
 
+TEST_CLIENT = "testserver"
+"""The name by which a TestClient asks."""
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", max_side_px=512)
+    return Settings(data_dir=tmp_path / "data", max_side_px=512, allowed_hosts=TEST_CLIENT)
 
 
 @pytest.fixture

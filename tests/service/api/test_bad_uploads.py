@@ -320,6 +320,7 @@ IMAGE = _part(b'name="image"; filename="a.png"')
 UNKNOWN = (422, "unknown_parameter")
 MISSING = (422, "missing_parameter")
 INVALID = (422, "invalid_parameter")
+REPEATED = (422, "repeated_parameter")
 NO_FORM = (400, "invalid_request")
 FOREIGN = (415, "unsupported_media_type")
 
@@ -358,7 +359,7 @@ FORMS = [
     Form("a JPEG that says it is a PNG", _form(_part(
         b'name="image"; filename="a.png"\r\nContent-Type: image/png', JPEG)), OK),
     Form("a type that is none", _form(_part(b'name="image"; filename="a"\r\nContent-Type: ///')), OK),
-    Form("two pictures", _form(IMAGE, IMAGE), OK),
+    Form("two pictures", _form(IMAGE, IMAGE), REPEATED),
     Form("no end", IMAGE, MISSING),
     Form("cut in the picture", IMAGE[:200], MISSING),
     Form("cut in a head", IMAGE[:30], MISSING),

@@ -34,7 +34,8 @@ def client(tiny_model, tmp_path: Path, painted: str) -> Iterator[TestClient]:
         painter = PaintInpainter(lambda seed, strength: paint_part(painted))
         return Engine(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
 
-    with TestClient(create_app(Settings(data_dir=tmp_path, max_side_px=64), load)) as client:
+    settings = Settings(data_dir=tmp_path, max_side_px=64, allowed_hosts="testserver")
+    with TestClient(create_app(settings, load)) as client:
         until_ready(client)
         yield client
 
@@ -128,7 +129,7 @@ def test_not_one_pixel_outside_the_masks_differs(tiny_model, tmp_path, count):
     rng = np.random.default_rng(0)
     outcomes: dict[str, int] = {}
     params = json.dumps({"seeds_per_attempt": 1, "strengths": [0.5, 0.8], "seed": 4})
-    with TestClient(create_app(Settings(data_dir=tmp_path), load)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path), load), "http://localhost") as client:
         until_ready(client)
         for _ in range(count):
             before = random_picture(rng)

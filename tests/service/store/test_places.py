@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import InvalidSettings, NotFound, StorageFull, StorageUnavailable
+from service.errors import InvalidSettings, NotFound, StorageDamaged, StorageFull, StorageUnavailable
+from service.store.blobs import Blobs
+from service.store.files import Folder
 from service.store.images import ImageStore
 from service.store.place import open_store
 
@@ -20,10 +22,13 @@ LONG_AGO_S = 1_000_000_000.0
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
-    return ImageStore(
-        tmp_path / "images" if request.param == "folder" else Bucket(obstore_store.MemoryStore())
-    )
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    return Folder(tmp_path / "images") if request.param == "folder" else Bucket(obstore_store.MemoryStore())
+
+
+@pytest.fixture
+def store(blobs: Blobs) -> ImageStore:
+    return ImageStore(blobs)
 
 
 def test_what_is_put_can_be_got_listed_and_removed(store: ImageStore):
@@ -42,6 +47,21 @@ def test_what_is_put_can_be_got_listed_and_removed(store: ImageStore):
     assert not store.delete(first)
     with pytest.raises(NotFound):
         store.get(first)
+
+
+@pytest.mark.parametrize("left", [b"", b"whole by", b"whole bytez"])
+def test_what_was_damaged_is_not_given_out_and_mended_by_the_next_put(
+    blobs: Blobs, store: ImageStore, left: bytes
+):
+    name = store.put(b"whole bytes")
+    path = f"{name[:2]}/{name}.png"
+    blobs.delete(path)
+    blobs.write(path, left)
+    with pytest.raises(StorageDamaged, match=name) as caught:
+        store.get(name)
+    assert (caught.value.code, bool(caught.value.allowed)) == ("storage_damaged", True)
+    assert store.put(b"whole bytes") == name
+    assert store.get(name) == b"whole bytes"
 
 
 def test_an_empty_store_has_no_entries(store: ImageStore):
