@@ -11,6 +11,7 @@ import torch
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Critic, Detector, is_malformed
+from service.account import concluded, unused_in_repair, unused_in_watch
 from service.candidates import Candidates
 from service.cards import Roles, model_cards
 from service.diffusion.decision import PreviewThresholds
@@ -46,6 +47,7 @@ from service.report import (
     RepairParams,
     RepairReport,
     RepairRequest,
+    Unused,
 )
 from service.runs import Sampling
 from service.settings import Settings
@@ -189,7 +191,10 @@ class Engine:
                 made = self._candidates.best(request, first_seed, i, listener)
             params = request.repair or RepairParams()
             look = self._look(self._own_looker, made.image, params, timings, listener)
-            report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
+            unused = (*unused_in_watch(request.watch), *unused_in_repair(look.plan, is_painted=False))
+            report = self._report(
+                look, wording, made.seed, dry_run, timings, listener, i, made.sampling, unused
+            )
             reports.append(report)
         return reports
 
@@ -209,7 +214,8 @@ class Engine:
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
             look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
-        return self._report(look, wording, seed, request.dry_run, timings, listener)
+        unused = unused_in_repair(look.plan, is_painted=request.mask is not None)
+        return self._report(look, wording, seed, request.dry_run, timings, listener, unused=unused)
 
     @staticmethod
     def _look(
@@ -231,6 +237,7 @@ class Engine:
         listener: Listener,
         picture: int = 0,
         sampling: Sampling | None = None,
+        unused: tuple[Unused, ...] = (),
     ) -> RepairReport:
         listener.found(picture, look.plan.regions)
         gate = Gate(self._detector, self._critic, look.thresholds, look.fusion)
@@ -243,15 +250,18 @@ class Engine:
                 own = self._inpainter.per_class if sampling is not None else {}
                 ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger, own)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
+        outcome, reason = concluded(outcome_of(repaired.outcomes, gate), look.plan, self.class_names)
         return RepairReport(
             image=repaired.image,
             original=look.image,
             seed=seed,
-            outcome=outcome_of(repaired.outcomes, gate),
+            outcome=outcome,
             regions=repaired.outcomes,
             models={card.role: card.id for card in self.models()},
             timings_s=timings,
             sampling=sampling,
+            unused=unused,
+            reason=reason,
         )
 
     def _nudger(self, params: RepairParams | None) -> Nudger | None:
@@ -270,7 +280,7 @@ class Engine:
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
-    """What became of the picture as a whole.
+    """What became of the regions of a picture as a whole.
 
     A region is settled if it was repaired or if nothing is wrong there; a well-formed part that ``every``
     had redrawn and that was kept as it was is nothing left undone.

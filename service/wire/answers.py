@@ -16,12 +16,14 @@ from service.report import ModelCard, RepairReport
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
 from service.store.report_chunk import with_report
-from service.wire.answer_shapes import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
+from service.wire.answer_shapes import Answer, DetectionAnswer, ImageAnswer, RegionAnswer, UnusedAnswer
 from service.wire.embedded import embedded_facts
 from service.wire.uploads import Upload
 
 MAX_HEADER_BYTES = 4096
 """Many servers and clients take 8 KiB for all headers together."""
+
+UNUSED_HEADER = "X-Anatomend-Unused"
 
 Url = Callable[[str], str]
 """The address of a stored picture, by its sha256."""
@@ -68,10 +70,17 @@ def headers(facts: Answer) -> dict[str, str]:
         "X-Anatomend-Height": str(first.height),
         "X-Anatomend-Seed": str(first.seed),
         "X-Anatomend-Outcome": first.outcome.value,
+        "X-Anatomend-Reason": first.reason,
         "X-Anatomend-Regions": _regions_header(first.regions),
+        UNUSED_HEADER: unused_header(first.unused),
         "X-Anatomend-Models": json.dumps(facts.models),
         "X-Anatomend-Timings-S": json.dumps(facts.timings_s),
     }
+
+
+def unused_header(unused: Sequence[UnusedAnswer]) -> str:
+    """Inputs without effect as a JSON list; where that is too long only the first ones."""
+    return _list_header([entry.model_dump(mode="json", exclude_defaults=True) for entry in unused])
 
 
 def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[DetectionAnswer]:
@@ -130,11 +139,13 @@ def image_answer(
         height=height,
         seed=report.seed,
         outcome=report.outcome,
+        reason=report.reason,
         regions=[
             RegionAnswer.of(outcome, mask_url)
             for outcome, mask_url in zip(report.regions, mask_urls, strict=True)
         ],
         sampling=report.sampling,
+        unused=[UnusedAnswer.of(unused) for unused in report.unused],
     )
 
 
@@ -162,7 +173,12 @@ def _regions_header(regions: Sequence[RegionAnswer]) -> str:
     text = json.dumps(entries, separators=(",", ":"))
     if len(text) > MAX_HEADER_BYTES:
         entries = [{**entry, "attempts": len(entry["attempts"])} for entry in entries]
-        text = json.dumps(entries, separators=(",", ":"))
+    return _list_header(entries)
+
+
+def _list_header(entries: list[dict[str, Any]]) -> str:
+    """As JSON, less what is too long for a header."""
+    text = json.dumps(entries, separators=(",", ":"))
     while len(text) > MAX_HEADER_BYTES:
         entries.pop()
         text = json.dumps(entries, separators=(",", ":"))
