@@ -12,7 +12,8 @@ import numpy as np
 from pydantic_core import to_jsonable_python
 
 from detectors.detections import Detections, Image
-from service.report import ModelCard, RepairReport
+from service.report import ModelCard, RepairReport, Unused
+from service.store.chunks import with_chunks
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
 from service.store.report_chunk import with_report
@@ -42,7 +43,8 @@ def answer(
     Raises:
         OSError: if a picture cannot be stored.
     """
-    return facts_of(request_id, reports, [_image(report, store, url, upload, embed) for report in reports])
+    told = [told_of(report, upload) for report in reports]
+    return facts_of(request_id, told, [_image(report, store, url, upload, embed) for report in told])
 
 
 def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[ImageAnswer]) -> Answer:
@@ -101,6 +103,14 @@ def model_facts(card: ModelCard) -> dict[str, Any]:
     return facts
 
 
+def told_of(report: RepairReport, upload: Upload | None) -> RepairReport:
+    """The report that also tells what of an uploaded file its repaired picture cannot hold."""
+    if upload is None or _is_kept(report, upload):
+        return report
+    reduced = (Unused("image", text, "the repaired file") for text in upload.reduced)
+    return dataclasses.replace(report, unused=(*report.unused, *reduced))
+
+
 def picture_png(
     report: RepairReport, upload: Upload | None = None, embed: bool = True, original: bytes | None = None
 ) -> bytes:
@@ -109,13 +119,13 @@ def picture_png(
     An uploaded picture that stayed as it was comes back as it came, without a report. ``original`` are the
     bytes of the picture before any repair, where they are at hand: they need not be made twice.
     """
-    if upload is not None and (report.image is report.original or np.array_equal(report.image, upload.image)):
+    if upload is not None and _is_kept(report, upload):
         return original_png(report, upload)
     if upload is None:
         known = original if report.image is report.original else None
         png = encode_image(report.image) if known is None else known
     else:
-        png = encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
+        png = _encoded(_with_hidden_colours(report.image, upload), upload)
     return with_report(png, embedded_facts(report)) if embed else png
 
 
@@ -123,7 +133,7 @@ def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
     """The PNG bytes of the picture before any repair."""
     if upload is None:
         return encode_image(report.original)
-    return upload.png or encode_image(upload.image, upload.alpha)
+    return upload.png or _encoded(upload.image, upload)
 
 
 def image_answer(
@@ -157,6 +167,16 @@ def _image(
     final = store.put(picture_png(report, upload, embed, before))
     masks = [store.put(encode_mask(outcome.region.composite_mask)) for outcome in report.regions]
     return image_answer(report, url(final), final, url(original), [url(mask) for mask in masks])
+
+
+def _is_kept(report: RepairReport, upload: Upload) -> bool:
+    return report.image is report.original or np.array_equal(report.image, upload.image)
+
+
+def _encoded(image: Image, upload: Upload) -> bytes:
+    """A picture that was made of this upload, in the colours of its file."""
+    own = image if upload.own is None else upload.own.restored(image, upload.image)
+    return with_chunks(encode_image(own, upload.alpha), upload.looks)
 
 
 def _with_hidden_colours(image: Image, upload: Upload) -> Image:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+_NULL: JsonSchemaValue = {"type": "null"}
+_ABOUT = ("title", "description", "default")
 
 
 class NullsLeftOut(BaseModel):
@@ -19,3 +24,23 @@ class NullsLeftOut(BaseModel):
         if not isinstance(values, dict):
             return values
         return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The same for the document: whatever may be left out may be null."""
+        schema = handler(core_schema)
+        inner = handler.resolve_ref_schema(schema)
+        properties, required = inner.get("properties", {}), inner.get("required", ())
+        for name in properties.keys() - required:
+            properties[name] = _or_null(properties[name])
+        return schema
+
+
+def _or_null(schema: JsonSchemaValue) -> JsonSchemaValue:
+    if _NULL in schema.get("anyOf", ()):
+        return schema
+    about = {key: schema[key] for key in _ABOUT if key in schema}
+    limits = {key: value for key, value in schema.items() if key not in about}
+    return about | {"anyOf": [limits, _NULL]}
