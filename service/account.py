@@ -34,14 +34,9 @@ def concluded(settled: Outcome, plan: RepairPlan, class_names: Collection[str]) 
     return settled, reason
 
 
-def unused_in_repair(plan: RepairPlan, is_painted: bool) -> tuple[Unused, ...]:
-    """The parameters of a repair that had no effect; those that ask for the default ask for nothing.
-
-    Args:
-        plan: what came of them.
-        is_painted: a mask said where to redraw.
-    """
-    params = plan.params
+def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
+    """The parameters of a plan that had no effect; those that ask for the default ask for nothing."""
+    params, is_painted = plan.params, plan.is_painted
     where_sought = [*_sought(params)] if is_painted else []
     told = [Unused(name, "a mask says what is redrawn") for name in where_sought]
     told += [

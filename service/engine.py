@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -47,7 +48,6 @@ from service.report import (
     RepairParams,
     RepairReport,
     RepairRequest,
-    Unused,
 )
 from service.runs import Sampling
 from service.settings import Settings
@@ -191,11 +191,8 @@ class Engine:
                 made = self._candidates.best(request, first_seed, i, listener)
             params = request.repair or RepairParams()
             look = self._look(self._own_looker, made.image, params, timings, listener)
-            unused = (*unused_in_watch(request.watch), *unused_in_repair(look.plan, is_painted=False))
-            report = self._report(
-                look, wording, made.seed, dry_run, timings, listener, i, made.sampling, unused
-            )
-            reports.append(report)
+            report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
+            reports.append(replace(report, unused=report.unused + unused_in_watch(request.watch)))
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
@@ -214,8 +211,7 @@ class Engine:
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
             look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
-        unused = unused_in_repair(look.plan, is_painted=request.mask is not None)
-        return self._report(look, wording, seed, request.dry_run, timings, listener, unused=unused)
+        return self._report(look, wording, seed, request.dry_run, timings, listener)
 
     @staticmethod
     def _look(
@@ -237,7 +233,6 @@ class Engine:
         listener: Listener,
         picture: int = 0,
         sampling: Sampling | None = None,
-        unused: tuple[Unused, ...] = (),
     ) -> RepairReport:
         listener.found(picture, look.plan.regions)
         gate = Gate(self._detector, self._critic, look.thresholds, look.fusion)
@@ -260,7 +255,7 @@ class Engine:
             models={card.role: card.id for card in self.models()},
             timings_s=timings,
             sampling=sampling,
-            unused=unused,
+            unused=unused_in_repair(look.plan),
             reason=reason,
         )
 

@@ -152,11 +152,13 @@ class RepairPlan:
 
     Attributes:
         spared: how many defects or painted areas are left as they are, by the parameter that says so.
+        is_painted: a mask said where, and nothing was sought.
     """
 
     regions: tuple[Region, ...]
     params: RepairParams
     spared: Mapping[str, int] = field(default_factory=dict)
+    is_painted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

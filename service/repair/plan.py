@@ -118,7 +118,7 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
                     number=number,
                 )
             )
-    return RepairPlan(tuple(regions), params, +spared)
+    return RepairPlan(tuple(regions), params, +spared, is_painted=True)
 
 
 def _excluded_by(place: _Place, choice: Choice) -> str | None:
