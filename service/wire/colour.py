@@ -24,9 +24,6 @@ _STRIP_PIXELS = 1 << 18
 _LIKE_SRGB = (0.4, 0.5)
 _SANE = (0.2, 2.5)
 
-_Profile = ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile
-_srgb = partial(ImageCms.createProfile, "sRGB")
-
 Convert = Callable[[Pillow.Image], Pillow.Image]
 """From pixels to as many others."""
 
@@ -118,7 +115,13 @@ def _source(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
     return None if is_srgb else source  # converting would only round
 
 
-def _transform(source: _Profile, target: _Profile, mode: str) -> Convert | None:
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _transform(
+    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
+) -> Convert | None:
     """From pixels of this mode to RGB; None if the profiles cannot do that."""
     try:
         transform = ImageCms.buildTransform(
