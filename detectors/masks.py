@@ -13,6 +13,9 @@ import numpy as np
 
 from detectors.detections import Box, Mask
 
+PAINTED = 0.5
+"""From this value on, a pixel of a painted mask is painted."""
+
 
 def rounded_out(xyxy: np.ndarray, size_hw: tuple[int, int]) -> Box:
     """The smallest box of whole pixels around ``xyxy``, inside the image, at least 1 px each way."""
@@ -91,12 +94,12 @@ def snap_to_cells(mask: Mask, cell_px: int) -> Mask:
     return whole[:height, :width].astype(np.float32)
 
 
-def count_components(mask: Mask, threshold: float = 0.5) -> int:
+def count_components(mask: Mask, threshold: float = PAINTED) -> int:
     """How many connected painted areas there are (8-neighbours)."""
     return int(cv2.connectedComponents((mask >= threshold).astype(np.uint8))[0]) - 1
 
 
-def components(mask: Mask, most: int, threshold: float = 0.5) -> list[Mask]:
+def components(mask: Mask, most: int, threshold: float = PAINTED) -> list[Mask]:
     """The ``most`` largest connected painted areas (8-neighbours), each as a binary mask, largest first."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask >= threshold).astype(np.uint8))
     order = sorted(range(1, count), key=lambda i: (-int(stats[i, cv2.CC_STAT_AREA]), i))

@@ -38,11 +38,24 @@ def print_answer(facts: Answer) -> None:
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for image in facts.images:
         console.print(f"{image.url}: {image.outcome.value}, {image.width}×{image.height}, seed {image.seed}")
+        if image.reason:
+            console.print(f"  {image.reason}")
         for region in image.regions:
             console.print(
                 f"  {region.class_name} at {', '.join(map(str, region.xyxy))}: "
                 f"{region.conf_before:.2f} to {region.conf_after:.2f}, {region.reason}"
             )
+
+
+def print_unused(facts: Answer) -> None:
+    """A warning for every input that had no effect, on standard error."""
+    told = dict.fromkeys(
+        f"anatomend: warning: {one.name}{f' ({one.where})' if one.where else ''}: {one.reason}"
+        for image in facts.images
+        for one in image.unused
+    )
+    for line in told:
+        print_note(line)
 
 
 def print_detections(seen: Sequence[DetectionAnswer]) -> None:

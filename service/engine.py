@@ -6,11 +6,13 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Critic, Detector, is_malformed
+from service.account import concluded, unused_in_repair, unused_in_watch
 from service.candidates import Candidates
 from service.cards import Roles, model_cards
 from service.diffusion.decision import PreviewThresholds
@@ -190,7 +192,7 @@ class Engine:
             params = request.repair or RepairParams()
             look = self._look(self._own_looker, made.image, params, timings, listener)
             report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
-            reports.append(report)
+            reports.append(replace(report, unused=report.unused + unused_in_watch(request.watch)))
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
@@ -243,15 +245,18 @@ class Engine:
                 own = self._inpainter.per_class if sampling is not None else {}
                 ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger, own)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
+        outcome, reason = concluded(outcome_of(repaired.outcomes, gate), look.plan, self.class_names)
         return RepairReport(
             image=repaired.image,
             original=look.image,
             seed=seed,
-            outcome=outcome_of(repaired.outcomes, gate),
+            outcome=outcome,
             regions=repaired.outcomes,
             models={card.role: card.id for card in self.models()},
             timings_s=timings,
             sampling=sampling,
+            unused=unused_in_repair(look.plan),
+            reason=reason,
         )
 
     def _nudger(self, params: RepairParams | None) -> Nudger | None:
@@ -270,7 +275,7 @@ class Engine:
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
-    """What became of the picture as a whole.
+    """What became of the regions of a picture as a whole.
 
     A region is settled if it was repaired or if nothing is wrong there; a well-formed part that ``every``
     had redrawn and that was kept as it was is nothing left undone.

@@ -154,7 +154,8 @@ class RepairParams:
     Attributes:
         conf: least detector score of a defect, in (0, 1).
         classes: class names to repair; all malformed ones when empty.
-        max_regions: at most so many regions, the first in the order of ``choice``.
+        max_regions: at most so many regions, the first in the order of ``choice``; all that is painted is
+            redrawn, whatever this says.
         strengths: the ladder, each in (0, 1], tried in order; in generated pictures the redrawing model's own
             for the part, if any, else ``STRENGTHS``.
         seeds_per_attempt: candidates redrawn in one batch on each rung; likewise, else ``SEEDS_PER_ATTEMPT``.
@@ -170,6 +171,8 @@ class RepairParams:
         nudge: how the method ``nudge`` bends.
         per_class: what is done otherwise for a class, by its name, its part's name, or ``mask``.
         per_region: the same for one region, by its number as a dry run lists it; it goes before the class.
+        in_order: the same by place, for who cannot know how many regions there will be: the first for
+            region 0 and so on, the last for all that follow; None leaves a region alone. Between the two.
     """
 
     conf: float | None = None
@@ -189,12 +192,24 @@ class RepairParams:
     nudge: NudgeParams = NudgeParams()
     per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
     per_region: Mapping[int, RegionSettings] = field(default_factory=dict)
+    in_order: tuple[RegionSettings | None, ...] = ()
 
     @property
     def may_nudge(self) -> bool:
         """Whether any region may be nudged."""
-        special = [s.methods or () for s in (*self.per_class.values(), *self.per_region.values())]
-        return any(Method.NUDGE in methods for methods in (self.methods, *special))
+        return any(
+            Method.NUDGE in methods for methods in (self.methods, *(s.methods or () for s in self.special))
+        )
+
+    @property
+    def special(self) -> tuple[RegionSettings, ...]:
+        """All settings for single classes and regions."""
+        ordered = (settings for settings in self.in_order if settings is not None)
+        return (*self.per_class.values(), *self.per_region.values(), *ordered)
+
+    def at_place(self, number: int) -> RegionSettings | None:
+        """What ``in_order`` says of the region of this number; None if it is to be left alone."""
+        return self.in_order[min(number, len(self.in_order) - 1)] if self.in_order else RegionSettings()
 
     @property
     def needs_gradient(self) -> bool:

@@ -29,17 +29,19 @@ __all__ = [
     "RepairReport",
     "RepairRequest",
     "Silent",
+    "Unused",
     "Verdict",
 ]
 
 
 class Outcome(StrEnum):
-    """What became of one picture."""
+    """What became of one picture: ``clean`` only where it was looked and nothing is wrong."""
 
     CLEAN = "clean"
     REPAIRED = "repaired"
     PARTLY = "partly"
     UNREPAIRED = "unrepaired"
+    NOTHING_ASKED = "nothing_asked"
 
 
 class JobKind(StrEnum):
@@ -146,10 +148,17 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairPlan:
-    """What will be redrawn, in this order."""
+    """What will be redrawn, in this order.
+
+    Attributes:
+        spared: how many defects or painted areas are left as they are, by the parameter that says so.
+        is_painted: a mask said where, and nothing was sought.
+    """
 
     regions: tuple[Region, ...]
     params: RepairParams
+    spared: Mapping[str, int] = field(default_factory=dict)
+    is_painted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +198,21 @@ class RegionOutcome:
     conf_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """One input that had no effect, or not all of the effect that was asked for.
+
+    Attributes:
+        name: the parameter, as the caller wrote it.
+        reason: why, and what is done in its place.
+        where: which part of it, where that is not all.
+    """
+
+    name: str
+    reason: str
+    where: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairReport:
     """One finished picture with every decision that led to it.
@@ -199,6 +223,8 @@ class RepairReport:
         seed: what it was made from.
         timings_s: seconds by phase (``generate``, ``detect``, ``repair``).
         sampling: the runs that it was chosen from; None for an upload.
+        unused: inputs that had no effect.
+        reason: what ``outcome`` alone does not say; empty where it says all.
     """
 
     image: Image
@@ -209,6 +235,8 @@ class RepairReport:
     models: Mapping[str, str]
     timings_s: Mapping[str, float]
     sampling: Sampling | None = None
+    unused: tuple[Unused, ...] = ()
+    reason: str = ""
 
 
 class Listener(Protocol):

@@ -6,7 +6,9 @@ from collections.abc import Collection
 
 import numpy as np
 
+from detectors.masks import PAINTED
 from detectors.protocols import part_of
+from service.classes import repairable_classes, wanted_classes
 from service.errors import InvalidRequest
 from service.params import Choice, Method, RegionSettings
 from service.report import GenerateRequest, RepairParams, RepairRequest
@@ -33,7 +35,6 @@ def check_generate(request: GenerateRequest, class_names: Collection[str], max_s
             "the prompt is empty", code="empty_prompt", allowed=f"1 to {MAX_PROMPT_CHARS} characters"
         )
     _check_words(request.prompt, request.negative_prompt)
-    _check_seed(request.seed)
     for name, side in (("width", request.width), ("height", request.height)):
         if side is not None:
             _check_side(name, side, max_side_px)
@@ -42,6 +43,8 @@ def check_generate(request: GenerateRequest, class_names: Collection[str], max_s
     _check_range("best_of", request.best_of, 1, MAX_BEST_OF)
     if request.watch is not None:
         check_watch(request.watch)
+    # The last seed that may be told must be one that can be asked for.
+    _check_seed(request.seed, running=request.num_images * request.seeds_per_image)
     if request.repair is not None:
         check_params(request.repair, class_names)
 
@@ -92,6 +95,12 @@ def check_repair(request: RepairRequest, class_names: Collection[str]) -> None:
         )
     if not (mask.dtype == np.float32 and np.isfinite(mask).all() and mask.min() >= 0 and mask.max() <= 1):
         raise InvalidRequest("the mask is not float32 in [0, 1]", code="bad_mask", allowed=[0.0, 1.0])
+    if mask.max() < PAINTED:
+        raise InvalidRequest(
+            f"nothing is painted in the mask: its lightest value is {round(float(mask.max()) * 255)} of 255",
+            code="nothing_painted",
+            allowed="white where to redraw: opaque, and 128 to 255",
+        )
 
 
 def check_image(image: np.ndarray) -> None:
@@ -129,6 +138,7 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
     for name in params.classes:
         if name not in class_names:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
+    _check_repairable(params, class_names)
     _check_range("max_regions", params.max_regions, 1, MAX_REGIONS)
     _check_seeds(params.seeds_per_attempt)
     _check_range("grow", params.grow, 0, 1)
@@ -147,8 +157,21 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=sorted(parts))
     for number in params.per_region:
         _check_range("region", number, 0, MAX_REGIONS - 1)
-    for settings in (*params.per_class.values(), *params.per_region.values()):
+    _check_range("in_order", len(params.in_order), 0, MAX_REGIONS)
+    for settings in params.special:
         _check_settings(settings)
+
+
+def _check_repairable(params: RepairParams, class_names: Collection[str]) -> None:
+    """Refuses a class that is named and that nothing would ever be repaired of."""
+    wanted = {part_of(name) for name in wanted_classes(class_names, params)}
+    for name in params.classes:
+        if part_of(name) not in wanted:
+            raise InvalidRequest(
+                f"{name!r} is never repaired under the policy {params.policy.value!r}",
+                code="unrepairable_class",
+                allowed=repairable_classes(class_names, params),
+            )
 
 
 def _check_choice(choice: Choice) -> None:
@@ -214,9 +237,10 @@ def _check_words(prompt: str, negative_prompt: str) -> None:
             )
 
 
-def _check_seed(seed: int | None) -> None:
+def _check_seed(seed: int | None, running: int = 1) -> None:
+    """Refuses a first seed from which so many running ones are not all in the range."""
     if seed is not None:
-        _check_range("seed", seed, 0, MAX_SEED)
+        _check_range("seed", seed, 0, MAX_SEED - max(running - 1, 0))
 
 
 def _check_side(name: str, side: int, max_side_px: int) -> None:

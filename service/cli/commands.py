@@ -37,7 +37,15 @@ from service.cli.remote import Remote
 from service.cli.serving import serve
 from service.cli.watching import watching
 from service.client import Anatomend
-from service.console import print_answer, print_detections, print_error, print_jobs, print_json, print_models
+from service.console import (
+    print_answer,
+    print_detections,
+    print_error,
+    print_jobs,
+    print_json,
+    print_models,
+    print_unused,
+)
 from service.errors import AnatomendError, InvalidRequest
 from service.settings import read_settings
 from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody, validated
@@ -217,6 +225,7 @@ def _deliver(
     if sheet:
         write(sheet, made.sheet())
     facts = made.answer.model_copy(update={"images": images})
+    print_unused(facts)
     if as_json:
         print_json(facts)
     else:

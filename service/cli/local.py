@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.sheet import detection_sheet, repair_sheet
 from service.store.png import encode_image
 from service.wire.answer_shapes import ModelsAnswer
-from service.wire.answers import detections_answer, facts_of, image_answer, model_facts, picture_png
+from service.wire.answers import detections_answer, facts_of, image_answer, model_facts, picture_png, told_of
 from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
 from service.wire.uploads import Limits, Upload, read_image, read_mask
 
@@ -77,6 +77,7 @@ class Local:
 
 
 def _made(reports: Sequence[RepairReport], upload: Upload | None = None) -> Made:
+    reports = [told_of(report, upload) for report in reports]
     pngs = [picture_png(report, upload) for report in reports]
     images = [
         image_answer(report, "", hashlib.sha256(png).hexdigest(), None, [None] * len(report.regions))

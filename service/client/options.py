@@ -63,6 +63,7 @@ class RepairOptions(TypedDict, total=False):
     nudge: NudgeOptions
     per_class: Mapping[str, SettingsOptions]
     per_region: Sequence[NumberedSettingsOptions]
+    in_order: Sequence[SettingsOptions | None]
 
 
 class UploadOptions(RepairOptions, total=False):

@@ -55,6 +55,7 @@ def settings_of(
     for name in (part_of(region.class_name), region.class_name):
         settings = params.per_class.get(name, RegionSettings()).over(settings)
         left_open = own.get(name, RegionSettings()).over(left_open)
+    settings = (params.at_place(region.number) or RegionSettings()).over(settings)
     wished = params.per_region.get(region.number, RegionSettings()).over(settings)
     if wished.strengths is not None:  # the model's steps and fill are those that suit its own strengths
         left_open = replace(left_open, num_inference_steps=None, fill=None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy as np
 from detectors import boxes, masks
 from detectors.detections import Box, Detections, Mask
 from detectors.protocols import is_malformed, part_of
+from service.classes import wanted_classes as wanted_classes
 from service.errors import InvalidRequest
 from service.params import Choice, Order
 from service.repair.window import FRAMING, FRAMINGS, window_around
-from service.report import Policy, Region, RepairParams, RepairPlan
+from service.report import Region, RepairParams, RepairPlan
+from service.validation import MAX_REGIONS
 
 MASK_CLASS = "mask"
 """Class name of a region that was painted and not found."""
@@ -32,22 +35,6 @@ class _Place:
     conf: float
     share: float
     """Of the picture's area."""
-
-
-def wanted_classes(class_names: Sequence[str], params: RepairParams) -> frozenset[str]:
-    """The class names to look for under a policy.
-
-    A part's name in ``params.classes`` stands for its malformed kind too. Context classes, which have no
-    malformed kind (a person, a horse), are never redrawn unless they are named, or the detector knows no
-    defects at all.
-    """
-    parts = {part_of(name) for name in class_names if is_malformed(name)} or set(class_names)
-    named = set(params.classes)
-    if params.policy is Policy.EVERY:
-        allowed = {name for name in class_names if part_of(name) in parts or name in named}
-    else:
-        allowed = {name for name in class_names if is_malformed(name)}
-    return frozenset(name for name in allowed if not named or name in named or part_of(name) in named)
 
 
 def plan_repair(
@@ -70,45 +57,56 @@ def plan_repair(
 
     Returns:
         At most ``params.max_regions`` regions in the order of the choice; by score, the malformed ones
-        are first.
+        are first. All other defects are counted in ``spared``.
 
     Raises:
-        InvalidRequest: if the choice names a region that there is not.
+        InvalidRequest: ``unknown_region``, if a region is named that there is not.
     """
     wanted = wanted_classes(class_names, params)
-    names = [class_names[i] for i in found.class_id]
-    rows = found[[name in wanted for name in names]].by_confidence()
-    places = [
-        _Place(*place, share=float(boxes.area(place[0])[0]) / (image_hw[0] * image_hw[1]))
-        for part in sorted({part_of(name) for name in wanted})
-        for place in _places(
-            rows[[part_of(class_names[i]) == part for i in rows.class_id]], class_names, params.merge_iou
-        )
+    unwanted = {name for name in class_names if is_malformed(name)} - wanted
+    places = _places_of(wanted, found, class_names, image_hw, params)
+    chosen = [place for place in places if _excluded_by(place, params.choice) is None]
+    chosen.sort(key=_rank(params.choice.order))
+    taken, beyond = chosen[: params.max_regions], chosen[params.max_regions :]
+    _check_numbers(len(taken), params)
+    spared = [
+        *[(place, "classes") for place in _places_of(unwanted, found, class_names, image_hw, params)],
+        *[(place, _excluded_by(place, params.choice)) for place in places],
+        *[(place, "max_regions") for place in beyond],
+        *[(place, _passed_over(number, params)) for number, place in enumerate(taken)],
     ]
-    taken = sorted((p for p in places if _is_chosen(p, params.choice)), key=_rank(params.choice.order))
-    taken = taken[: params.max_regions]
     regions = [
-        _region_of_box(taken[number], number, image_hw, params, native_px, shape)
-        for number in _numbers(len(taken), params.choice)
+        _region_of_box(place, number, image_hw, params, native_px, shape)
+        for number, place in enumerate(taken)
+        if _passed_over(number, params) is None
     ]
-    return RepairPlan(tuple(regions), params)
+    counts = Counter(by for place, by in spared if by is not None and is_malformed(place.class_name))
+    return RepairPlan(tuple(regions), params, counts)
 
 
 def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPlan:
     """Plans from a painted mask: one region for each connected area, the largest first.
 
-    Nothing outside the painted area is changed; the soft edge falls inside it.
+    Nothing outside the painted area is changed; the soft edge falls inside it. What is painted is a wish by
+    itself: only ``MAX_REGIONS`` limits it, and ``spared`` tells where it does.
 
     Args:
-        mask: float32 (H, W); painted from 0.5 on.
+        mask: float32 (H, W); painted from ``masks.PAINTED`` on.
         params: how to repair; of the choices only ``only`` and ``skip`` matter here.
         native_px: side of the square at which the model redraws.
+
+    Raises:
+        InvalidRequest: ``unknown_region``, if a region is named that there is not.
     """
-    areas, regions = masks.components(mask, params.max_regions), []
-    for number in _numbers(len(areas), params.choice):
-        painted = areas[number]
+    areas, regions = masks.components(mask, MAX_REGIONS), []
+    _check_numbers(len(areas), params)
+    spared = Counter({"mask": masks.count_components(mask) - len(areas)})
+    for number, painted in enumerate(areas):
         box = masks.bounds(painted)
-        if box is not None:
+        by = _passed_over(number, params)
+        if by is not None:
+            spared[by] += 1
+        elif box is not None:
             margin = _margin_px(box, mask.shape, params, native_px, MASK_CLASS)
             regions.append(
                 Region(
@@ -120,11 +118,16 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
                     number=number,
                 )
             )
-    return RepairPlan(tuple(regions), params)
+    return RepairPlan(tuple(regions), params, +spared, is_painted=True)
 
 
-def _is_chosen(place: _Place, choice: Choice) -> bool:
-    return place.conf <= choice.max_conf and choice.min_area <= place.share <= choice.max_area
+def _excluded_by(place: _Place, choice: Choice) -> str | None:
+    """The parameter that leaves this place alone for what it is; None if none does."""
+    if place.conf > choice.max_conf:
+        return "max_conf"
+    if place.share < choice.min_area:
+        return "min_area"
+    return "max_area" if place.share > choice.max_area else None
 
 
 def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
@@ -139,14 +142,41 @@ def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
     return key
 
 
-def _numbers(count: int, choice: Choice) -> list[int]:
-    """The numbers, of so many regions, that are to be repaired."""
-    unknown = sorted(number for number in {*choice.only, *choice.skip} if number >= count)
+def _check_numbers(count: int, params: RepairParams) -> None:
+    """Refuses the number of a region beyond so many."""
+    named = {*params.choice.only, *params.choice.skip, *params.per_region}
+    unknown = sorted(number for number in named if number >= count)
     if unknown:
         raise InvalidRequest(
             f"no region {unknown[0]}: there are {count}", code="unknown_region", allowed=list(range(count))
         )
-    return [n for n in range(count) if (not choice.only or n in choice.only) and n not in choice.skip]
+
+
+def _passed_over(number: int, params: RepairParams) -> str | None:
+    """The parameter that leaves the region of this number alone; None if it is to be repaired."""
+    if number in params.choice.skip:
+        return "skip"
+    if params.choice.only and number not in params.choice.only:
+        return "only"
+    return "in_order" if params.at_place(number) is None else None
+
+
+def _places_of(
+    wanted: Collection[str],
+    found: Detections,
+    class_names: Sequence[str],
+    image_hw: tuple[int, int],
+    params: RepairParams,
+) -> list[_Place]:
+    """The places of these classes, part by part."""
+    rows = found[[class_names[i] in wanted for i in found.class_id]].by_confidence()
+    return [
+        _Place(*place, share=float(boxes.area(place[0])[0]) / (image_hw[0] * image_hw[1]))
+        for part in sorted({part_of(name) for name in wanted})
+        for place in _places(
+            rows[[part_of(class_names[i]) == part for i in rows.class_id]], class_names, params.merge_iou
+        )
+    ]
 
 
 def _places(rows: Detections, class_names: Sequence[str], merge_iou: float) -> list[tuple[Box, str, float]]:

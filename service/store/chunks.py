@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD_BYTES = 8
 _CRC_BYTES = 4
+_MAX_CHUNKS = 65_536
 
 
 class BrokenPng(ValueError):
@@ -66,3 +67,15 @@ def write_chunks(chunks: Iterable[Chunk]) -> bytes:
         crc = zlib.crc32(data, zlib.crc32(kind))
         parts += [struct.pack(">I4s", len(data), kind), data, struct.pack(">I", crc)]
     return b"".join(parts)
+
+
+def with_chunks(png: bytes, more: Sequence[Chunk]) -> bytes:
+    """The same PNG file with more chunks after its header; the very bytes if there are none.
+
+    Raises:
+        BrokenPng: ``png`` is none.
+    """
+    if not more:
+        return png
+    header, *others = read_chunks(png, _MAX_CHUNKS)
+    return write_chunks((header, *more, *others))

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from service.report import JobKind, JobState, Outcome, RegionOutcome, Verdict
+from service.report import JobKind, JobState, Outcome, RegionOutcome, Unused, Verdict
 from service.runs import Sampling
 
 
@@ -75,6 +75,19 @@ class RegionAnswer(BaseModel):
         )
 
 
+class UnusedAnswer(BaseModel):
+    """One input that had no effect, or not all of the effect that was asked for."""
+
+    name: str = Field(description="The parameter, as it was written.")
+    reason: str = Field(description="Why, and what is done in its place.")
+    where: str = Field("", description="Which part of it, where that is not all.")
+
+    @classmethod
+    def of(cls, unused: Unused) -> UnusedAnswer:
+        """The answer that tells of this input."""
+        return cls(name=unused.name, reason=unused.reason, where=unused.where)
+
+
 class ImageAnswer(BaseModel):
     """One finished picture."""
 
@@ -84,11 +97,16 @@ class ImageAnswer(BaseModel):
     width: int
     height: int
     seed: int
-    outcome: Outcome
+    outcome: Outcome = Field(
+        description="`clean`: looked at, and nothing is wrong; `nothing_asked`: what is wrong was not to be "
+        "repaired, or nobody could tell."
+    )
+    reason: str = Field("", description="What the outcome alone does not say; empty where it says all.")
     regions: list[RegionAnswer]
     sampling: Sampling | None = Field(
         None, description="The runs of the generator that it was chosen from; null for an upload."
     )
+    unused: list[UnusedAnswer] = Field([], description="Every input that had no effect.")
 
 
 class Answer(BaseModel):

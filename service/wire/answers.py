@@ -12,16 +12,19 @@ import numpy as np
 from pydantic_core import to_jsonable_python
 
 from detectors.detections import Detections, Image
-from service.report import ModelCard, RepairReport
+from service.report import ModelCard, RepairReport, Unused
+from service.store.chunks import with_chunks
 from service.store.images import ImageStore
 from service.store.png import Alpha, encode_image, encode_mask
 from service.store.report_chunk import with_report
-from service.wire.answer_shapes import Answer, DetectionAnswer, ImageAnswer, RegionAnswer
+from service.wire.answer_shapes import Answer, DetectionAnswer, ImageAnswer, RegionAnswer, UnusedAnswer
 from service.wire.embedded import embedded_facts
 from service.wire.uploads import Upload
 
 MAX_HEADER_BYTES = 4096
 """Many servers and clients take 8 KiB for all headers together."""
+
+UNUSED_HEADER = "X-Anatomend-Unused"
 
 Url = Callable[[str], str]
 """The address of a stored picture, by its sha256."""
@@ -40,7 +43,8 @@ def answer(
     Raises:
         OSError: if a picture cannot be stored.
     """
-    return facts_of(request_id, reports, [_image(report, store, url, upload, embed) for report in reports])
+    told = [told_of(report, upload) for report in reports]
+    return facts_of(request_id, told, [_image(report, store, url, upload, embed) for report in told])
 
 
 def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[ImageAnswer]) -> Answer:
@@ -68,10 +72,17 @@ def headers(facts: Answer) -> dict[str, str]:
         "X-Anatomend-Height": str(first.height),
         "X-Anatomend-Seed": str(first.seed),
         "X-Anatomend-Outcome": first.outcome.value,
+        "X-Anatomend-Reason": first.reason,
         "X-Anatomend-Regions": _regions_header(first.regions),
+        UNUSED_HEADER: unused_header(first.unused),
         "X-Anatomend-Models": json.dumps(facts.models),
         "X-Anatomend-Timings-S": json.dumps(facts.timings_s),
     }
+
+
+def unused_header(unused: Sequence[UnusedAnswer]) -> str:
+    """Inputs without effect as a JSON list; where that is too long only the first ones."""
+    return _list_header([entry.model_dump(mode="json", exclude_defaults=True) for entry in unused])
 
 
 def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[DetectionAnswer]:
@@ -92,6 +103,14 @@ def model_facts(card: ModelCard) -> dict[str, Any]:
     return facts
 
 
+def told_of(report: RepairReport, upload: Upload | None) -> RepairReport:
+    """The report that also tells what of an uploaded file its repaired picture cannot hold."""
+    if upload is None or _is_kept(report, upload):
+        return report
+    reduced = (Unused("image", text, "the repaired file") for text in upload.reduced)
+    return dataclasses.replace(report, unused=(*report.unused, *reduced))
+
+
 def picture_png(
     report: RepairReport, upload: Upload | None = None, embed: bool = True, original: bytes | None = None
 ) -> bytes:
@@ -100,13 +119,13 @@ def picture_png(
     An uploaded picture that stayed as it was comes back as it came, without a report. ``original`` are the
     bytes of the picture before any repair, where they are at hand: they need not be made twice.
     """
-    if upload is not None and (report.image is report.original or np.array_equal(report.image, upload.image)):
+    if upload is not None and _is_kept(report, upload):
         return original_png(report, upload)
     if upload is None:
         known = original if report.image is report.original else None
         png = encode_image(report.image) if known is None else known
     else:
-        png = encode_image(_with_hidden_colours(report.image, upload), upload.alpha)
+        png = _encoded(_with_hidden_colours(report.image, upload), upload)
     return with_report(png, embedded_facts(report)) if embed else png
 
 
@@ -114,7 +133,7 @@ def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
     """The PNG bytes of the picture before any repair."""
     if upload is None:
         return encode_image(report.original)
-    return upload.png or encode_image(upload.image, upload.alpha)
+    return upload.png or _encoded(upload.image, upload)
 
 
 def image_answer(
@@ -130,11 +149,13 @@ def image_answer(
         height=height,
         seed=report.seed,
         outcome=report.outcome,
+        reason=report.reason,
         regions=[
             RegionAnswer.of(outcome, mask_url)
             for outcome, mask_url in zip(report.regions, mask_urls, strict=True)
         ],
         sampling=report.sampling,
+        unused=[UnusedAnswer.of(unused) for unused in report.unused],
     )
 
 
@@ -146,6 +167,16 @@ def _image(
     final = store.put(picture_png(report, upload, embed, before))
     masks = [store.put(encode_mask(outcome.region.composite_mask)) for outcome in report.regions]
     return image_answer(report, url(final), final, url(original), [url(mask) for mask in masks])
+
+
+def _is_kept(report: RepairReport, upload: Upload) -> bool:
+    return report.image is report.original or np.array_equal(report.image, upload.image)
+
+
+def _encoded(image: Image, upload: Upload) -> bytes:
+    """A picture that was made of this upload, in the colours of its file."""
+    own = image if upload.own is None else upload.own.restored(image, upload.image)
+    return with_chunks(encode_image(own, upload.alpha), upload.looks)
 
 
 def _with_hidden_colours(image: Image, upload: Upload) -> Image:
@@ -162,7 +193,12 @@ def _regions_header(regions: Sequence[RegionAnswer]) -> str:
     text = json.dumps(entries, separators=(",", ":"))
     if len(text) > MAX_HEADER_BYTES:
         entries = [{**entry, "attempts": len(entry["attempts"])} for entry in entries]
-        text = json.dumps(entries, separators=(",", ":"))
+    return _list_header(entries)
+
+
+def _list_header(entries: list[dict[str, Any]]) -> str:
+    """As JSON, less what is too long for a header."""
+    text = json.dumps(entries, separators=(",", ":"))
     while len(text) > MAX_HEADER_BYTES:
         entries.pop()
         text = json.dumps(entries, separators=(",", ":"))

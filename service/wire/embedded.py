@@ -29,6 +29,10 @@ def embedded_facts(report: RepairReport) -> dict[str, Any]:
             for outcome in report.regions
         ],
     }
+    if report.reason:
+        facts["reason"] = report.reason
+    if report.unused:
+        facts["unused"] = [dataclasses.asdict(unused) for unused in report.unused]
     if report.sampling is not None:
         facts["sampling"] = to_jsonable_python(dataclasses.asdict(report.sampling))
     return facts

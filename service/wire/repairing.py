@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from service.params import (
     SEEDS_PER_ATTEMPT,
@@ -131,7 +132,11 @@ class RepairBody(Body):
     )
     order: Order = Field(_DEFAULT.choice.order, description="Which regions come first.")
     max_regions: int = Field(
-        _DEFAULT.max_regions, ge=1, le=MAX_REGIONS, description="At most so many regions, the first in order."
+        _DEFAULT.max_regions,
+        ge=1,
+        le=MAX_REGIONS,
+        description="At most so many of the regions that are found, the first in order. What a mask paints "
+        f"is redrawn whatever this says, up to {MAX_REGIONS} areas.",
     )
     only: list[Number] = Field(
         [], max_length=MAX_REGIONS, description="Numbers of the regions to repair, as a dry run lists them."
@@ -178,6 +183,20 @@ class RepairBody(Body):
     per_region: list[NumberedSettingsBody] = Field(
         [], max_length=MAX_REGIONS, description="The same for single regions; it goes before the class."
     )
+    in_order: list[SettingsBody | None] = Field(
+        [],
+        max_length=MAX_REGIONS,
+        description="The same by place, where nobody can know how many there will be: the first for region 0 "
+        "and so on, the last for all that follow; null leaves a region alone. Between class and region.",
+    )
+
+    @field_validator("per_region")
+    @classmethod
+    def _each_region_once(cls, settings: list[NumberedSettingsBody]) -> list[NumberedSettingsBody]:
+        twice = [n for n, count in Counter(body.region for body in settings).items() if count > 1]
+        if twice:
+            raise ValueError(f"region {twice[0]} stands there twice")
+        return settings
 
     def to_params(self) -> RepairParams:
         """The same, as the engine takes it."""
@@ -199,6 +218,7 @@ class RepairBody(Body):
             nudge=self.nudge.to_params(),
             per_class={name: body.to_settings() for name, body in self.per_class.items()},
             per_region={body.region: body.to_settings() for body in self.per_region},
+            in_order=tuple(None if body is None else body.to_settings() for body in self.in_order),
         )
 
     def _choice(self) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -13,8 +14,9 @@ from detectors.detections import Image, Mask
 from service.errors import InvalidImage, InvalidRequest, TooLarge
 from service.settings import Settings
 from service.store.chunks import SIGNATURE as PNG_SIGNATURE
+from service.store.chunks import Chunk
 from service.store.png import Alpha
-from service.wire.colour import to_srgb
+from service.wire.colour import Space, space_of, to_srgb
 from service.wire.container.jpeg import read_jpeg
 from service.wire.container.parts import Damaged, Parts
 from service.wire.container.png import read_png
@@ -58,11 +60,38 @@ class Upload:
         alpha: uint8 (H, W), or None for a picture without transparency.
         png: if a PNG of this very picture was sent, that without its metadata (the very bytes if it has
             none), to be given back if nothing changes.
+        own: how what was redrawn gets back into the colours of a PNG, where those are not sRGB.
+        looks: chunks that a PNG of this picture needs to be shown as the uploaded one.
+        reduced: what of the uploaded PNG a new one cannot hold, in words.
     """
 
     image: Image
     alpha: Alpha | None
     png: bytes | None
+    own: OwnColours | None = None
+    looks: tuple[Chunk, ...] = ()
+    reduced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnColours:
+    """A PNG whose colours are not sRGB, to be decoded again when a redrawn picture is written."""
+
+    parts: Parts
+    from_srgb: Callable[[Pillow.Image], Pillow.Image]
+
+    def restored(self, image: Image, before: Image) -> Image:
+        """The file's own samples, and where ``image`` differs from ``before`` those that stand for it.
+
+        Args:
+            image: uint8 sRGB (H, W, 3).
+            before: the upload's, likewise.
+        """
+        samples = _turned(to_srgb(_decoded(self.parts), None)[0], self.parts.orientation)
+        changed = (image != before).any(axis=2)
+        if changed.any():
+            samples[changed] = np.asarray(self.from_srgb(Pillow.fromarray(image[changed][None])))[0]
+        return samples
 
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
@@ -82,8 +111,16 @@ def read_image(content: bytes, limits: Limits) -> Upload:
         TooLarge: ``too_many_bytes`` or ``too_many_pixels``.
     """
     parts = _parts(content, limits)
-    image, alpha = _upright(parts)
-    return Upload(image, alpha, parts.verbatim)
+    picture = _decoded(parts)
+    space = _space_of(picture, parts, parts.gamma)
+    image, alpha = _upright(parts, picture, space)
+    if space is None:
+        return Upload(image, alpha, parts.verbatim, None, parts.looks, parts.reduced)
+    if parts.kind == "PNG" and space.from_srgb is not None:
+        own = OwnColours(parts, space.from_srgb)
+        return Upload(image, alpha, parts.verbatim, own, parts.looks, parts.reduced)
+    size = tuple(chunk for chunk in parts.looks if chunk.kind == b"pHYs")
+    return Upload(image, alpha, parts.verbatim, None, size, parts.reduced)
 
 
 def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
@@ -93,7 +130,9 @@ def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
         InvalidImage, TooLarge: as for a picture.
         InvalidRequest: ``mask_size_mismatch`` if it is not of the picture's size.
     """
-    image, alpha = _upright(_parts(content, limits))
+    parts = _parts(content, limits)
+    picture = _decoded(parts)
+    image, alpha = _upright(parts, picture, _space_of(picture, parts))
     height, width = image.shape[:2]
     if (height, width) != size_hw:
         raise InvalidRequest(
@@ -134,11 +173,17 @@ def _parts(content: bytes, limits: Limits) -> Parts:
     return parts
 
 
-def _upright(parts: Parts) -> tuple[Image, Alpha | None]:
-    """The pixels in sRGB, turned upright, with the alpha plane where there is one."""
-    picture = _decoded(parts)
+def _space_of(picture: Pillow.Image, parts: Parts, gamma: float | None = None) -> Space | None:
     try:
-        image, alpha = to_srgb(picture, parts.profile)
+        return space_of(picture, parts.profile, gamma)
+    except Exception as error:  # see ``_upright``
+        raise _damaged(error) from error
+
+
+def _upright(parts: Parts, picture: Pillow.Image, space: Space | None) -> tuple[Image, Alpha | None]:
+    """The pixels in sRGB, turned upright, with the alpha plane where there is one."""
+    try:
+        image, alpha = to_srgb(picture, space)
     except Exception as error:  # the decoder leaves some lies of a file for the conversion to find
         raise _damaged(error) from error
     return _turned(image, parts.orientation), None if alpha is None else _turned(alpha, parts.orientation)

@@ -24,6 +24,7 @@ from service.report import (
     RegionOutcome,
     RepairReport,
     RepairRequest,
+    Unused,
     Verdict,
 )
 
@@ -46,6 +47,8 @@ class ScriptedEngine:
     running: int = 0
     most_running: int = 0
     gradient: bool = True
+    unused: tuple[Unused, ...] = ()
+    reason: str = ""
 
     class_names: tuple[str, ...] = CLASS_NAMES
 
@@ -100,7 +103,10 @@ class ScriptedEngine:
             image = original.copy()
             image[: image.shape[0] // 2, : image.shape[1] // 2] ^= 255
         regions = () if outcome is Outcome.CLEAN else (self._region(original, seed, accepted),)
-        return RepairReport(image, original, seed, outcome, regions, MODELS, {"detect": 0.25, "repair": 1.5})
+        timings_s = {"detect": 0.25, "repair": 1.5}
+        return RepairReport(
+            image, original, seed, outcome, regions, MODELS, timings_s, unused=self.unused, reason=self.reason
+        )
 
     def _region(self, image: Image, seed: int, accepted: bool) -> RegionOutcome:
         height, width = image.shape[:2]

@@ -12,7 +12,7 @@ from service.api.app import create_app
 from service.cli import local
 from service.errors import ModelUnavailable
 from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order
-from service.report import Outcome, Policy, RepairParams
+from service.report import Outcome, Policy, RepairParams, Unused
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 
 PIXELS = noise((40, 48), 1)
@@ -219,3 +219,13 @@ def test_serve_refuses_a_port_that_is_none(engine: ScriptedEngine, monkeypatch, 
     monkeypatch.setenv("PORT", "http")
     assert run("serve") == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_had_no_effect_is_a_warning(engine: ScriptedEngine, capsys):
+    engine.unused = (Unused("prompt", "cut after 77 tokens", "… fingers"),)
+    engine.outcome, engine.reason = Outcome.NOTHING_ASKED, "left as they were: 1 by skip"
+    assert run("generate", "x", "-o", "out.png", "--num-images", "2") == 0
+    told = capsys.readouterr()
+    assert told.err == "anatomend: warning: prompt (… fingers): cut after 77 tokens\n"
+    assert "left as they were: 1 by skip" in told.out
+    assert "nothing_asked" in told.out

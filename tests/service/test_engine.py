@@ -179,14 +179,6 @@ def test_a_generated_picture_without_defects_is_the_generated_picture(tiny_model
     assert np.array_equal(report.image, alone)
 
 
-def test_an_empty_mask_changes_nothing(tiny_model):
-    image = picture(BAD_HAND)
-    request = RepairRequest(image=image, mask=np.zeros((96, 96), np.float32), seed=1)
-    report = repairing(tiny_model).repair(request)
-    assert report.outcome is Outcome.CLEAN
-    assert report.image is image
-
-
 # Promise 4: every decision is in the report, and can be repeated.
 
 

@@ -95,6 +95,14 @@ def unrepaired(fake: FakeService, path: Path = HORSE) -> dict[str, Any]:
     )
 
 
+def nothing_asked(fake: FakeService) -> dict[str, Any]:
+    """An answer in which what is wrong was not to be repaired, and a parameter had no effect."""
+    url = fake.put(HORSE.read_bytes())
+    unused = [{"name": "mask_threshold", "reason": "mask_source is not `heatmap`", "where": ""}]
+    told = {"reason": "left as they were: 1 by skip", "unused": unused}
+    return _answer([_image(url, url, "nothing_asked", []) | told])
+
+
 def detections(fake: FakeService, heatmap: bool = True) -> dict[str, Any]:
     """What /detect answers."""
     seen = [("malformed_hand", HAND_BOX, 0.91), ("hand", (48, 30, 216, 214), 0.3)]

@@ -298,6 +298,14 @@ def test_a_finished_picture_can_be_marked_by_hand(page: Page, fake: FakeService)
     expect(page.get_by_label("What the picture shows")).to_have_value("an open hand")
 
 
+def test_what_was_not_looked_at_and_what_had_no_effect_is_told(page: Page, fake: FakeService):
+    opened(page, fake, scenes.nothing_asked(fake))
+    expect(page.locator(".badge")).to_have_text("Nothing asked for")
+    expect(page.get_by_text("Left as they were: 1 by skip.")).to_be_visible()
+    expect(page.get_by_text("Nothing malformed was found")).to_have_count(0)
+    expect(page.get_by_role("region", name="Had no effect").get_by_text("mask_threshold")).to_be_visible()
+
+
 def test_a_refusal_says_what_is_allowed_and_keeps_what_was_typed(page: Page, fake: FakeService):
     limits = {"type": "integer", "minimum": 1, "maximum": 200}
     error = {"parameter": "num_inference_steps", "code": "invalid_parameter", "message": "too many"}

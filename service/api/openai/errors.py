@@ -30,6 +30,7 @@ _PARAMS = {
     "prompt_too_long": "prompt",
     "mask_size_mismatch": "mask",
     "bad_mask": "mask",
+    "nothing_painted": "mask",
     "model_not_found": "model",
     "empty_image": "image",
     "not_an_image": "image",

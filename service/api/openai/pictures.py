@@ -13,6 +13,8 @@ from service.errors import InvalidImage
 from service.store.png import encode_mask
 from service.wire.uploads import Limits, read_image
 
+_OURS = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
+"""The service has let the picture in, or made it."""
 _BEST = 95
 """Pillow's own advice for JPEG: above that, files grow and pictures do not get better."""
 
@@ -28,8 +30,8 @@ def our_mask(content: bytes, limits: Limits) -> bytes:
         alpha = read_image(content, limits).alpha
     except InvalidImage as error:
         raise refused("mask", error.detail, error.allowed) from error
-    if alpha is None:
-        raise refused("mask", "nothing in it is transparent", "a PNG with alpha; 0 = redraw")
+    if alpha is None or alpha.min() > 0:
+        raise refused("mask", "nothing in it is fully transparent", "a PNG with alpha; 0 = redraw")
     return encode_mask((alpha == 0).astype(np.float32))
 
 
@@ -41,10 +43,10 @@ def as_base64(picture: bytes, kind: Format, compression: int | None) -> str:
         kind: what it shall be.
         compression: quality of a jpeg or webp, 0 to 100; none is the best.
     """
-    opened = Pillow.open(BytesIO(picture))
-    if (opened.format or "").lower() != kind:
+    if (Pillow.open(BytesIO(picture)).format or "").lower() != kind:
         buffer = BytesIO()
         quality = _BEST if compression is None else min(compression, _BEST)
-        (opened if kind == "png" else opened.convert("RGB")).save(buffer, kind.upper(), quality=quality)
+        # In sRGB: a JPEG has no gamma, and not every reader looks for a profile.
+        Pillow.fromarray(read_image(picture, _OURS).image).save(buffer, kind.upper(), quality=quality)
         picture = buffer.getvalue()
     return base64.b64encode(picture).decode()

@@ -20,7 +20,8 @@ from service.api.wishes import generate_job, repair_job
 from service.errors import NotFound
 from service.jobs.records import Job, NewJob
 from service.report import JobState
-from service.wire.answer_shapes import Answer
+from service.wire.answer_shapes import Answer, UnusedAnswer
+from service.wire.answers import UNUSED_HEADER, unused_header
 from service.wire.uploads import read_image
 
 _FORM = "multipart/form-data"
@@ -98,17 +99,25 @@ async def _check_size(form: EditForm, image: bytes, context: Context) -> None:
 
 
 async def _answered(request: Request, context: Context, new: NewJob, wish: Common, kind: str) -> Response:
-    ignored = {_IGNORED: ", ".join(wish.without_effect)} if wish.without_effect else {}
     if wish.stream:
         job = await handed_in(context, new)
         stays = new.idempotency_key is not None
-        return EventSourceResponse(told(request, context, job, wish, kind, stays), headers=ignored, ping=15)
+        events = told(request, context, job, wish, kind, stays)
+        return EventSourceResponse(events, headers=_unused(wish), ping=15)
     job = await ended(request, context, new)
     if job.state is not JobState.SUCCEEDED:
         return unsuccessful(request, job)
     facts = result_of(request, job)
     assert isinstance(facts, Answer)
-    return JSONResponse(await _images(request, context, job, facts, wish), headers=ignored)
+    return JSONResponse(await _images(request, context, job, facts, wish), headers=_unused(wish, facts))
+
+
+def _unused(wish: Common, facts: Answer | None = None) -> dict[str, str]:
+    """What had no effect, as headers: the names of those that the body alone tells, and all with reasons."""
+    told = [UnusedAnswer.of(one) for one in wish.unused]
+    headers = {_IGNORED: ", ".join(one.name for one in told)} if told else {}
+    told += [one for image in facts.images for one in image.unused] if facts is not None else []
+    return headers | ({UNUSED_HEADER: unused_header(told)} if told else {})
 
 
 async def _images(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.report import Unused
 from service.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
 from service.wire.bodies import (
     GenerateBody,
@@ -18,6 +19,7 @@ from service.wire.bodies import (
     Seed,
     validated,
 )
+from service.wire.nulls import NullsLeftOut
 from service.wire.refusals import Refused
 
 Format = Literal["png", "jpeg", "webp"]
@@ -26,10 +28,16 @@ _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _SIZE_OR_AUTO = f"^({_SIZE.pattern}|auto)$"
 _SEEDS = {"low": 2, "high": 8, "hd": 8, "xhigh": 12, "max": 16}
 """Candidates on each rung: what this service can do more or less of is to repair with care."""
-_WITHOUT_EFFECT = ("style", "user", "safety_identifier", "moderation", "input_fidelity")
+_WITHOUT_EFFECT = {
+    "style": "there is one style, the model's own",
+    "user": "users are told apart by their keys",
+    "safety_identifier": "users are told apart by their keys",
+    "moderation": "nothing is moderated",
+    "input_fidelity": "all outside of the mask stays as it is",
+}
 
 
-class Common(BaseModel):
+class Common(NullsLeftOut):
     """What both addresses take. ``null`` means left out, as there."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -69,9 +77,18 @@ class Common(BaseModel):
         return (self.response_format or ("url" if is_old else "b64_json")) == "url"
 
     @property
-    def without_effect(self) -> list[str]:
+    def unused(self) -> list[Unused]:
         """What was asked for and means nothing here."""
-        return [name for name in _WITHOUT_EFFECT if getattr(self, name, None) is not None]
+        told = [
+            Unused(name, reason)
+            for name, reason in _WITHOUT_EFFECT.items()
+            if getattr(self, name, None) is not None
+        ]
+        if self.partial_images and not self.stream:
+            told.append(Unused("partial_images", "without stream there are none"))
+        if self.output_compression is not None and self.format == "png":
+            told.append(Unused("output_compression", "a png is lossless"))
+        return told
 
     @property
     def candidates(self) -> int | None:
@@ -121,6 +138,12 @@ class GenerationBody(Common):
             "repair": RepairBody(seeds_per_attempt=self.candidates) if self.repair else False,
         }
         return validated(GenerateBody, wish)
+
+    @property
+    def unused(self) -> list[Unused]:
+        """See ``Common``."""
+        lost = [Unused("quality", "nothing is repaired")] if self.candidates and not self.repair else []
+        return super().unused + lost
 
 
 class ErrorFacts(BaseModel):

@@ -63,7 +63,12 @@ async def _wholes(
     for image in result.images:
         png = await context.pixels(context.images.get, image.sha256)
         text = await context.pixels(as_base64, png, wish.format, wish.output_compression)
-        facts = {"b64_json": text, "size": f"{image.width}x{image.height}", "usage": usage()}
+        facts = {
+            "b64_json": text,
+            "size": f"{image.width}x{image.height}",
+            "usage": usage(),
+            "anatomend_unused": [one.model_dump(mode="json") for one in image.unused],
+        }
         yield _event(f"{kind}.completed", job, wish, facts)
 
 

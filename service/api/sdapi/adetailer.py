@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import ConfigDict, Field, NonNegativeInt
 
 from detectors.protocols import is_malformed, part_of
-from service.validation import MAX_FEATHER_PX, MAX_REGIONS
+from service.api.sdapi.adetailer_prompts import in_order
+from service.params import Policy
+from service.report import Unused
+from service.validation import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
 from service.wire.bodies import validated
+from service.wire.nulls import NullsLeftOut
 
 NAME = "ADetailer"
 _PARTS = {
@@ -35,6 +39,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "ad_model_classes": "",
     "ad_mask_min_ratio": 0,
     "ad_mask_max_ratio": 1,
+    "ad_mask_filter_method": "Area",
     "ad_dilate_erode": 4,
     "ad_x_offset": 0,
     "ad_y_offset": 0,
@@ -45,9 +50,29 @@ _NEUTRAL: Mapping[str, Any] = {
     **dict.fromkeys(_SWITCHES, False),
 }
 """What cannot be had here, with the value that asks for nothing."""
+_NOTHING: tuple[Any, ...] = (None, False, 0, "", "None", [], {})
+_UNDER_A_SWITCH = frozenset(
+    {
+        "ad_inpaint_width",
+        "ad_inpaint_height",
+        "ad_steps",
+        "ad_cfg_scale",
+        "ad_checkpoint",
+        "ad_vae",
+        "ad_sampler",
+        "ad_scheduler",
+        "ad_noise_multiplier",
+        "ad_clip_skip",
+        "ad_controlnet_module",
+        "ad_controlnet_weight",
+        "ad_controlnet_guidance_start",
+        "ad_controlnet_guidance_end",
+    }
+)
+"""What front ends send along, and what asks for something only if its switch is on: then that one is told."""
 
 
-class Unit(BaseModel):
+class Unit(NullsLeftOut):
     """One tab of ADetailer."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
@@ -55,10 +80,10 @@ class Unit(BaseModel):
     ad_model: str = Field("None", max_length=200)
     ad_tab_enable: bool = True
     ad_tap_enable: bool = Field(True, description="The same, as older versions spell it.")
-    ad_prompt: str = ""
-    ad_negative_prompt: str = ""
+    ad_prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
+    ad_negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
     ad_confidence: float | None = Field(None, ge=0, le=1)
-    ad_denoising_strength: float | None = Field(None, ge=0, le=1)
+    ad_denoising_strength: float | None = Field(None, ge=0, le=1, description="0: nothing is redrawn.")
     ad_mask_k_largest: NonNegativeInt = 0
     ad_mask_k: NonNegativeInt = 0
     ad_mask_blur: NonNegativeInt | None = None
@@ -66,7 +91,8 @@ class Unit(BaseModel):
     @property
     def is_on(self) -> bool:
         """Whether it does something."""
-        return self.ad_model != "None" and self.ad_tab_enable and self.ad_tap_enable
+        is_chosen = self.ad_model != "None" and self.ad_tab_enable and self.ad_tap_enable
+        return is_chosen and self.ad_denoising_strength != 0
 
 
 _TOLD = {
@@ -76,6 +102,7 @@ _TOLD = {
     "feather_px": "ADetailer mask blur",
 }
 """What a picture's metadata calls what was used."""
+_BLOCK = f"alwayson_scripts.{NAME}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +112,14 @@ class Detailer:
     Attributes:
         is_on: None where a request has no such block.
         knobs: values for ``RepairBody``; without ``classes`` nothing that is named can be found here.
-        prompt, negative_prompt: of the repairs; empty where they are the picture's own.
         used: what was understood, named as ADetailer names it in a picture's metadata.
         unused: what was asked for and cannot be had.
     """
 
     is_on: bool | None = None
     knobs: Mapping[str, Any] = field(default_factory=dict)
-    prompt: str = ""
-    negative_prompt: str = ""
     used: Mapping[str, Any] = field(default_factory=dict)
-    unused: tuple[str, ...] = ()
+    unused: tuple[Unused, ...] = ()
 
     @property
     def finds_nothing(self) -> bool:
@@ -103,8 +127,19 @@ class Detailer:
         return bool(self.is_on) and not self.knobs["classes"]
 
 
-def detailer_of(scripts: Mapping[str, Any] | None, class_names: Sequence[str]) -> Detailer:
+def detailer_of(
+    scripts: Mapping[str, Any] | None,
+    class_names: Sequence[str],
+    prompt: str = "",
+    negative_prompt: str = "",
+) -> Detailer:
     """Reads the block: up to two switches, then a unit for each tab.
+
+    Args:
+        scripts: all that a request sends along.
+        class_names: those of the detector in use.
+        prompt: the picture's own, for ``[PROMPT]``.
+        negative_prompt: likewise.
 
     Raises:
         Refused: if a unit's values are of no use.
@@ -116,33 +151,38 @@ def detailer_of(scripts: Mapping[str, Any] | None, class_names: Sequence[str]) -
     args = args if isinstance(args, list) else [args]
     switches = [arg for arg in args if isinstance(arg, bool)]
     units = [
-        validated(Unit, arg, prefix=f"alwayson_scripts.{NAME}.args.{index}")
+        validated(Unit, arg, prefix=f"{_BLOCK}.args.{index}")
         for index, arg in enumerate(args)
         if isinstance(arg, dict)
     ]
     units = [unit for unit in units if unit.is_on]
     if not units or not all(switches[:1]):
         return Detailer(is_on=False)
-    return _joined(units, class_names)
+    return _joined(units, class_names, prompt, negative_prompt)
 
 
-def _joined(units: Sequence[Unit], class_names: Sequence[str]) -> Detailer:
+def _joined(units: Sequence[Unit], class_names: Sequence[str], prompt: str, negative_prompt: str) -> Detailer:
     """One repair for all units: the first one to say something is heard."""
-    unused = [text for unit in units for text in _unused(unit)]
+    unused = [one for unit in units for one in _unused(unit)]
     known = [unit for unit in units if _classes(unit.ad_model, class_names)]
-    unused += [f"ad_model {unit.ad_model}: no such part is known here" for unit in units if unit not in known]
+    unused += [
+        Unused("ad_model", "no such part is known here", unit.ad_model) for unit in units if unit not in known
+    ]
     if len(known) > 1:
-        unused.append("settings of each unit: one repair for all, with those of the first that has them")
+        reason = "one repair for all units, with the settings of the first that has them"
+        unused.append(Unused(_BLOCK, reason, "settings of each unit"))
     classes = [name for unit in known for name in _classes(unit.ad_model, class_names)]
     knobs: dict[str, Any] = {"classes": list(dict.fromkeys(classes))}
+    if classes and not any(is_malformed(name) for name in classes):
+        knobs["policy"] = Policy.EVERY  # as there: what is found is redrawn, nobody can tell what is wrong
     for unit in reversed(known):
         knobs |= _knobs(unit)
     used = {_TOLD[name]: value for name, value in knobs.items() if name in _TOLD}
     used["ADetailer model"] = ", ".join(unit.ad_model for unit in known)
-    first = known[0] if known else units[0]
-    return Detailer(
-        True, knobs, first.ad_prompt, first.ad_negative_prompt, used, tuple(dict.fromkeys(unused))
-    )
+    if known:
+        own = (prompt, negative_prompt)
+        knobs |= in_order((known[0].ad_prompt, known[0].ad_negative_prompt), own)
+    return Detailer(True, knobs, used, tuple(dict.fromkeys(unused)))
 
 
 def _knobs(unit: Unit) -> dict[str, Any]:
@@ -151,17 +191,28 @@ def _knobs(unit: Unit) -> dict[str, Any]:
         knobs["conf"] = unit.ad_confidence
     if unit.ad_denoising_strength:
         knobs["strengths"] = [unit.ad_denoising_strength]
-    most = unit.ad_mask_k or unit.ad_mask_k_largest
-    if most:
+    if most := _most(unit):
         knobs["max_regions"] = min(most, MAX_REGIONS)
     if unit.ad_mask_blur is not None:
         knobs["feather_px"] = min(unit.ad_mask_blur, MAX_FEATHER_PX)
     return knobs
 
 
-def _unused(unit: Unit) -> list[str]:
-    extra = unit.model_extra or {}
-    return [name for name, neutral in _NEUTRAL.items() if extra.get(name, neutral) not in (neutral, None)]
+def _most(unit: Unit) -> int:
+    return unit.ad_mask_k or unit.ad_mask_k_largest
+
+
+def _unused(unit: Unit) -> Iterator[Unused]:
+    for name, value in (unit.model_extra or {}).items():
+        neutral = (_NEUTRAL[name],) if name in _NEUTRAL else _NOTHING
+        if name not in _UNDER_A_SWITCH and value not in neutral:
+            yield Unused(name, "there is no such thing here", unit.ad_model)
+    if unit.ad_confidence in (0, 1):
+        yield Unused("ad_confidence", "it must lie between 0 and 1, both excluded", unit.ad_model)
+    if _most(unit) > MAX_REGIONS:
+        yield Unused("ad_mask_k", f"taken as {MAX_REGIONS}", unit.ad_model)
+    if (unit.ad_mask_blur or 0) > MAX_FEATHER_PX:
+        yield Unused("ad_mask_blur", f"taken as {MAX_FEATHER_PX}", unit.ad_model)
 
 
 def _classes(model: str, class_names: Sequence[str]) -> list[str]:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from service.api.sdapi.adetailer import Detailer
 from service.api.sdapi.shapes import Wish
 from service.jobs.records import Job, WorkerFacts
-from service.wire.answer_shapes import Answer, ImageAnswer
+from service.report import Unused
+from service.wire.answer_shapes import Answer, ImageAnswer, UnusedAnswer
 
 SAMPLER = "Automatic"
 """The loaded model's own; there is no other to choose."""
 
 
 def answered(
-    wish: Wish, job: Job, facts: Answer, pictures: Sequence[str], detailer: Detailer, unused: Sequence[str]
+    wish: Wish, job: Job, facts: Answer, pictures: Sequence[str], detailer: Detailer, unused: Iterable[Unused]
 ) -> dict[str, Any]:
     """The answer to a finished job; what was asked for and had no effect is told in it too."""
-    info = _info(wish, job, facts, detailer, unused)
+    told = [UnusedAnswer.of(one) for one in dict.fromkeys(unused)]
+    told += [one for image in facts.images for one in image.unused if one not in told]
+    info = _info(wish, job, facts, detailer, told)
     return {
         "images": list(pictures) if wish.send_images else [],
-        "parameters": wish.echo() | {"anatomend_unused": list(unused)},
+        "parameters": wish.echo() | {"anatomend_unused": list(dict.fromkeys(one.name for one in told))},
         "info": json.dumps(info),
     }
 
@@ -33,9 +36,11 @@ def model_title(worker: WorkerFacts) -> str:
     return next((str(card["id"]) for card in worker.models if card.get("role") == "generator"), "none")
 
 
-def _info(wish: Wish, job: Job, facts: Answer, detailer: Detailer, unused: Sequence[str]) -> dict[str, Any]:
+def _info(
+    wish: Wish, job: Job, facts: Answer, detailer: Detailer, unused: Sequence[UnusedAnswer]
+) -> dict[str, Any]:
     seeds = [image.seed for image in facts.images]
-    prompt, negative_prompt = wish.prompt, wish.negative_prompt or ""
+    prompt, negative_prompt = wish.prompt, wish.negative_prompt
     finished_at = job.finished_at or job.created_at
     return {
         "prompt": prompt,
@@ -64,7 +69,7 @@ def _info(wish: Wish, job: Job, facts: Answer, detailer: Detailer, unused: Seque
         "anatomend": {
             "job": job.id,
             "images": [image.model_dump(mode="json") for image in facts.images],
-            "unused": list(unused),
+            "unused": [one.model_dump(mode="json") for one in unused],
         },
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
@@ -21,15 +21,13 @@ from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
 from service.api.submitting import ended, result_of, unsuccessful
 from service.api.wishes import generate_job, repair_job
 from service.jobs.records import NewJob
-from service.report import JobState
+from service.report import JobState, Unused
 from service.validation import MAX_FEATHER_PX
 from service.wire.answer_shapes import Answer
 from service.wire.bodies import GenerateBody, RepairJobBody, validated
 
-_WHOLE = "img2img without a mask: only what is malformed is redrawn"
-_SEVERAL = "batch_size, n_iter: one picture"
-_ITS_OWN_PROMPT = "ad_prompt, ad_negative_prompt: repairs follow the picture's prompt"
-_MASK_ONLY = "ADetailer: with a mask, only the mask is redrawn"
+_WHOLE = Unused("init_images", "without a mask only what is malformed is redrawn")
+_MASK_ONLY = Unused("alwayson_scripts.ADetailer", "with a mask, only the mask is redrawn")
 
 _REFUSALS = problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503)
 
@@ -40,16 +38,13 @@ sdapi_plain_routes = APIRouter(prefix="/sdapi/v1", responses=_REFUSALS)
 @sdapi_json_routes.post("/txt2img")
 async def txt2img(wish: Txt2Img, request: JsonRequest, context: InContext, caller: OfCaller) -> Response:
     """Makes pictures, and repairs what is malformed, or what an ADetailer block says."""
-    detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
-    unused = [*wish.without_effect, *detailer.unused]
-    if detailer.prompt or detailer.negative_prompt:
-        unused.append(_ITS_OWN_PROMPT)
+    detailer = _detailer(wish, context)
     repairs = detailer.is_on is not False and not detailer.finds_nothing
     body = validated(
         GenerateBody,
         {
             "prompt": wish.prompt,
-            "negative_prompt": wish.negative_prompt or "",
+            "negative_prompt": wish.negative_prompt,
             "seed": wish.wanted_seed,
             **wish.sides(),
             "num_inference_steps": wish.steps,
@@ -61,18 +56,17 @@ async def txt2img(wish: Txt2Img, request: JsonRequest, context: InContext, calle
     new = generate_job(context, caller, body)
     wish.let_go()
     request.release()
-    return await _answered(request, context, new, wish, detailer, unused)
+    return await _answered(request, context, new, wish, detailer)
 
 
 @sdapi_json_routes.post("/img2img")
 async def img2img(wish: Img2Img, request: JsonRequest, context: InContext, caller: OfCaller) -> Response:
     """Redraws a picture where the mask is white; without a mask, where it is malformed."""
-    detailer = detailer_of(wish.alwayson_scripts, context.desk.worker().class_names)
-    has_mask = bool(wish.mask)
-    unused = [*wish.without_effect, *detailer.unused]
-    unused += [_SEVERAL] if wish.batch_size * wish.n_iter > 1 else []
+    detailer = _detailer(wish, context)
+    has_mask, by_block = bool(wish.mask), not wish.mask and bool(detailer.is_on)
+    unused = [_MASK_ONLY] if has_mask and detailer.is_on else []
     unused += [_WHOLE] if not has_mask and not detailer.is_on else []
-    unused += [_MASK_ONLY] if has_mask and detailer.is_on else []
+    unused += wish.overruled() if by_block else []
     await request.take_slot()
     new = await _img2img_job(wish, detailer, context, caller)
     wish.let_go()
@@ -84,18 +78,18 @@ async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, call
     """Apart from the route, which would hold the pictures in memory while it waits for the job."""
     image = await context.pixels(picture_in, wish.init_images[0], "init_images")
     mask = await _mask(wish, context)
-    knobs = dict(detailer.knobs)
-    if mask is not None or not detailer.is_on:
-        knobs |= _mask_knobs(wish)
-    prompt = detailer.prompt.replace("[PROMPT]", wish.prompt) or wish.prompt
+    by_block = mask is None and bool(detailer.is_on)
+    unasked = detailer.finds_nothing if by_block else wish.denoising_strength == 0
     body = validated(
         RepairJobBody,
         {
-            "prompt": prompt if mask is None else wish.prompt,
-            "negative_prompt": detailer.negative_prompt or wish.negative_prompt or "",
+            "prompt": wish.prompt,
+            "negative_prompt": wish.negative_prompt,
             "seed": wish.wanted_seed,
-            **knobs,
-            "dry_run": mask is None and detailer.finds_nothing,
+            "num_inference_steps": wish.steps,
+            "guidance_scale": wish.cfg_scale,
+            **(detailer.knobs if by_block else _mask_knobs(wish)),
+            "dry_run": unasked,
         },
     )
     return await repair_job(context, caller, body, image, mask)
@@ -153,7 +147,12 @@ for _name in FIXED:
 
 
 async def _answered(
-    request: Request, context: Context, new: NewJob, wish: Wish, detailer: Detailer, unused: list[str]
+    request: Request,
+    context: Context,
+    new: NewJob,
+    wish: Wish,
+    detailer: Detailer,
+    unused: Sequence[Unused] = (),
 ) -> Response:
     job = await ended(request, context, new)
     if job.state is not JobState.SUCCEEDED:
@@ -162,7 +161,13 @@ async def _answered(
     assert isinstance(facts, Answer)
     pngs = [await context.pixels(context.images.get, image.sha256) for image in facts.images]
     pictures = [picture_out(png) for png in pngs]
-    return JSONResponse(answered(wish, job, facts, pictures, detailer, list(dict.fromkeys(unused))))
+    told = [*wish.unused(facts.images[0].width, facts.images[0].height), *detailer.unused, *unused]
+    return JSONResponse(answered(wish, job, facts, pictures, detailer, told))
+
+
+def _detailer(wish: Wish, context: Context) -> Detailer:
+    names = context.desk.worker().class_names
+    return detailer_of(wish.alwayson_scripts, names, wish.prompt, wish.negative_prompt)
 
 
 async def _mask(wish: Img2Img, context: Context) -> bytes | None:
@@ -174,7 +179,7 @@ async def _mask(wish: Img2Img, context: Context) -> bytes | None:
 
 def _mask_knobs(wish: Img2Img) -> dict[str, Any]:
     knobs: dict[str, Any] = {}
-    if wish.denoising_strength is not None:
+    if wish.denoising_strength:
         knobs["strengths"] = [wish.denoising_strength]
     if wish.mask_blur is not None:
         knobs["feather_px"] = min(wish.mask_blur, MAX_FEATHER_PX)

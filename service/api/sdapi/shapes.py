@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from service.api.sdapi.adetailer import NAME as ADETAILER
+from service.api.sdapi.unused import unused_names, unused_scripts
+from service.report import Unused
 from service.validation import (
+    MAX_FEATHER_PX,
     MAX_GUIDANCE,
     MAX_IMAGES,
     MAX_PROMPT_CHARS,
@@ -15,34 +19,19 @@ from service.validation import (
     SIZE_STEP_PX,
 )
 from service.wire.bodies import Prompt
+from service.wire.nulls import NullsLeftOut
 
 _ANY_SEED = -1
-_WITHOUT_EFFECT = (
-    "sampler_name",
-    "sampler_index",
-    "scheduler",
-    "enable_hr",
-    "tiling",
-    "restore_faces",
-    "styles",
-    "subseed_strength",
-    "script_name",
-    "override_settings",
-    "inpainting_fill",
-    "refiner_checkpoint",
-)
-_NEUTRAL: tuple[Any, ...] = (None, False, 0, "", [], {}, "None", "Automatic", "automatic")
-
 Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
 
 
-class Wish(BaseModel):
-    """What both addresses take; what is left out is the model's own."""
+class Wish(NullsLeftOut):
+    """What both addresses take; what is left out, or null, is the model's own."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     prompt: Text = ""
-    negative_prompt: Text | None = ""
+    negative_prompt: Text = ""
     seed: int = Field(_ANY_SEED, ge=_ANY_SEED, le=MAX_SEED, description="-1: any.")
     steps: int | None = Field(None, ge=1, le=MAX_STEPS)
     cfg_scale: float | None = Field(None, ge=0, le=MAX_GUIDANCE)
@@ -59,13 +48,18 @@ class Wish(BaseModel):
         """None where any will do."""
         return None if self.seed < 0 else self.seed
 
-    @property
-    def without_effect(self) -> list[str]:
-        """What was asked for and means nothing here."""
-        extra = self.model_extra or {}
-        told = [name for name in _WITHOUT_EFFECT if extra.get(name) not in _NEUTRAL]
-        scripts = [name for name, script in (self.alwayson_scripts or {}).items() if _says(name, script)]
-        return told + [f"alwayson_scripts.{name}" for name in scripts]
+    def unused(self, width: int, height: int) -> list[Unused]:
+        """What was asked for and means nothing here, given the size of the picture that came of it."""
+        pairs = (("width", self.width, width), ("height", self.height, height))
+        return [
+            *unused_names(self.model_extra or {}),
+            *unused_scripts(self.alwayson_scripts, ADETAILER),
+            *(
+                Unused(name, f"the picture has {has} pixels")
+                for name, side, has in pairs
+                if side not in (None, has)
+            ),
+        ]
 
     def let_go(self) -> None:
         """Forgets what is long and means nothing to us: all that is wanted of it once there is a job."""
@@ -90,6 +84,15 @@ class Txt2Img(Wish):
             for name, side in (("width", self.width), ("height", self.height))
         }
 
+    def unused(self, width: int, height: int) -> list[Unused]:
+        """See ``Wish``."""
+        told = super().unused(width, height)
+        if self.denoising_strength:
+            told.append(
+                Unused("denoising_strength", "a picture is made once, and repaired by its own ladder")
+            )
+        return told
+
 
 class Img2Img(Wish):
     """What to redraw."""
@@ -100,9 +103,24 @@ class Img2Img(Wish):
     inpainting_mask_invert: bool = False
 
     def let_go(self) -> None:
-        """Forgets the pictures too."""
+        """Forgets the pictures too; that there was a mask is remembered."""
         super().let_go()
-        self.init_images, self.mask = [], None
+        self.init_images, self.mask = shortened(self.init_images), shortened(self.mask)
+
+    def unused(self, width: int, height: int) -> list[Unused]:
+        """See ``Wish``."""
+        several = (("batch_size", self.batch_size), ("n_iter", self.n_iter))
+        told = [Unused(name, "one picture comes of one") for name, count in several if count > 1]
+        if not self.mask and self.inpainting_mask_invert:
+            told.append(Unused("inpainting_mask_invert", "there is no mask"))
+        if (self.mask_blur or 0) > MAX_FEATHER_PX:
+            told.append(Unused("mask_blur", f"taken as {MAX_FEATHER_PX}"))
+        return super().unused(width, height) + told
+
+    def overruled(self) -> list[Unused]:
+        """What an ADetailer block says in the place of these, where there is no mask."""
+        asked = (("denoising_strength", self.denoising_strength), ("mask_blur", self.mask_blur))
+        return [Unused(name, "the ADetailer block says it") for name, value in asked if value is not None]
 
 
 def shortened(value: Any) -> Any:
@@ -113,8 +131,3 @@ def shortened(value: Any) -> Any:
         return [shortened(inner) for inner in value]
     is_long = isinstance(value, str) and len(value) > MAX_PROMPT_CHARS
     return f"({len(value)} characters)" if is_long else value
-
-
-def _says(name: str, script: Any) -> bool:
-    args = script.get("args") if isinstance(script, dict) else script
-    return name.lower() != "adetailer" and bool(args) and args != [False]

@@ -15,6 +15,7 @@ const OUTCOMES = {
   repaired: "Repaired",
   partly: "Partly repaired",
   unrepaired: "Kept as it was",
+  nothing_asked: "Nothing asked for",
 };
 export const outcome = (name) => OUTCOMES[name] ?? className(name);
 
@@ -49,6 +50,9 @@ export function ending(job) {
   const outcomes = new Set(job.result.images.map((image) => image.outcome));
   return outcomes.size === 1 ? outcome([...outcomes][0]) : `${job.result.images.length} pictures`;
 }
+
+/** "left as it was" → "Left as it was." */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 export const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 

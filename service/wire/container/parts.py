@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.store.chunks import Chunk
+
 MAX_PARTS = 65_536
 """PNG chunks, JPEG segments or WebP chunks in one file. 20 MB in chunks of 1 KiB, smaller than any program
 writes them, are 20,000."""
@@ -28,6 +30,9 @@ class Parts:
         profile: the ICC profile, at most ``MAX_PROFILE_BYTES``; None if there is none of that size.
         orientation: how to turn the picture upright, 1 to 8 as in EXIF; 1 = as it is.
         verbatim: for a PNG the uploaded file without its metadata, the very bytes if it has none; else None.
+        looks: the chunks of a PNG that say how to show it and that fit a file of 8-bit colours, too.
+        gamma: the exponent that a PNG's samples were encoded with, where it says no more of its colours.
+        reduced: what a file of 8-bit colours cannot hold of a PNG, in words.
     """
 
     kind: str
@@ -37,6 +42,9 @@ class Parts:
     profile: bytes | None
     orientation: int
     verbatim: bytes | None = None
+    looks: tuple[Chunk, ...] = ()
+    gamma: float | None = None
+    reduced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

@@ -15,7 +15,12 @@ _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _LOOKS = frozenset(
     {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"hIST", b"pHYs"}
 )
-_GREY, _RGB, _PALETTE = 0, 2, 3
+# Those of them that mean the same in a file of 8-bit colours, with their length; the profile has any.
+_LENGTHS = {
+    b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"iCCP": None, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"pHYs": 9
+}  # fmt: skip
+_GREY, _RGB, _PALETTE, _GREY_ALPHA = 0, 2, 3, 4
+_LYING = 5
 
 
 def read_png(content: bytes) -> Parts:
@@ -36,19 +41,55 @@ def read_png(content: bytes) -> Parts:
     if colour == _PALETTE and _first(chunks, b"PLTE") is None:
         raise Damaged("no palette")
     orientation = orientation_of(_first(chunks, b"eXIf") or b"")
+    profile = _profile(_first(chunks, b"iCCP"))
+    looks = _looks(chunks, orientation, has_profile=profile is not None)
+    # Newer than a profile and stronger: what shows PQ or HLG goes by cICP alone.
+    has_code_points = any(chunk.kind == b"cICP" for chunk in looks)
     return Parts(
         kind="PNG",
         width=width,
         height=height,
         picture=_picture(chunks),
-        profile=_profile(_first(chunks, b"iCCP")),
+        profile=None if has_code_points else profile,
         orientation=orientation,
         verbatim=_without_metadata(content, chunks) if orientation == UPRIGHT else None,
+        looks=looks,
+        gamma=_gamma(looks),
+        reduced=_reduced(depth=chunks[0].data[8], colour=colour),
     )
 
 
 def _first(chunks: Sequence[Chunk], kind: bytes) -> bytes | None:
     return next((chunk.data for chunk in chunks if chunk.kind == kind), None)
+
+
+def _looks(chunks: Sequence[Chunk], orientation: int, *, has_profile: bool) -> tuple[Chunk, ...]:
+    """What goes with the picture into a file of 8-bit colours: the first of each kind, if it is whole."""
+    kept: dict[bytes, Chunk] = {}
+    for chunk in chunks:
+        length = _LENGTHS.get(chunk.kind, -1)
+        is_whole = has_profile if length is None else length == len(chunk.data)
+        if is_whole:
+            kept.setdefault(chunk.kind, chunk)
+    if orientation >= _LYING and b"pHYs" in kept:
+        data = kept[b"pHYs"].data
+        kept[b"pHYs"] = Chunk(b"pHYs", data[4:8] + data[:4] + data[8:])
+    return tuple(kept.values())
+
+
+def _gamma(looks: Sequence[Chunk]) -> float | None:
+    """The exponent of a gAMA chunk, if nothing that goes before it says which colours these are."""
+    if any(chunk.kind in {b"cICP", b"iCCP", b"sRGB"} for chunk in looks):
+        return None
+    data = _first(looks, b"gAMA")
+    return None if data is None else int.from_bytes(data) / 100_000
+
+
+def _reduced(depth: int, colour: int) -> tuple[str, ...]:
+    told = ["16 bits a sample became 8"] if depth == 16 else []
+    told += ["grey became colours"] if colour in {_GREY, _GREY_ALPHA} else []
+    told += ["a palette became colours"] if colour == _PALETTE else []
+    return tuple(told)
 
 
 def _without_metadata(content: bytes, chunks: Sequence[Chunk]) -> bytes:

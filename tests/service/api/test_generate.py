@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from service.report import Outcome, Policy, RepairParams
+from service.report import Outcome, Policy, RepairParams, Unused
 from service.store.report_chunk import read_report
+from service.wire.answers import MAX_HEADER_BYTES
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, noise
 
@@ -23,8 +24,8 @@ def test_answer_has_the_promised_shape(client, engine: ScriptedEngine):
     assert [image["seed"] for image in body["images"]] == [5, 6]
     image = body["images"][0]
     assert set(image) == {
-        "url", "sha256", "original_url", "width", "height", "seed", "outcome", "regions",
-        "sampling",
+        "url", "sha256", "original_url", "width", "height", "seed", "outcome", "reason", "regions",
+        "sampling", "unused",
     }  # fmt: skip
     assert (image["width"], image["height"], image["outcome"]) == (64, 64, "repaired")
     region = image["regions"][0]
@@ -263,3 +264,31 @@ def test_a_body_that_is_far_too_long(client):
     response = client.post("/generate", content=body, headers={"Content-Type": "application/json"})
     problem = assert_problem(response, 413, "too_many_bytes")
     assert problem["allowed"] == {"max_bytes": 1 << 20}
+
+
+def test_what_had_no_effect_is_told_as_json_and_as_a_header(client, engine: ScriptedEngine):
+    engine.unused = (Unused("prompt", "cut after 77 tokens", "… fingers"), Unused("nudge", "no method is it"))
+    engine.outcome, engine.reason = Outcome.NOTHING_ASKED, "left as they were: 1 by skip"
+    image = client.post("/generate", json={"prompt": "x"}).json()["images"][0]
+    told = [
+        {"name": "prompt", "reason": "cut after 77 tokens", "where": "… fingers"},
+        {"name": "nudge", "reason": "no method is it", "where": ""},
+    ]
+    assert (image["unused"], image["outcome"], image["reason"]) == (told, "nothing_asked", engine.reason)
+    response = client.post("/generate", json={"prompt": "x"}, headers={"Accept": "image/png"})
+    del told[1]["where"]
+    assert json.loads(response.headers["x-anatomend-unused"]) == told
+    assert response.headers["x-anatomend-reason"] == engine.reason
+    report = read_report(response.content)
+    assert report is not None
+    assert [one["name"] for one in report["unused"]] == ["prompt", "nudge"]
+    engine.unused = (Unused("prompt", "x" * 3000),) * 3
+    response = client.post("/generate", json={"prompt": "x"}, headers={"Accept": "image/png"})
+    assert len(response.headers["x-anatomend-unused"]) <= MAX_HEADER_BYTES
+
+
+def test_a_running_seed_beyond_the_range_is_refused(client, engine: ScriptedEngine):
+    body = {"prompt": "x", "seed": 2**53 - 1, "num_images": 2}
+    problem = assert_problem(client.post("/generate", json=body), 422, "seed_out_of_range")
+    assert problem["allowed"] == [0, 2**53 - 2]
+    assert not engine.requests

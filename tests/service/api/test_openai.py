@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import openai
 import pytest
 
-from service.report import Outcome
+from service.report import Outcome, Unused
 from service.settings import Settings
 from service.stub import StubEngine
 from tests.service.live import live
@@ -91,6 +92,34 @@ def test_other_formats(client: openai.OpenAI, scripted: ScriptedEngine, kind, ma
 def test_what_has_no_effect_is_told(client: openai.OpenAI, scripted: ScriptedEngine):
     answer = client.images.with_raw_response.generate(prompt="x", user="u", style="natural", moderation="low")
     assert answer.headers["x-anatomend-ignored"] == "style, user, moderation"
+    told = json.loads(answer.headers["x-anatomend-unused"])
+    assert [one["name"] for one in told] == ["style", "user", "moderation"]
+    assert all(one["reason"] for one in told)
+
+
+def test_what_the_engine_did_not_use_is_told(client: openai.OpenAI, scripted: ScriptedEngine):
+    scripted.unused = (Unused("prompt", "cut after 77 tokens", "… fingers"),)
+    options = {
+        "output_compression": 50,
+        "partial_images": 1,
+        "quality": "high",
+        "extra_body": {"repair": False},
+    }
+    answer = client.images.with_raw_response.generate(prompt="x", **options)
+    told = json.loads(answer.headers["x-anatomend-unused"])
+    assert [one["name"] for one in told] == ["partial_images", "output_compression", "quality", "prompt"]
+    events = list(client.images.generate(prompt="x", stream=True))
+    assert [one["name"] for one in events[-1].anatomend_unused] == ["prompt"]
+    scripted.unused = ()
+    assert "x-anatomend-unused" not in client.images.with_raw_response.generate(prompt="x").headers
+
+
+def test_null_means_left_out(url: str, scripted: ScriptedEngine):
+    names = ("negative_prompt", "seed", "n", "size", "repair", "stream")
+    answer = httpx2.post(f"{url}/v1/images/generations", json={"prompt": "x", **dict.fromkeys(names)})
+    assert answer.status_code == 200, answer.text
+    assert scripted.requests[0].negative_prompt == ""
+    assert scripted.requests[0].repair is not None
 
 
 def test_an_edit_redraws_where_their_mask_is_transparent(client: openai.OpenAI, scripted: ScriptedEngine):
@@ -156,6 +185,7 @@ def test_mistakes_are_their_bad_requests(client: openai.OpenAI, scripted: Script
         ({"image": ("a.png", PNG), "mask": ("m.png", PNG)}, "mask"),
         ({"image": ("a.png", PNG), "mask": ("m.png", b"text")}, "mask"),
         ({"image": ("a.png", PNG), "mask": ("m.png", encoded(noise((8, 8), 1, 4)))}, "mask"),
+        ({"image": ("a.png", PNG), "mask": ("m.png", encoded(noise((40, 48), 1, 4) | 1))}, "mask"),
         ({"image": ("a.png", PNG), "n": 2}, "n"),
         ({"image": ("a.png", PNG), "size": "1024x1024"}, "size"),
     ],

@@ -8,6 +8,8 @@ from PIL import Image as Pillow
 
 from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
 from service.report import Outcome, RepairParams
+from service.store.chunks import read_chunks
+from tests.service.api.hostile import png_of, png_with
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, decoded, encoded, noise
 
@@ -102,6 +104,7 @@ def test_defaults(client, engine: ScriptedEngine):
         ({"policy": "all"}, 422, "invalid_parameter", "params.policy"),
         ({"conf": "high"}, 422, "invalid_parameter", "params.conf"),
         ("{" + " " * 100_000 + "}", 422, "invalid_parameter", "params"),
+        ({"per_region": [{"region": 2}, {"region": 2}]}, 422, "invalid_parameter", "params.per_region"),
     ],
 )
 def test_bad_params(client, engine: ScriptedEngine, params, status, code, parameter):
@@ -308,3 +311,39 @@ def test_choices_that_contradict_the_models_or_themselves(client, wrong, code):
 @pytest.mark.parametrize("conf", ["0", "1", "-1", "nan", "high"])
 def test_detect_with_a_bad_threshold(client, conf):
     assert_problem(post(client, path="/detect", conf=conf), 422, "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.ones((40, 48), np.uint8),
+        np.dstack((np.zeros((40, 48, 3), np.uint8), np.eye(40, 48, dtype=np.uint8) * 255)),
+        np.full((40, 48, 3), (255, 0, 0), np.uint8),
+    ],
+    ids=["0 and 1", "black on transparent", "red"],
+)
+def test_a_mask_without_paint_is_refused(client, engine: ScriptedEngine, mask: np.ndarray):
+    problem = assert_problem(post(client, mask=encoded(mask)), 422, "nothing_painted")
+    assert "white" in problem["allowed"]
+    assert not engine.requests
+
+
+def test_a_class_that_is_never_repaired_is_refused(client, engine: ScriptedEngine):
+    problem = assert_problem(post(client, params={"classes": ["person"]}), 422, "unrepairable_class")
+    assert problem["allowed"] == ["hand", "malformed_hand", "limb", "malformed_limb"]
+    assert not engine.requests
+
+
+def test_settings_in_order(client, engine: ScriptedEngine):
+    assert post(client, params={"in_order": [{"prompt": "a"}, None]}).status_code == 200
+    assert engine.requests[0].params.in_order == (RegionSettings(prompt="a"), None)
+
+
+def test_a_repaired_png_is_shown_as_it_was(client, engine: ScriptedEngine):
+    engine.outcome = Outcome.REPAIRED
+    looks = ((b"gAMA", (100_000).to_bytes(4)), (b"pHYs", bytes(9)))
+    sixteen = png_with(*looks, png=png_of(48, 40, 16, 2))
+    response = post(client, sixteen, headers=PNG)
+    assert set(looks) <= {(chunk.kind, chunk.data) for chunk in read_chunks(response.content, 100)}
+    told = json.loads(response.headers["x-anatomend-unused"])
+    assert [one["reason"] for one in told] == ["16 bits a sample became 8"]

@@ -17,7 +17,8 @@ import webuiapi
 from PIL import Image as Pillow
 
 from service.api.sdapi.adetailer import Detailer, detailer_of
-from service.report import Outcome, RepairParams
+from service.params import Policy, RegionSettings
+from service.report import Outcome, RepairParams, Unused
 from service.settings import Settings
 from service.stub import MODEL_ID, StubEngine
 from service.wire.refusals import Refused
@@ -58,7 +59,10 @@ def test_txt2img_by_the_client(webui: webuiapi.WebUIApi, scripted: ScriptedEngin
     assert np.array_equal(np.asarray(result.image), noise((64, 72), 3))
     assert result.info["all_seeds"] == [3, 4]
     assert result.info["sd_model_name"] == MODELS["generator"]
-    assert {"sampler_name", "styles"} <= set(result.info["anatomend"]["unused"])
+    reasons = {one["name"]: one["reason"] for one in result.info["anatomend"]["unused"]}
+    assert {"sampler_name", "styles", "eta", "denoising_strength"} <= set(reasons)
+    assert reasons["width"] == "the picture has 72 pixels"
+    assert "height" not in reasons
     assert result.parameters["prompt"] == "a hand"
     wish = scripted.requests[0]
     assert (wish.num_inference_steps, wish.guidance_scale, wish.num_images) == (4, 7.0, 2)
@@ -81,13 +85,15 @@ def test_img2img_with_a_mask_by_the_client(webui: webuiapi.WebUIApi, scripted: S
     mask = np.zeros((40, 48), np.uint8)
     mask[:20, :24] = 255
     images, painted = [Pillow.fromarray(PIXELS)], Pillow.fromarray(mask)
-    options = {"prompt": "a hand", "denoising_strength": 0.6, "mask_blur": 5}
+    options = {"prompt": "a hand", "denoising_strength": 0.6, "mask_blur": 5, "steps": 9, "cfg_scale": 3}
     result = webui.img2img(images, mask_image=painted, **options)
     changed = np.asarray(result.image.convert("RGB"))
     assert not np.array_equal(changed[:20, :24], PIXELS[:20, :24])
     assert np.array_equal(changed[20:], PIXELS[20:])
     wish = scripted.requests[0]
     assert (wish.params.strengths, wish.params.feather_px, wish.prompt) == ((0.6,), 5, "a hand")
+    assert (wish.params.num_inference_steps, wish.params.guidance_scale) == (9, 3)
+    assert not {"steps", "cfg_scale"} & set(result.parameters["anatomend_unused"])
     assert np.array_equal(wish.mask, mask / 255)
     webui.img2img(images, mask_image=painted, inpainting_mask_invert=1, **options)
     assert np.array_equal(scripted.requests[1].mask, 1 - mask / 255)
@@ -96,7 +102,7 @@ def test_img2img_with_a_mask_by_the_client(webui: webuiapi.WebUIApi, scripted: S
 def test_img2img_without_a_mask_repairs(webui: webuiapi.WebUIApi, scripted: ScriptedEngine):
     result = webui.img2img([Pillow.fromarray(PIXELS)], prompt="", denoising_strength=0.5)
     assert np.array_equal(np.asarray(result.image), PIXELS)
-    assert any("only what is malformed" in text for text in result.info["anatomend"]["unused"])
+    assert any("only what is malformed" in one["reason"] for one in result.info["anatomend"]["unused"])
 
 
 def test_what_front_ends_ask_first(webui: webuiapi.WebUIApi, scripted: ScriptedEngine, url: str):
@@ -128,12 +134,14 @@ def test_the_block_as_adetailers_wiki_has_it(post: Callable[..., httpx2.Response
     body = {"prompt": "hand", "seed": -1, "alwayson_scripts": block, "init_images": [text_of(PNG)]}
     answer = post("img2img", **body).json()
     info = json.loads(answer["info"])
-    assert scripted.requests[0].prompt == "a fine hand"
-    assert scripted.requests[0].params == RepairParams(classes=("malformed_hand",), strengths=(0.55,))
-    assert info["anatomend"]["unused"] == [
-        "ad_dilate_erode",
-        "ad_use_steps",
-        "ad_model face_yolov8n.pt: no such part is known here",
+    assert scripted.requests[0].prompt == "hand"
+    assert scripted.requests[0].params == RepairParams(
+        classes=("malformed_hand",), strengths=(0.55,), in_order=(RegionSettings(prompt="a fine hand"),)
+    )
+    assert [(one["name"], one["where"]) for one in info["anatomend"]["unused"]] == [
+        ("ad_dilate_erode", "hand_yolov8n.pt"),
+        ("ad_use_steps", "hand_yolov8n.pt"),
+        ("ad_model", "face_yolov8n.pt"),
     ]
     assert answer["parameters"]["alwayson_scripts"] == block
     assert "init_images" not in answer["parameters"]
@@ -180,7 +188,9 @@ def test_a_large_picture_as_a_data_address(post: Callable[..., httpx2.Response],
         ("img2img", {"init_images": [text_of(b"text")]}),
         ("img2img", {"init_images": [text_of(PNG)], "mask": text_of(encoded(PIXELS[:8]))}),
         ("img2img", {"init_images": [text_of(PNG)], "mask": "?", "inpainting_mask_invert": 1}),
-        ("img2img", {"init_images": [text_of(PNG)], "denoising_strength": 0}),
+        ("img2img", {"init_images": [text_of(PNG)], "mask": text_of(encoded(PIXELS // 200))}),
+        ("txt2img", {"prompt": None}),
+        ("txt2img", {"prompt": "x", "seed": 2**53 - 1, "batch_size": 2}),
     ],
 )
 def test_mistakes_have_a_detail(
@@ -241,12 +251,106 @@ def test_units_are_joined():
     joined = detailer_of({"ADetailer": {"args": [people, hands]}}, CLASSES)
     assert set(joined.knobs["classes"]) == {"malformed_hand", "malformed_limb"}
     assert (joined.knobs["conf"], joined.knobs["feather_px"]) == (0.5, 64)
-    assert any("one repair for all" in text for text in joined.unused)
+    reasons = {one.name: one.reason for one in joined.unused}
+    assert "one repair for all" in reasons["alwayson_scripts.ADetailer"]
+    assert reasons["ad_mask_blur"] == "taken as 64"
     plain = detailer_of({"ADetailer": {"args": [hands]}}, ("hand", "foot"))
     assert plain.knobs["classes"] == ["hand"], "a detector that knows no malformed hands"
+    assert plain.knobs["policy"] is Policy.EVERY, "there all that is found is redrawn"
 
 
 def test_a_unit_that_makes_no_sense_is_refused_by_its_place():
     with pytest.raises(Refused) as caught:
         detailer_of({"ADetailer": {"args": [True, {"ad_model": "hand.pt", "ad_mask_blur": -1}]}}, CLASSES)
     assert caught.value.errors[0]["parameter"] == "alwayson_scripts.ADetailer.args.1.ad_mask_blur"
+
+
+def test_null_means_left_out(post: Callable[..., httpx2.Response], scripted: ScriptedEngine):
+    names = ("seed", "batch_size", "n_iter", "send_images", "negative_prompt", "steps", "width", "styles")
+    unit = {"ad_model": "hand.pt", "ad_prompt": None, "ad_mask_k": None, "ad_tab_enable": None}
+    block = {"ADetailer": {"args": [unit]}}
+    answer = post("txt2img", prompt="x", alwayson_scripts=block, **dict.fromkeys(names))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["images"]
+    assert answer.json()["parameters"]["anatomend_unused"] == []
+    names = ("prompt", "seed", "mask", "mask_blur", "inpainting_mask_invert", "alwayson_scripts")
+    answer = post("img2img", init_images=[text_of(PNG)], **dict.fromkeys(names))
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_strength_of_zero_redraws_nothing(post: Callable[..., httpx2.Response], scripted: ScriptedEngine):
+    mask = text_of(encoded(np.full((40, 48), 255, np.uint8)))
+    answer = post("img2img", init_images=[text_of(PNG)], mask=mask, denoising_strength=0)
+    assert answer.status_code == 200, answer.text
+    assert scripted.requests[0].dry_run
+    block = {"ADetailer": {"args": [{"ad_model": "hand.pt", "ad_denoising_strength": 0}]}}
+    assert post("txt2img", prompt="x", alwayson_scripts=block).status_code == 200
+    assert scripted.requests[1].repair is None
+
+
+def test_every_name_without_effect_is_told_with_its_reason(
+    post: Callable[..., httpx2.Response], scripted: ScriptedEngine
+):
+    asked = {
+        "resize_mode": 1,
+        "inpaint_full_res": False,
+        "inpaint_full_res_padding": 32,
+        "latent_mask": "x",
+        "initial_noise_multiplier": 1.1,
+        "mask_round": False,
+        "subseed": 3,
+        "eta": 0.5,
+        "hr_scale": 3,
+        "s_churn": 1,
+        "fog": "thick",
+        "width": 512,
+        "height": 40,
+        "batch_size": 2,
+    }
+    defaults = {"subseed_strength": 0, "s_noise": 1.0, "hr_upscaler": "Latent", "mask_blur_x": 4}
+    answer = post("img2img", init_images=[text_of(PNG)], mask=text_of(PNG), **asked, **defaults).json()
+    assert set(answer["parameters"]["anatomend_unused"]) == set(asked) - {"height"}
+    told = json.loads(answer["info"])["anatomend"]["unused"]
+    assert all(one["reason"] for one in told)
+
+
+def test_what_the_engine_did_not_use_is_told_too(
+    post: Callable[..., httpx2.Response], scripted: ScriptedEngine
+):
+    scripted.unused = (Unused("prompt", "cut after 77 tokens", "… fingers"),)
+    answer = post("txt2img", prompt="x").json()
+    assert answer["parameters"]["anatomend_unused"] == ["prompt"]
+    told = {"name": "prompt", "reason": "cut after 77 tokens", "where": "… fingers"}
+    assert json.loads(answer["info"])["anatomend"]["unused"] == [told]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "expected"),
+    [
+        (("", ""), None),
+        (("[SKIP]", ""), [None]),
+        (("a [SEP] b", ""), [{"prompt": "a"}, {"prompt": "b"}]),
+        (
+            ("a[SEP][SEP] [SKIP]", "no"),
+            [{"prompt": "a", "negative_prompt": "no"}, {"negative_prompt": "no"}, None],
+        ),
+        (("", "[PROMPT], six fingers"), [{"negative_prompt": "fog, six fingers"}]),
+        (
+            ("fine [PROMPT] [SEP] x", "n"),
+            [{"prompt": f"{p}", "negative_prompt": "n"} for p in ("fine dog", "x")],
+        ),
+    ],
+)
+def test_the_language_of_its_prompts(prompts: tuple[str, str], expected: list[Any] | None):
+    unit = {"ad_model": "hand.pt", "ad_prompt": prompts[0], "ad_negative_prompt": prompts[1]}
+    knobs = detailer_of({"ADetailer": {"args": [unit]}}, CLASSES, "dog", "fog").knobs
+    assert knobs.get("in_order") == expected
+
+
+def test_its_prompts_reach_repairs_of_what_is_made(
+    post: Callable[..., httpx2.Response], scripted: ScriptedEngine
+):
+    block = {"ADetailer": {"args": [{"ad_model": "hand.pt", "ad_prompt": "a [SEP] [SKIP]"}]}}
+    answer = post("txt2img", prompt="x", alwayson_scripts=block).json()
+    assert scripted.requests[0].repair.in_order == (RegionSettings(prompt="a"), None)
+    assert answer["parameters"]["anatomend_unused"] == []

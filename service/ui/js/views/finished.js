@@ -12,7 +12,28 @@ export function finished(app, job) {
   return html`
     ${heading(job, words.outcome(image.outcome), image.outcome, facts)} ${tools(app, image)} ${pictureOf(app, job, image)}
     ${images.length > 1 ? others(app, images) : nothing} ${actions(app, job, image)}
-    ${image.regions.length ? regionList(app, image) : html`<p class="quiet">Nothing malformed was found, so nothing was changed.</p>`}
+    ${outcomeText(image)} ${unusedList(image.unused ?? [])} ${image.regions.length ? regionList(app, image) : nothing}
+  `;
+}
+
+/** What the outcome alone does not say. */
+function outcomeText(image) {
+  if (image.outcome === "clean" && !image.regions.length) {
+    return html`<p class="quiet">Nothing malformed was found, so nothing was changed.</p>`;
+  }
+  return image.reason ? html`<p class="quiet">${words.sentence(image.reason)}</p>` : nothing;
+}
+
+/** The inputs that had no effect, each with its reason. */
+function unusedList(unused) {
+  if (!unused.length) return nothing;
+  return html`
+    <section aria-labelledby="unused-title">
+      <h2 id="unused-title">Had no effect</h2>
+      <ul class="unused">
+        ${unused.map(({ name, reason, where }) => html`<li><b>${name}</b>${where ? ` (${where})` : nothing}<span class="quiet">${words.sentence(reason)}</span></li>`)}
+      </ul>
+    </section>
   `;
 }
 

@@ -1,6 +1,6 @@
 // What became of each region: its pictures, its attempts with their verdicts, and what people say of it.
 import { html, nothing } from "../lit.js";
-import { className, count, score } from "../words.js";
+import { className, count, score, sentence } from "../words.js";
 import { crop } from "./figure.js";
 
 export const regionList = (app, image) => html`
@@ -31,8 +31,6 @@ function card(app, image, region, index) {
     </li>
   `;
 }
-
-const sentence = (reason) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
 
 export const toggle = (label, on, turn) => html`<button class="toggle" aria-pressed=${on} @click=${turn}>${label}</button>`;
 
