@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from detectors.detections import Box, Image, Mask
+from service.limits import ModelLimits
 from service.params import Policy, RepairParams
 from service.runs import Sampling, WatchParams
 
@@ -29,6 +30,7 @@ __all__ = [
     "RepairReport",
     "RepairRequest",
     "Silent",
+    "Unused",
     "Verdict",
 ]
 
@@ -189,6 +191,21 @@ class RegionOutcome:
     conf_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """One input that had no effect, or not all of the effect that was asked for.
+
+    Attributes:
+        name: the parameter, as the caller wrote it.
+        reason: why, and what is done in its place.
+        where: which part of it, where that is not all.
+    """
+
+    name: str
+    reason: str
+    where: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairReport:
     """One finished picture with every decision that led to it.
@@ -199,6 +216,7 @@ class RepairReport:
         seed: what it was made from.
         timings_s: seconds by phase (``generate``, ``detect``, ``repair``).
         sampling: the runs that it was chosen from; None for an upload.
+        unused: inputs that had no effect.
     """
 
     image: Image
@@ -209,6 +227,7 @@ class RepairReport:
     models: Mapping[str, str]
     timings_s: Mapping[str, float]
     sampling: Sampling | None = None
+    unused: tuple[Unused, ...] = ()
 
 
 class Listener(Protocol):
@@ -269,6 +288,7 @@ class ModelCard:
         family: the pipeline or network class.
         native_size_hw: height and width in pixels that the model works at; None if it takes any.
         defaults: what is used where a request says nothing.
+        limits: what it can be asked for; None if it draws nothing.
     """
 
     role: str
@@ -277,3 +297,4 @@ class ModelCard:
     family: str
     native_size_hw: tuple[int, int] | None
     defaults: Mapping[str, object]
+    limits: ModelLimits | None = None

@@ -84,7 +84,7 @@ def test_the_pipeline_alone_changes_pixels_outside_the_mask(tiny_model, image, m
 def test_steps_are_told(tiny_model):
     told = []
     tiny_model.generate(seed=1, on_step=told.append, **PROMPT, **SAMPLING)
-    assert told == [1, 2, 3, 4]
+    assert told == [0, 1, 1, 2, 2, 3, 3, 4, 4], "before each call of a network, and after each step"
 
 
 def test_previews_are_shown_a_few_times_and_change_nothing(tiny_model):
