@@ -51,7 +51,8 @@ def model_cards(roles: Roles, sources: Mapping[str, str], own_conf: Mapping[str,
         size_hw: tuple[int, int] | None,
         defaults: Mapping[str, object],
     ) -> ModelCard:
-        return ModelCard(role, model.model_id, sources.get(role, ""), family, size_hw, defaults)
+        limits = model.limits if isinstance(model, DiffusionModel) else None
+        return ModelCard(role, model.model_id, sources.get(role, ""), family, size_hw, defaults, limits)
 
     cards = [
         card("generator", generator, generator.family, size_hw, _told(generator.defaults)),

@@ -18,6 +18,7 @@ from service.cards import Roles, model_cards
 from service.diffusion.decision import PreviewThresholds
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidRequest
+from service.limits import Limits, ModelLimits
 from service.loading import (
     choose_device,
     load_critic,
@@ -31,6 +32,7 @@ from service.loading import (
 from service.looking import Looked, Looker
 from service.own_thresholds import Measure, OwnThresholds, own_measure
 from service.params import Method
+from service.reading import unread_in_picture, unread_in_repair
 from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
 from service.repair.plan import MASK_CLASS, plan_from_mask
@@ -98,6 +100,8 @@ class Engine:
         own = own_measure(own_thresholds, detector, critic, generator.model_id)
         self._looker = Looker(detector, critic, native_px, Measure(detector.default_conf))
         self._own_looker = Looker(detector, critic, native_px, own)
+        redraws = self._inpainter.limits if isinstance(self._inpainter, DiffusionModel) else ModelLimits()
+        self._limits = Limits(generator.limits, redraws)
         self._candidates = Candidates(generator, self._own_looker, preview_thresholds)
 
     @classmethod
@@ -179,11 +183,14 @@ class Engine:
         Raises:
             InvalidRequest: with a code and what is allowed.
         """
-        check_generate(request, self.class_names, self._max_side_px)
+        check_generate(request, self.class_names, self._max_side_px, self._limits)
         self._nudger(request.repair)  # refuses before the work
         first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         wording = Wording(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
+        unread = unread_in_picture(self._generator, wording, request.guidance_scale)
+        if request.repair is not None:
+            unread += unread_in_repair(self._inpainter, wording, request.repair, unread)
         reports = []
         for i in range(request.num_images):
             timings: dict[str, float] = {}
@@ -192,7 +199,8 @@ class Engine:
             params = request.repair or RepairParams()
             look = self._look(self._own_looker, made.image, params, timings, listener)
             report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
-            reports.append(replace(report, unused=report.unused + unused_in_watch(request.watch)))
+            unused = report.unused + unread + unused_in_watch(request.watch)
+            reports.append(replace(report, unused=unused))
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
@@ -201,7 +209,7 @@ class Engine:
         Raises:
             InvalidRequest: with a code and what is allowed.
         """
-        check_repair(request, self.class_names)
+        check_repair(request, self.class_names, self._limits)
         self._nudger(request.params)
         seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         wording = Wording(request.prompt, request.negative_prompt)
@@ -211,7 +219,9 @@ class Engine:
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
             look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
-        return self._report(look, wording, seed, request.dry_run, timings, listener)
+        report = self._report(look, wording, seed, request.dry_run, timings, listener)
+        unread = unread_in_repair(self._inpainter, wording, request.params)
+        return replace(report, unused=report.unused + unread)
 
     @staticmethod
     def _look(
@@ -271,7 +281,7 @@ class Engine:
         redraws = self._inpainter
         if not isinstance(redraws, DiffusionModel) or not redraws.can_be_tapped:
             raise InvalidRequest("what redraws cannot be nudged", code="no_gradient", allowed=[Method.REDRAW])
-        return Nudger(redraws.preview(), guide)
+        return Nudger(redraws.preview(), guide, redraws.batch_bytes)
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:

@@ -10,13 +10,14 @@ from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
 from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
-from service.diffusion.models import INPAINTER_FOLDER, load_diffusion
+from service.diffusion.models import GENERATOR_FOLDER, INPAINTER_FOLDER, load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidSettings, ModelUnavailable
 from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
 from service.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
+BYTES_PER_MB = 10**6
 
 
 def choose_device(device: str) -> str:
@@ -41,7 +42,7 @@ def load_generator(settings: Settings, device: str) -> DiffusionModel:
     Raises:
         ModelUnavailable: naming what was tried.
     """
-    return load_diffusion(settings.model, settings.models_dir, device, settings.precision)
+    return _load(settings.model, settings, device, GENERATOR_FOLDER)
 
 
 def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
@@ -53,7 +54,18 @@ def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
     model = repair_model_of(settings)
     if not model:
         return None
-    return load_diffusion(model, settings.models_dir, device, settings.precision, INPAINTER_FOLDER)
+    return _load(model, settings, device, INPAINTER_FOLDER)
+
+
+def _load(model: str, settings: Settings, device: str, bundled: str) -> DiffusionModel:
+    return load_diffusion(
+        model,
+        settings.models_dir,
+        device,
+        settings.precision,
+        bundled,
+        settings.batch_memory_mb * BYTES_PER_MB,
+    )
 
 
 def repair_model_of(settings: Settings) -> str:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from service.settings import BUNDLED, Settings
+from service.settings import AUTO, BUNDLED, STUB, Settings
 
 _DEFAULTS = {
     # ultralytics: no DNS probe at import, and with it no analytics, crash reports or update check
@@ -25,16 +25,20 @@ _DEFAULTS = {
 def quiet(settings: Settings) -> None:
     """Sets this process's environment; call it before a model library is imported, since they read it then.
 
-    What the operator has set stays. With a model that lies on this machine the hub is switched off as well.
+    What the operator has set stays. Where all models lie on this machine the hub is switched off as well.
     A single file is the exception: the library may have to ask the hub for that family's configuration.
     """
     defaults = dict(_DEFAULTS)
     # A directory of its own, away from the user's own ultralytics settings, which may say otherwise.
     defaults["YOLO_CONFIG_DIR"] = str(_cache_dir())
-    if settings.model == BUNDLED or Path(settings.model).expanduser().is_dir():
+    if all(_needs_no_hub(model) for model in (settings.model, settings.repair_model)):
         defaults["HF_HUB_OFFLINE"] = "1"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def _needs_no_hub(model: str) -> bool:
+    return model in ("", AUTO, BUNDLED, STUB) or Path(model).expanduser().is_dir()
 
 
 def _cache_dir() -> Path:

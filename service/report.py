@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from detectors.detections import Box, Image, Mask
+from service.limits import ModelLimits
 from service.params import Policy, RepairParams
 from service.runs import Sampling, WatchParams
 
@@ -297,6 +298,7 @@ class ModelCard:
         family: the pipeline or network class.
         native_size_hw: height and width in pixels that the model works at; None if it takes any.
         defaults: what is used where a request says nothing.
+        limits: what it can be asked for; None if it draws nothing.
     """
 
     role: str
@@ -305,3 +307,4 @@ class ModelCard:
     family: str
     native_size_hw: tuple[int, int] | None
     defaults: Mapping[str, object]
+    limits: ModelLimits | None = None

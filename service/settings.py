@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of a UNet on the CPU; auto takes bfloat16 where the processor multiplies it"
     )
+    batch_memory_mb: int = Field(
+        2048, ge=1, description="what pictures that are made together may take, estimated; more are split"
+    )
     threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 = torch's own choice")
     max_side_px: int = Field(2048, ge=64, description="largest width or height to generate")
     max_upload_mb: int = Field(20, ge=1, description="largest upload")

@@ -9,7 +9,9 @@ import numpy as np
 from detectors.masks import PAINTED
 from detectors.protocols import part_of
 from service.classes import repairable_classes, wanted_classes
+from service.diffusion.prompts import parse_prompt
 from service.errors import InvalidRequest
+from service.limits import Limits, ModelLimits
 from service.params import Choice, Method, RegionSettings
 from service.report import GenerateRequest, RepairParams, RepairRequest
 from service.runs import WatchParams
@@ -17,36 +19,45 @@ from service.runs import WatchParams
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
-SIZE_STEP_PX = 8
+SIZE_STEP_PX = ModelLimits().size_step_px
 MAX_IMAGES, MAX_STEPS, MAX_GUIDANCE = 8, 200, 50.0
 MAX_BEST_OF, MAX_RESTARTS, MAX_FRACTIONS = 8, 8, 8
 MAX_COPIES = 8
 MAX_REGIONS, MAX_STRENGTHS, MAX_SEEDS_PER_ATTEMPT, MAX_FEATHER_PX = 64, 8, 16, 64
 
 
-def check_generate(request: GenerateRequest, class_names: Collection[str], max_side_px: int) -> None:
+def check_generate(
+    request: GenerateRequest, class_names: Collection[str], max_side_px: int, limits: Limits | None = None
+) -> None:
     """Checks a wish for pictures.
+
+    Args:
+        request: the wish.
+        class_names: the detector's.
+        max_side_px: largest width or height.
+        limits: what the loaded models take; the usual if None.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
     """
-    if not request.prompt.strip():
+    limits = limits or Limits()
+    _check_words(request.prompt, request.negative_prompt)
+    if not parse_prompt(request.prompt).text.strip():
         raise InvalidRequest(
             "the prompt is empty", code="empty_prompt", allowed=f"1 to {MAX_PROMPT_CHARS} characters"
         )
-    _check_words(request.prompt, request.negative_prompt)
     for name, side in (("width", request.width), ("height", request.height)):
         if side is not None:
-            _check_side(name, side, max_side_px)
+            _check_side(name, side, max_side_px, limits.generator.size_step_px)
     _check_range("num_images", request.num_images, 1, MAX_IMAGES)
-    _check_sampling(request.num_inference_steps, request.guidance_scale)
+    _check_sampling(request.num_inference_steps, request.guidance_scale, limits.generator)
     _check_range("best_of", request.best_of, 1, MAX_BEST_OF)
     if request.watch is not None:
         check_watch(request.watch)
     # The last seed that may be told must be one that can be asked for.
     _check_seed(request.seed, running=request.num_images * request.seeds_per_image)
     if request.repair is not None:
-        check_params(request.repair, class_names)
+        check_params(request.repair, class_names, limits.redraws)
 
 
 def check_watch(watch: WatchParams) -> None:
@@ -74,8 +85,13 @@ def check_watch(watch: WatchParams) -> None:
             )
 
 
-def check_repair(request: RepairRequest, class_names: Collection[str]) -> None:
+def check_repair(request: RepairRequest, class_names: Collection[str], limits: Limits | None = None) -> None:
     """Checks a picture to repair, with its mask and parameters.
+
+    Args:
+        request: the wish.
+        class_names: the detector's.
+        limits: what the loaded models take; the usual if None.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
@@ -83,7 +99,7 @@ def check_repair(request: RepairRequest, class_names: Collection[str]) -> None:
     check_image(request.image)
     _check_words(request.prompt, request.negative_prompt)
     _check_seed(request.seed)
-    check_params(request.params, class_names)
+    check_params(request.params, class_names, (limits or Limits()).redraws)
     size_hw, mask = request.image.shape[:2], request.mask
     if mask is None:
         return
@@ -127,12 +143,20 @@ def check_conf(conf: float) -> None:
         )
 
 
-def check_params(params: RepairParams, class_names: Collection[str]) -> None:
+def check_params(
+    params: RepairParams, class_names: Collection[str], limits: ModelLimits | None = None
+) -> None:
     """Checks how to repair.
+
+    Args:
+        params: the wish.
+        class_names: the detector's.
+        limits: what the model that redraws takes; the usual if None.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
     """
+    limits = limits or ModelLimits()
     if params.conf is not None:
         check_conf(params.conf)
     for name in params.classes:
@@ -149,8 +173,8 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
     _check_range("copies", params.nudge.copies, 1, MAX_COPIES)
     _check_choice(params.choice)
     _check_methods(params.methods)
-    _check_strengths(params.strengths)
-    _check_sampling(params.num_inference_steps, params.guidance_scale)
+    _check_strengths(params.strengths, limits)
+    _check_sampling(params.num_inference_steps, params.guidance_scale, limits)
     parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
     for name in params.per_class:
         if name not in parts:
@@ -159,7 +183,7 @@ def check_params(params: RepairParams, class_names: Collection[str]) -> None:
         _check_range("region", number, 0, MAX_REGIONS - 1)
     _check_range("in_order", len(params.in_order), 0, MAX_REGIONS)
     for settings in params.special:
-        _check_settings(settings)
+        _check_settings(settings, limits)
 
 
 def _check_repairable(params: RepairParams, class_names: Collection[str]) -> None:
@@ -183,18 +207,21 @@ def _check_choice(choice: Choice) -> None:
             _check_range(name, number, 0, MAX_REGIONS - 1)
 
 
-def _check_settings(settings: RegionSettings) -> None:
+def _check_settings(settings: RegionSettings, limits: ModelLimits) -> None:
     if settings.methods is not None:
         _check_methods(settings.methods)
-    _check_strengths(settings.strengths)
+    _check_strengths(settings.strengths, limits)
     _check_seeds(settings.seeds_per_attempt)
-    _check_sampling(settings.num_inference_steps, settings.guidance_scale)
+    _check_sampling(settings.num_inference_steps, settings.guidance_scale, limits)
     _check_words(settings.prompt or "", settings.negative_prompt or "")
 
 
-def _check_sampling(num_inference_steps: int | None, guidance_scale: float | None) -> None:
+def _check_sampling(
+    num_inference_steps: int | None, guidance_scale: float | None, limits: ModelLimits
+) -> None:
     if num_inference_steps is not None:
-        _check_range("num_inference_steps", num_inference_steps, 1, MAX_STEPS)
+        most = min(MAX_STEPS, limits.max_steps or MAX_STEPS)
+        _check_range("num_inference_steps", num_inference_steps, 1, most)
     if guidance_scale is not None:
         _check_range("guidance_scale", guidance_scale, 0, MAX_GUIDANCE)
 
@@ -211,7 +238,7 @@ def _check_seeds(seeds_per_attempt: int | None) -> None:
         _check_range("seeds_per_attempt", seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
 
 
-def _check_strengths(strengths: Collection[float] | None) -> None:
+def _check_strengths(strengths: Collection[float] | None, limits: ModelLimits) -> None:
     if strengths is None:
         return
     if not 1 <= len(strengths) <= MAX_STRENGTHS:
@@ -225,6 +252,12 @@ def _check_strengths(strengths: Collection[float] | None) -> None:
             raise InvalidRequest(
                 f"a strength is {strength}", code="strength_out_of_range", allowed="above 0, at most 1"
             )
+        if strength < limits.least_strength:
+            raise InvalidRequest(
+                f"a strength in strengths is {strength}, less than one step of what redraws",
+                code="strength_out_of_range",
+                allowed=[limits.least_strength, 1],
+            )
 
 
 def _check_words(prompt: str, negative_prompt: str) -> None:
@@ -235,6 +268,7 @@ def _check_words(prompt: str, negative_prompt: str) -> None:
                 code=f"{name}_too_long",
                 allowed=f"at most {MAX_PROMPT_CHARS} characters",
             )
+        parse_prompt(words)  # refuses weights that cannot be used
 
 
 def _check_seed(seed: int | None, running: int = 1) -> None:
@@ -243,15 +277,15 @@ def _check_seed(seed: int | None, running: int = 1) -> None:
         _check_range("seed", seed, 0, MAX_SEED - max(running - 1, 0))
 
 
-def _check_side(name: str, side: int, max_side_px: int) -> None:
-    if side % SIZE_STEP_PX:
+def _check_side(name: str, side: int, max_side_px: int, step_px: int) -> None:
+    if side % step_px:
         raise InvalidRequest(
-            f"{name} is {side}", code="size_not_multiple_of_8", allowed=f"a multiple of {SIZE_STEP_PX}"
+            f"{name} is {side}", code=f"size_not_multiple_of_{step_px}", allowed=f"a multiple of {step_px}"
         )
     if side > max_side_px:
         raise InvalidRequest(f"{name} is {side}", code="size_too_large", allowed=f"at most {max_side_px}")
-    if side < SIZE_STEP_PX:
-        raise InvalidRequest(f"{name} is {side}", code="size_too_small", allowed=f"at least {SIZE_STEP_PX}")
+    if side < step_px:
+        raise InvalidRequest(f"{name} is {side}", code="size_too_small", allowed=f"at least {step_px}")
 
 
 def _check_above_zero(name: str, value: float) -> None:

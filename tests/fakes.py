@@ -105,6 +105,7 @@ class PaintInpainter:
     per_class: Mapping[str, RegionSettings] = field(default_factory=dict)
     cell_px: int = 8
     drift: int = 5
+    most_at_once: int = 16
     calls: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)
     settings: list[tuple[int | None, float | None, str, int]] = field(default_factory=list)
 

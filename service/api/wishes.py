@@ -11,6 +11,7 @@ from service.api.auth import Caller
 from service.api.context import Context
 from service.jobs.records import NewJob, WorkerFacts
 from service.jobs.work import IMAGE, MASK
+from service.limits import Limits
 from service.report import JobKind, RepairParams, RepairRequest
 from service.validation import check_generate, check_repair
 from service.wire.bodies import GenerateBody, RepairJobBody
@@ -28,7 +29,8 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
     """
     worker, wish = context.desk.worker(), body.to_request()
     _check_gradient(wish.repair, worker)
-    check_generate(wish, worker.class_names, context.settings.max_side_px)
+    limits = Limits.of_cards(worker.models)
+    check_generate(wish, worker.class_names, context.settings.max_side_px, limits)
     return NewJob(
         JobKind.GENERATE,
         body.model_dump(mode="json"),
@@ -63,6 +65,7 @@ async def repair_job(
     check_repair(
         RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
         worker.class_names,
+        Limits.of_cards(worker.models),
     )
     cost = cost_of_repair(body, worker.models, upload.image.shape[:2], await _areas(context, painted))
     new = NewJob(JobKind.REPAIR, body.model_dump(mode="json"), cost, caller.owner, idempotency_key=key)

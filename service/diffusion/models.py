@@ -14,9 +14,13 @@ from typing import Any
 
 import torch
 
+from service.diffusion.memory import BATCH_BYTES
+from service.diffusion.pipeline_limits import limits_of
 from service.diffusion.precision import channels_last, in_bfloat16, wants_bfloat16
-from service.diffusion.sampler import DiffusionModel, SamplingDefaults
+from service.diffusion.sampler import MAX_TRAIN_STEPS, DiffusionModel, SamplingDefaults
+from service.diffusion.trial import try_out
 from service.errors import ModelUnavailable
+from service.limits import ModelLimits
 from service.params import Method, RegionSettings
 from service.settings import BUNDLED
 
@@ -33,6 +37,8 @@ FAMILIES = {
     "sd3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
 }
+VARIANTS = (None, "fp16", "bf16")
+"""Of a model's weights, as their files' names end; the first that there is."""
 HASHED_WHOLE_BYTES = 32 * 2**20
 HASHED_END_BYTES = 2**20
 
@@ -69,9 +75,14 @@ def resolve_source(model: str, models_dir: Path, bundled: str = GENERATOR_FOLDER
 
 
 def load_diffusion(
-    model: str, models_dir: Path, device: str, precision: str = "float32", bundled: str = GENERATOR_FOLDER
+    model: str,
+    models_dir: Path,
+    device: str,
+    precision: str = "float32",
+    bundled: str = GENERATOR_FOLDER,
+    batch_bytes: int = BATCH_BYTES,
 ) -> DiffusionModel:
-    """Loads the pipelines for a setting (see ``service.settings.Settings.model``).
+    """Loads the pipelines for a setting (see ``service.settings.Settings.model``), and tries them out.
 
     Half precision on an accelerator; float32
     on the CPU, where a UNet may work in bfloat16. No safety checker.
@@ -80,9 +91,11 @@ def load_diffusion(
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` (already resolved, not ``auto``).
         precision: see ``service.settings.Settings.precision``.
         bundled: see ``resolve_source``.
+        batch_bytes: see ``DiffusionModel``.
 
     Raises:
-        ModelUnavailable: if it cannot be found or loaded, or is of a family that cannot inpaint.
+        ModelUnavailable: if it cannot be found or loaded, is of a family that cannot inpaint, or makes no
+            picture.
     """
     source = resolve_source(model, models_dir, bundled)
     from diffusers import AutoPipelineForInpainting
@@ -105,14 +118,17 @@ def load_diffusion(
         raise ModelUnavailable(f"model {source.name!r} cannot be loaded, tried {tried}: {error}") from error
     for pipeline in (text_to_image, inpainting):
         pipeline.set_progress_bar_config(disable=True)
-    return DiffusionModel(
+    loaded = DiffusionModel(
         text_to_image=text_to_image,
         inpainting=inpainting,
         model_id=_model_id(source),
         source=source.name,
         defaults=_defaults(text_to_image, source),
         previews_dir=models_dir,
+        batch_bytes=batch_bytes,
     )
+    try_out(loaded)
+    return loaded
 
 
 def _pipeline_folder(path: Path) -> Path:
@@ -131,13 +147,40 @@ def _load_pipeline(source: Source, device: str) -> Any:
         config = DiffusionPipeline.load_config(place)
         # Transformers were trained in bfloat16 and overflow in float16; UNets are the other way about.
         half = torch.bfloat16 if "transformer" in config else torch.float16
-        unchecked = {"safety_checker": None, "requires_safety_checker": False}
-        pipeline = AutoPipelineForText2Image.from_pretrained(
+        pipeline = _any_variant(
+            AutoPipelineForText2Image,
             place,
             dtype=torch.float32 if device == "cpu" else half,
-            **(unchecked if "safety_checker" in config else {}),
+            **_left_out(config),
         )
     return pipeline.to(device)
+
+
+def _left_out(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Which parts are not to be loaded: the checker, and those that the folder says it lacks.
+
+    The library asks for some of the latter all the same, such as SD3's T5, unless it is told.
+    """
+    missing: dict[str, Any] = {
+        name: None for name, kind in config.items() if isinstance(kind, (list, tuple)) and kind[0] is None
+    }
+    unchecked = {"safety_checker": None, "requires_safety_checker": False}
+    return missing | (unchecked if "safety_checker" in config else {})
+
+
+def _any_variant(loader: Any, place: str, **how: Any) -> Any:
+    """What is there: weights with plain names, else those of a variant.
+
+    Raises:
+        Exception: whatever the library raised for plain names, if there is none.
+    """
+    failures: list[Exception] = []
+    for variant in VARIANTS:
+        try:
+            return loader.from_pretrained(place, variant=variant, **how)
+        except (OSError, ValueError) as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def _from_single_file(path: Path, dtype: torch.dtype) -> Any:
@@ -154,6 +197,8 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
     library = inspect.signature(pipeline.__call__).parameters
     steps = FAMILY_STEPS.get(type(pipeline).__name__, library["num_inference_steps"].default)
     side = native_side_px(pipeline)
+    limits = limits_of(pipeline)
+    steps = min(steps, limits.max_steps or steps)
     values: dict[str, Any] = {
         "num_inference_steps": steps,
         "guidance_scale": library["guidance_scale"].default,
@@ -165,10 +210,24 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
         try:
             values |= json.loads(stored.read_text("utf-8"))
             values["per_class"] = _per_class(values.get("per_class", {}))
-            return SamplingDefaults(**values)
+            defaults = SamplingDefaults(**values)
+            _check_defaults(defaults, limits)
+            return defaults
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelUnavailable(f"{stored} cannot be read: {error}") from error
     return SamplingDefaults(**values)
+
+
+def _check_defaults(defaults: SamplingDefaults, limits: ModelLimits) -> None:
+    steps, step = defaults.num_inference_steps, limits.size_step_px
+    most = limits.max_steps or MAX_TRAIN_STEPS
+    if type(steps) is not int or not 1 <= steps <= most:
+        raise ValueError(f"num_inference_steps is {steps!r}, allowed is 1 to {most}")
+    if type(defaults.guidance_scale) not in (int, float):
+        raise ValueError(f"guidance_scale is {defaults.guidance_scale!r}, no number")
+    for name, side in (("width", defaults.width), ("height", defaults.height)):
+        if type(side) is not int or side < step or side % step:
+            raise ValueError(f"{name} is {side!r}, allowed is a multiple of {step}")
 
 
 def _per_class(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, RegionSettings]:

@@ -8,7 +8,9 @@ guidance, Bansal et al., 2023, is that one), and so is a random direction, which
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,7 @@ from torch import Tensor
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, PresenceDetector
 from service.diffusion.latents import cells_around, mask_to_cells
+from service.diffusion.memory import BATCH_BYTES, fitting, weighed_graph
 from service.diffusion.preview import Preview
 from service.diffusion.replay import DenoiserReplay
 from service.diffusion.tap import Step
@@ -65,6 +68,8 @@ class Nudge:
         *,
         seed: int = 0,
         replay: DenoiserReplay | None = None,
+        batch_bytes: int = BATCH_BYTES,
+        before_call: Callable[[], None] = lambda: None,
     ) -> None:
         """Takes where to nudge, and by what.
 
@@ -76,6 +81,9 @@ class Nudge:
             params: how.
             seed: of the jitter, and of the random direction.
             replay: asks the denoiser again; for ``Direction.THROUGH_DENOISER`` only.
+            batch_bytes: what may be kept for a gradient at once; of larger batches a few pictures at a time
+                are gone back through.
+            before_call: called before each call of the guide; what it raises ends the run.
 
         Raises:
             ValueError: if that direction is asked for and there is none.
@@ -87,6 +95,9 @@ class Nudge:
         self._params = params or NudgeParams()
         self._seed = seed
         self._replay = replay
+        self._batch_bytes = batch_bytes
+        self._before_call = before_call
+        self._at_once: int | None = None
         self._presence: Tensor | None = None
         self.steps: list[NudgeStep] = []
         if self._params.direction is Direction.THROUGH_DENOISER and replay is None:
@@ -97,11 +108,10 @@ class Nudge:
         if step.index not in steps_within(step.total, self._params.window):
             return None
         weight = mask_to_cells(self._mask, (step.x0.shape[2], step.x0.shape[3])).to(step.x0.device)
-        generator = torch.Generator().manual_seed((self._seed << 16) + step.index)
         strength = self._strength(step.progress)
-        before = self._look(step.x0)
+        before = self._look(step.x0) if self._at_once is not None else self._first_look(step.x0)
         self._presence = before[1] if self._presence is None else self._presence
-        direction = unit_direction(self._slope(step, generator), weight, self._params.clip)
+        direction = unit_direction(self._slope(step), weight, self._params.clip)
         size = strength * masked_rms(step.x0, weight)
         changed = torch.where(weight > 0, step.x0 - size * direction, step.x0)
         self._note(step.index, strength, before, self._look(changed))
@@ -119,28 +129,42 @@ class Nudge:
         first, last = self._params.strength
         return float(first * (last / first) ** passed)
 
-    def _slope(self, step: Step, generator: torch.Generator) -> Tensor:
+    def _slope(self, step: Step) -> Tensor:
         """The gradient of the loss, or what stands in for it, of the shape of x0."""
         if self._params.direction is Direction.RANDOM:
-            return torch.randn(step.x0.shape, generator=generator).to(step.x0.device)
-        with torch.enable_grad():
-            if self._replay is not None and self._params.direction is Direction.THROUGH_DENOISER:
+            return torch.randn(step.x0.shape, generator=self._lots(step)).to(step.x0.device)
+        if self._replay is not None and self._params.direction is Direction.THROUGH_DENOISER:
+            with torch.enable_grad():
                 start = step.sample.detach().float().requires_grad_()
                 asked = self._replay.x0(step, start.to(step.sample.dtype))
                 latents = asked + (step.x0 - asked).detach()  # what earlier hooks changed still holds
-            else:
-                latents = start = step.x0.detach().clone().requires_grad_()
-            loss = self._loss(latents, generator)
-            return torch.autograd.grad(loss, start)[0].float()
+                return self._gradient(latents, start, self._presence, self._lots(step))
+        at_once = self._at_once or len(step.x0)
+        presences = () if self._presence is None else torch.split(self._presence, at_once)
+        slopes = []
+        for part, presence in zip_longest(torch.split(step.x0, at_once), presences):
+            with torch.enable_grad():
+                start = part.detach().clone().requires_grad_()
+                slopes.append(self._gradient(start, start, presence, self._lots(step)))
+        return torch.cat(slopes)
 
-    def _loss(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+    def _lots(self, step: Step) -> torch.Generator:
+        return torch.Generator().manual_seed((self._seed << 16) + step.index)
+
+    def _gradient(
+        self, latents: Tensor, start: Tensor, presence: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """The loss of ``latents``, differentiated by what they were made from."""
+        return torch.autograd.grad(self._loss(latents, presence, generator), start)[0].float()
+
+    def _loss(self, latents: Tensor, presence_before: Tensor | None, generator: torch.Generator) -> Tensor:
         crop, region = self._crop(latents)
         looked = views(crop, self._params.copies, self._params.jitter, generator)
         asked = [self._ask(view, region) for view in looked]
         loss = torch.stack([energy for energy, _ in asked]).mean(0)
         presence = asked[0][1]  # of the plain view, as was the one that it is compared with
-        if presence is not None and self._presence is not None:
-            loss = loss + self._params.presence_weight * F.relu(self._presence - presence)
+        if presence is not None and presence_before is not None:
+            loss = loss + self._params.presence_weight * F.relu(presence_before - presence)
         return loss.sum()
 
     def _crop(self, latents: Tensor) -> tuple[Tensor, BoxF]:
@@ -160,6 +184,7 @@ class Nudge:
         )
 
     def _ask(self, picture: Tensor, region: BoxF) -> tuple[Tensor, Tensor | None]:
+        self._before_call()
         if isinstance(self._guide, PresenceDetector):
             return self._guide.defect_and_presence(picture, region)
         return self._guide.defect_energy(picture, region), None
@@ -167,6 +192,13 @@ class Nudge:
     def _look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.no_grad():
             return self._ask(*self._crop(latents))
+
+    def _first_look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, and weighs by the way how many pictures a gradient can be taken of at once."""
+        start = latents.detach().clone().requires_grad_()
+        (energy, presence), weight = weighed_graph(lambda: self._ask(*self._crop(start)))
+        self._at_once = fitting(self._batch_bytes, weight / len(latents) * self._params.copies)
+        return energy.detach(), None if presence is None else presence.detach()
 
     def _note(
         self,

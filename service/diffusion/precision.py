@@ -10,7 +10,7 @@ from torch import nn
 from service.errors import InvalidSettings
 
 MULTIPLIES_BFLOAT16 = ("avx512_bf16", "amx_bf16")
-_CAST = ("sample", "encoder_hidden_states")
+_CAST = ("sample", "encoder_hidden_states", "timestep_cond")
 
 
 def wants_bfloat16(precision: str, device: str) -> bool:

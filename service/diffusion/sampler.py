@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,18 @@ import PIL.Image
 import torch
 
 from detectors.detections import Image, Mask
+from service.diffusion.calls import Steps, attended, check_finite
+from service.diffusion.encoding import heeds_negative, prompt_arguments, unused_of
 from service.diffusion.keep import Resume, resume_inside
 from service.diffusion.latents import Packing
+from service.diffusion.memory import ALIVE_AT_ONCE, BATCH_BYTES, fitting
+from service.diffusion.pipeline_limits import limits_of
 from service.diffusion.prediction import is_understood
 from service.diffusion.preview import Preview, SendPreviews, preview_for
 from service.diffusion.tap import Hook, tap
+from service.limits import ModelLimits
 from service.params import RegionSettings
+from service.report import Unused
 
 MAX_TRAIN_STEPS = 1000
 PREVIEWS = 3
@@ -47,6 +52,9 @@ class DiffusionModel:
 
     Noise comes from CPU generators, one per picture, so that a picture depends neither on the device
     nor on what else is in the batch (up to the last bit of the arithmetic of batched kernels).
+
+    Attributes:
+        bytes_per_px: of its largest activation, for each pixel of a picture; 0 until it is measured.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class DiffusionModel:
         source: str,
         defaults: SamplingDefaults,
         previews_dir: Path | None = None,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         """Takes what was loaded.
 
@@ -68,6 +77,7 @@ class DiffusionModel:
             source: where it was loaded from.
             defaults: for what a request leaves open.
             previews_dir: where tiny autoencoders may lie, see ``preview_for``.
+            batch_bytes: what pictures that are made together may take.
         """
         self._text_to_image = text_to_image
         self._inpainting = inpainting
@@ -76,11 +86,18 @@ class DiffusionModel:
         self.defaults = defaults
         self._previews_dir = previews_dir
         self._previews: dict[int, Preview] = {}
+        self.bytes_per_px = 0.0
+        self.batch_bytes = batch_bytes
 
     @property
     def family(self) -> str:
         """The pipeline's class name."""
         return type(self._text_to_image).__name__
+
+    @property
+    def pipeline(self) -> Any:
+        """The one that redraws, to be measured by others."""
+        return self._inpainting
 
     @property
     def components(self) -> Mapping[str, Any]:
@@ -94,8 +111,19 @@ class DiffusionModel:
 
     @property
     def native_px(self) -> int:
-        """Side of the square at which the model redraws: its default size's shorter side, whole cells."""
-        return min(self.defaults.width, self.defaults.height) // self.cell_px * self.cell_px
+        """Side of the square at which it redraws: its default size's shorter side, as far as it goes."""
+        step = self.limits.size_step_px
+        return min(self.defaults.width, self.defaults.height) // step * step
+
+    @property
+    def limits(self) -> ModelLimits:
+        """What it can be asked for."""
+        return limits_of(self._inpainting)
+
+    @property
+    def most_at_once(self) -> int:
+        """Candidates of its native size that are redrawn together: as many as fit into its memory budget."""
+        return fitting(self.batch_bytes, self.bytes_per_px * self.native_px**2 * ALIVE_AT_ONCE)
 
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
@@ -111,6 +139,15 @@ class DiffusionModel:
     def can_resume(self) -> bool:
         """Whether a run can be taken up again inside a mask."""
         return self.can_be_tapped and not self._needs_mask
+
+    def unused(self, prompt: str, name: str) -> tuple[Unused, ...]:
+        """What of a prompt, which came in the parameter ``name``, has no effect on what it draws."""
+        return unused_of(self._text_to_image, prompt, name)
+
+    def heeds_negative(self, guidance_scale: float | None) -> bool:
+        """Whether a negative prompt has an effect, with this guidance or, if None, its own."""
+        scale = self.defaults.guidance_scale if guidance_scale is None else guidance_scale
+        return heeds_negative(self._text_to_image, scale)
 
     def preview(self, shrink: int = 1) -> Preview:
         """The cheapest look at x0 that there is; made once. See ``preview_for``."""
@@ -139,8 +176,9 @@ class DiffusionModel:
         """One picture from noise, or from where a kept run is taken up.
 
         Args:
-            width: in pixels, as the height a multiple of 8.
-            on_step: told how many steps are done, after each; what it raises ends the run undecoded.
+            width: in pixels, as the height a multiple of ``limits.size_step_px``.
+            on_step: told how many steps are done, after each and before each call of a network; what it
+                raises ends the run.
             on_preview: told a few times how many steps are done and what the picture looks like. The picture
                 that is made is the same, bit for bit, with it and without.
             wants_preview: asked before each.
@@ -151,6 +189,7 @@ class DiffusionModel:
             uint8 RGB (height, width, 3).
 
         Raises:
+            ModelUnavailable: ``model_output_not_finite``, where it gives no picture.
             StopRun: as a hook raises it; nothing is decoded then.
         """
         if self._needs_mask:
@@ -162,17 +201,16 @@ class DiffusionModel:
         pipeline = self._inpainting if self._needs_mask else self._text_to_image
         arguments |= {"width": width, "height": height, "guidance_scale": guidance_scale}
         first = 0 if resume is None else resume.index
-        if on_step is not None:
-            arguments["callback_on_step_end"] = _step_counter(on_step, first)
+        steps = Steps(on_step, first)
         shown = self._shown(on_preview, wants_preview, num_inference_steps, first)
         packing = Packing.of(pipeline, height, width)
         if resume is None:
             with tap(pipeline, [*hooks, *shown], packing):
-                return self._run(pipeline, prompt, negative_prompt, [seed], arguments)[0]
+                return self._run(pipeline, prompt, negative_prompt, [seed], steps, arguments)[0]
         where = resume.keep, resume.index, resume.cells, [resume.seed]
         with resume_inside(pipeline, *where, [*hooks, *shown], packing) as latents:
             arguments["latents"] = latents
-            return self._run(pipeline, prompt, negative_prompt, [resume.seed], arguments)[0]
+            return self._run(pipeline, prompt, negative_prompt, [resume.seed], steps, arguments)[0]
 
     def generate_plainly(self, prompt: str, seed: int, hooks: Sequence[Hook] = ()) -> Image:
         """As ``generate``, with the model's own size, steps and guidance and no negative prompt."""
@@ -205,27 +243,28 @@ class DiffusionModel:
         """Redraws where the mask is 1, one candidate per seed, all in one batch.
 
         Args:
-            image: uint8 RGB (H, W, 3), sides multiples of ``cell_px``.
+            image: uint8 RGB (H, W, 3), sides multiples of ``limits.size_step_px``.
             mask: float32 (H, W); from 0.5 on a pixel is repainted.
             strength: in (0, 1], the share of the noise schedule that is run; at least one step is.
             num_inference_steps: at strength 1; the model's own if None.
             guidance_scale: the model's own if None.
             hooks: called at every step (see ``tap``).
-            on_step: told how many steps are done, after each; what it raises ends the run undecoded.
+            on_step: as for ``generate``.
 
         Returns:
             uint8 RGB (H, W, 3) each. Pixels outside the mask went through the autoencoder
             and are *not* those of ``image``.
+
+        Raises:
+            ModelUnavailable, StopRun: as ``generate``.
         """
         height, width = mask.shape
         steps = num_inference_steps or self.defaults.num_inference_steps
         guidance = self.defaults.guidance_scale if guidance_scale is None else guidance_scale
         arguments = self._masked(image, mask, strength, steps, len(seeds))
         arguments |= {"width": width, "height": height, "guidance_scale": guidance}
-        if on_step is not None:
-            arguments["callback_on_step_end"] = _step_counter(on_step)
         with tap(self._inpainting, hooks, Packing.of(self._inpainting, height, width)):
-            return self._run(self._inpainting, prompt, negative_prompt, seeds, arguments)
+            return self._run(self._inpainting, prompt, negative_prompt, seeds, Steps(on_step), arguments)
 
     def _shown(
         self,
@@ -267,12 +306,13 @@ class DiffusionModel:
         self, image: Image, mask: Mask, strength: float, num_inference_steps: int, count: int
     ) -> dict[str, Any]:
         # The pipeline runs int(steps * strength) steps and refuses to run none.
-        steps = max(num_inference_steps, min(MAX_TRAIN_STEPS, int(np.ceil(1 / strength))))
+        most = self.limits.max_steps or MAX_TRAIN_STEPS
+        steps = max(num_inference_steps, min(most, int(np.ceil(1 / strength))))
         copies = count if self._encoder_draws_lots else 1
         return {
             "image": [PIL.Image.fromarray(image)] * copies,
             "mask_image": PIL.Image.fromarray((mask >= 0.5).astype(np.uint8) * 255),
-            "strength": max(strength, 1.001 / steps),
+            "strength": min(1.0, max(strength, 1.001 / steps)),
             "num_inference_steps": steps,
         }
 
@@ -282,26 +322,17 @@ class DiffusionModel:
         prompt: str,
         negative_prompt: str,
         seeds: Sequence[int],
+        steps: Steps,
         arguments: dict[str, Any],
     ) -> list[Image]:
-        known = inspect.signature(pipeline.__call__).parameters
-        if negative_prompt and "negative_prompt" in known:
-            arguments["negative_prompt"] = negative_prompt
-        pictures = pipeline(
-            prompt=prompt,
-            num_images_per_prompt=len(seeds),
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            output_type="np",
-            **arguments,
-        ).images
+        with attended(pipeline, steps):
+            pictures = pipeline(
+                num_images_per_prompt=len(seeds),
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                output_type="np",
+                callback_on_step_end=steps.after_step,
+                **prompt_arguments(pipeline, prompt, negative_prompt),
+                **arguments,
+            ).images
+        check_finite(bool(np.isfinite(pictures).all()))
         return [np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8) for picture in pictures]
-
-
-def _step_counter(
-    on_step: Callable[[int], None], first: int = 0
-) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
-    def after_step(_pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        on_step(first + step + 1)
-        return tensors
-
-    return after_step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from detectors import heatmap, masks
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import DifferentiableDetector, is_malformed
+from service.diffusion.memory import BATCH_BYTES
 from service.diffusion.nudge import BoxF, Nudge
 from service.diffusion.preview import Preview
 from service.params import MaskShape, NudgeParams
@@ -26,12 +28,21 @@ class Nudger:
     Attributes:
         preview: decodes x0, differentiable.
         guide: gives the gradient.
+        batch_bytes: what may be kept for a gradient at once.
     """
 
     preview: Preview
     guide: DifferentiableDetector
+    batch_bytes: int = BATCH_BYTES
 
-    def hook(self, xyxy: BoxF, mask: Mask, params: NudgeParams, seed: int) -> Nudge:
+    def hook(
+        self,
+        xyxy: BoxF,
+        mask: Mask,
+        params: NudgeParams,
+        seed: int,
+        before_call: Callable[[], None] = lambda: None,
+    ) -> Nudge:
         """A hook for one run.
 
         Args:
@@ -39,8 +50,18 @@ class Nudger:
             mask: float32 (H, W) of that picture; no latent cell changes in which it is 0.
             params: how to nudge.
             seed: of the jitter.
+            before_call: called before each call of the guide; what it raises ends the run.
         """
-        return Nudge(self.preview, self.guide, xyxy, mask, params, seed=seed)
+        return Nudge(
+            self.preview,
+            self.guide,
+            xyxy,
+            mask,
+            params,
+            seed=seed,
+            batch_bytes=self.batch_bytes,
+            before_call=before_call,
+        )
 
 
 def heat_of_place(guide: DifferentiableDetector, image: Image, box: Box) -> Mask:

@@ -160,9 +160,10 @@ class _Climb:
         said = wording_of(region, self.plan.params, ladder.wording)
         drawn = redraw(
             ladder.inpainter, self.image, region, window, wording_for(region, said, ladder.seen),
-            strength=rung.strength, seeds=seeds, is_filled=is_filled, bend=self._bend(rung, seeds),
+            strength=rung.strength, seeds=seeds, is_filled=is_filled, bend=self._bend(rung, seeds, on_step),
             num_inference_steps=rung.num_inference_steps, guidance_scale=rung.guidance_scale, on_step=on_step,
         )  # fmt: skip
+        on_step(0)
         x1, y1, x2, y2 = window.box
         under = self.image[y1:y2, x1:x2]
         toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
@@ -185,11 +186,12 @@ class _Climb:
             candidates.append(_Candidate(picture, attempt))
         return candidates
 
-    def _bend(self, rung: Rung, seeds: Sequence[int]) -> MakeBend | None:
+    def _bend(self, rung: Rung, seeds: Sequence[int], on_step: Callable[[int], None]) -> MakeBend | None:
         nudger = self.ladder.nudger
         if rung.method is not Method.NUDGE or nudger is None:
             return None
-        return partial(nudger.hook, params=self.plan.params.nudge, seed=seeds[0])
+        still = partial(on_step, 0)
+        return partial(nudger.hook, params=self.plan.params.nudge, seed=seeds[0], before_call=still)
 
 
 def rivals_of(plan: RepairPlan, index: int) -> list[Box]:

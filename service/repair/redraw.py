@@ -42,6 +42,11 @@ class Inpainter(Protocol):
         """How it redraws parts of its generator's pictures best, by class or part."""
         ...
 
+    @property
+    def most_at_once(self) -> int:
+        """Most candidates that are drawn together, for want of memory; 1 or more."""
+        ...
+
     def inpaint(
         self,
         image: Image,
@@ -59,7 +64,7 @@ class Inpainter(Protocol):
         """One candidate per seed, each the size of ``image``.
 
         Steps and guidance are the model's own if None. ``hooks`` look into the run and may bend it;
-        ``on_step`` is called after each step.
+        ``on_step`` is called after each step and before each call of a network.
         """
         ...
 
@@ -128,7 +133,7 @@ def redraw(
     bend: MakeBend | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Redrawn:
-    """Redraws a region once per seed.
+    """Redraws a region once per seed, as many at once as the memory allows.
 
     Args:
         inpainter: what draws.
@@ -142,26 +147,31 @@ def redraw(
         num_inference_steps: at full strength; the model's own if None.
         guidance_scale: the model's own if None.
         bend: makes what bends the run, if anything does.
-        on_step: told how many denoising steps are done; what it raises ends the redrawing.
+        on_step: told often how many denoising steps are done; what it raises ends the redrawing.
     """
     canvas = window.cut(image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
     start = fill(canvas, repainted) if is_filled else canvas
-    hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
-    drawn = inpainter.inpaint(
-        start,
-        repainted,
-        prompt=wording.prompt,
-        negative_prompt=wording.negative_prompt,
-        strength=strength,
-        seeds=seeds,
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        hooks=() if hook is None else (hook,),
-        on_step=on_step,
-    )
+    at_once = inpainter.most_at_once
+    batches = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+    drawn, energies = list[Image](), list[tuple[float, float]]()
+    for batch in batches:
+        hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
+        drawn += inpainter.inpaint(
+            start,
+            repainted,
+            prompt=wording.prompt,
+            negative_prompt=wording.negative_prompt,
+            strength=strength,
+            seeds=batch,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            hooks=() if hook is None else (hook,),
+            on_step=on_step,
+        )
+        energies += [] if hook is None else hook.energies
     patches = [window.uncut(candidate) for candidate in drawn]
-    return Redrawn(patches, window.uncut_mask(repainted), None if hook is None else hook.energies)
+    return Redrawn(patches, window.uncut_mask(repainted), None if bend is None else energies)
 
 
 def fill(image: Image, mask: Mask) -> Image:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from detectors.protocols import part_of
+from service.diffusion.prompts import parse_prompt
 from service.report import Region
 
 
@@ -25,7 +26,7 @@ def wording_for(region: Region, wording: Wording, seen: Collection[str]) -> Word
         wording: what the user said.
         seen: class names found in the picture.
     """
-    if wording.prompt:
+    if parse_prompt(wording.prompt).text.strip():
         return wording
     bodies = [body for body in ("person", "horse") if body in seen]
     whole = "a person riding a horse" if len(bodies) == 2 else f"a {bodies[0]}" if bodies else ""

@@ -40,7 +40,9 @@ def test_the_operators_word_stands(monkeypatch: pytest.MonkeyPatch):
 def test_the_hub_is_asked_only_where_the_model_needs_it(tmp_path: Path):
     quiet(Settings(model="someone/some-model"))
     assert "HF_HUB_OFFLINE" not in os.environ
-    quiet(Settings(model=str(tmp_path)))
+    quiet(Settings(repair_model="someone/some-model"))
+    assert "HF_HUB_OFFLINE" not in os.environ
+    quiet(Settings(model=str(tmp_path), repair_model=""))
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 

@@ -26,6 +26,7 @@ _PARAMS = {
     "size_too_large": "size",
     "size_too_small": "size",
     "size_not_multiple_of_8": "size",
+    "size_not_multiple_of_16": "size",
     "empty_prompt": "prompt",
     "prompt_too_long": "prompt",
     "mask_size_mismatch": "mask",

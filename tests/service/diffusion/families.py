@@ -24,7 +24,7 @@ def build_family(family: str, folder: Path) -> Any:
     return pipeline
 
 
-def _vae(quant: bool = True, **config: Any) -> Any:
+def _vae(quant: bool = True, channels: int = 4, **config: Any) -> Any:
     from diffusers import AutoencoderKL
 
     blocks = 4
@@ -32,7 +32,7 @@ def _vae(quant: bool = True, **config: Any) -> Any:
         block_out_channels=(4,) * blocks,
         down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks,
-        latent_channels=4,
+        latent_channels=channels,
         norm_num_groups=2,
         use_quant_conv=quant,
         use_post_quant_conv=quant,
@@ -131,26 +131,26 @@ def _t5() -> Any:
     return T5EncoderModel(config).eval()
 
 
-def _sd3(folder: Path) -> Any:
+def _sd3(folder: Path, channels: int = 4) -> Any:
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 
     tokenizer = _tokenizer(folder / "words")
     transformer = SD3Transformer2DModel(
         sample_size=SIDE_PX // 8,
         patch_size=1,
-        in_channels=4,
+        in_channels=channels,
         num_layers=1,
         attention_head_dim=8,
         num_attention_heads=4,
         joint_attention_dim=32,
         caption_projection_dim=32,
         pooled_projection_dim=32,
-        out_channels=4,
+        out_channels=channels,
     )
     return StableDiffusion3Pipeline(
         transformer=transformer.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(quant=False, shift_factor=0.0609, scaling_factor=1.5305),
+        vae=_vae(quant=False, channels=channels, shift_factor=0.0609, scaling_factor=1.5305),
         text_encoder=_projecting(len(tokenizer)),
         tokenizer=tokenizer,
         text_encoder_2=_projecting(len(tokenizer)),

@@ -188,3 +188,61 @@ def test_the_first_view_is_the_plain_one_and_the_others_are_near():
 def test_the_wrong_place_has_the_right_size_and_lies_apart():
     assert elsewhere((10, 20, 40, 60), (256, 256)) == (226.0, 216.0, 256.0, 256.0)
     assert elsewhere((200, 20, 256, 60), (256, 300)) == (0.0, 216.0, 56.0, 256.0)
+
+
+class Squares(DarkGuide):
+    """Keeps something for its gradient, and notes how many pictures it is asked about with one."""
+
+    def __init__(self):
+        super().__init__()
+        self.at_once = []
+
+    def defect_energy(self, image, xyxy):
+        if image.requires_grad:
+            self.at_once.append(len(image))
+        return super().defect_energy(image.square(), xyxy)
+
+
+def test_a_gradient_is_taken_of_no_more_pictures_than_the_memory_holds(mask):
+    step = step_at(batch=5)
+    whole = Nudge(LinearLatents(), Squares(), REGION, mask, NudgeParams(copies=4))
+    wanted = whole(step)
+    assert whole._guide.at_once == [5] * 5, "once to weigh it, and four views"
+    each = 4 * 3 * 10 * 10 * 2 * 4  # of a view: the sigmoid and the square of 3 x 10 x 10, in four views
+    split = Nudge(LinearLatents(), Squares(), REGION, mask, NudgeParams(copies=4), batch_bytes=3 * each)
+    found = split(step)
+    assert max(split._guide.at_once[1:]) < 5
+    assert sum(split._guide.at_once[1:]) == 5 * 4
+    assert torch.allclose(found, wanted, atol=1e-6)
+    assert np.allclose(split.energies, whole.energies)
+
+
+def test_presence_is_kept_by_picture_where_a_batch_is_split(mask):
+    step = step_at(batch=3)
+    made = []
+    for budget in (2**31, 1):
+        nudge = Nudge(
+            LinearLatents(),
+            PresentDarkGuide(),
+            REGION,
+            mask,
+            NudgeParams(presence_weight=5.0),
+            batch_bytes=budget,
+        )
+        first = nudge(step)
+        made.append(nudge(Step(10, 20, 0, step.prediction, first, first, None)))
+    assert torch.allclose(*made, atol=1e-6)
+
+
+def test_whoever_ends_the_work_is_heard_before_each_call_of_the_guide(mask):
+    guide, calls = DarkGuide(), []
+
+    def before_call():
+        calls.append(len(guide.asked))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    nudge = Nudge(LinearLatents(), guide, REGION, mask, NudgeParams(copies=8), before_call=before_call)
+    with pytest.raises(KeyboardInterrupt):
+        nudge(step_at())
+    assert calls == [0, 1, 2]

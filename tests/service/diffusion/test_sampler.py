@@ -3,6 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from service.diffusion.calls import networks_of
+from service.diffusion.memory import ALIVE_AT_ONCE
+
 PROMPT = {"prompt": "a hand", "negative_prompt": ""}
 SAMPLING = {"width": 32, "height": 32, "num_inference_steps": 4, "guidance_scale": 2.0}
 
@@ -84,7 +87,7 @@ def test_the_pipeline_alone_changes_pixels_outside_the_mask(tiny_model, image, m
 def test_steps_are_told(tiny_model):
     told = []
     tiny_model.generate(seed=1, on_step=told.append, **PROMPT, **SAMPLING)
-    assert told == [1, 2, 3, 4]
+    assert told == [0, 1, 1, 2, 2, 3, 3, 4, 4], "before each call of a network, and after each step"
 
 
 def test_previews_are_shown_a_few_times_and_change_nothing(tiny_model):
@@ -96,3 +99,38 @@ def test_previews_are_shown_a_few_times_and_change_nothing(tiny_model):
     assert np.array_equal(with_them, without)
     assert shown[-1][0] == SAMPLING["num_inference_steps"]
     assert all(len(shape) == 3 and shape[2] == 3 for _, shape in shown)
+
+
+class Ended(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_run_can_be_ended_before_any_call_of_a_network(tiny_model, image, mask, at):
+    """Encoding, each step and the decode of all candidates: no second call is made by a job nobody wants."""
+    calls, told = [], []
+    handles = [
+        network.register_forward_hook(lambda *_: calls.append(1))
+        for network in networks_of(tiny_model.pipeline)
+    ]
+
+    def on_step(_done):
+        told.append(len(calls))
+        if len(calls) >= at:
+            raise Ended
+
+    try:
+        with pytest.raises(Ended):
+            tiny_model.inpaint(image, mask, strength=1.0, seeds=[1, 2], on_step=on_step, **PROMPT)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert len(calls) == at, "one more call was made after the end was asked for"
+    assert set(told) == set(range(at + 1))
+
+
+def test_a_larger_batch_than_the_memory_holds_is_counted(tiny_model, monkeypatch):
+    each = tiny_model.bytes_per_px * tiny_model.native_px**2 * ALIVE_AT_ONCE
+    for budget, wanted in ((each * 3.5, 3), (each / 2, 1)):
+        monkeypatch.setattr(tiny_model, "batch_bytes", budget)
+        assert tiny_model.most_at_once == wanted

@@ -104,3 +104,34 @@ def test_the_prompt_is_the_user_s_or_says_what_was_seen():
     assert wording_for(limb, Wording(), ["horse", "person"]).prompt == "a person riding a horse"
     assert wording_for(limb, Wording(), []).prompt == "a person"
     assert wording_for(region("mask"), Wording(), []).prompt == ""
+
+
+class Bend:
+    """Bends nothing, and says which run it was made for."""
+
+    made = 0
+
+    def __init__(self, *_):
+        type(self).made += 1
+        self.run = type(self).made
+
+    def __call__(self, step):
+        return None
+
+    @property
+    def energies(self):
+        return [(float(self.run), 0.0)] * {1: 3, 2: 3, 3: 1}[self.run]
+
+
+def test_no_more_candidates_are_drawn_at_once_than_the_memory_holds():
+    place, image, seeds = region(), picture(), list(range(7))
+    window = window_of(place, (96, 96), 64)
+    made = []
+    for most in (16, 3):
+        inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed), most_at_once=most)
+        bend = None if most == 16 else Bend
+        made.append(redraw(inpainter, image, place, window, Wording(), strength=0.5, seeds=seeds, bend=bend))
+    assert [len(call[1]) for call in inpainter.calls] == [3, 3, 1]
+    assert all(np.array_equal(a, b) for a, b in zip(made[0].patches, made[1].patches, strict=True))
+    assert made[0].energies is None
+    assert [run for run, _ in made[1].energies] == [1, 1, 1, 2, 2, 2, 3]
