@@ -17,13 +17,12 @@ from service.errors import NotFound
 from service.jobs.records import EventType
 from service.report import JobState
 from service.wire.answer_shapes import JobAnswer, JobsAnswer
+from service.wire.event_shapes import event_stream
 from service.wire.uploads import MEDIA_TYPES, media_type_of
 
 PING_S = 15
 MAX_PAGE = 100
-_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+_EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": event_stream()}}}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}}
 }
@@ -84,7 +83,9 @@ async def retry(job_id: str, request: Request, context: InContext, caller: OfCal
     return accepted(request, await context.desk.retry(job_id, caller.sees))
 
 
-@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(401, 404, 503))
+@job_routes.get(
+    "/{job_id}/events", response_class=EventSourceResponse, responses=_EVENTS | problems(401, 404, 503)
+)
 async def events(
     job_id: str,
     request: Request,
