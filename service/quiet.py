@@ -1,4 +1,4 @@
-"""Keeps the libraries from phoning home, and from installing or unpickling what nobody asked for."""
+"""Keeps the libraries from phoning home, from running what nobody asked for, and from burning idle cores."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ _DEFAULTS = {
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     "DO_NOT_TRACK": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    # OpenMP's threads burn a core while they wait, and containers share cores: beside any other load a
+    # repair took six times as long. After so many turns they sleep; on an idle machine it costs nothing.
+    "GOMP_SPINCOUNT": "10000",
 }
 
 

@@ -17,13 +17,14 @@ from service.errors import InvalidRequest, NotFound
 from service.jobs.records import EventType
 from service.report import JobState
 from service.wire.answer_shapes import JobAnswer, JobsAnswer
+from service.wire.event_shapes import event_stream
 from service.wire.uploads import MEDIA_TYPES, media_type_of
 
 PING_S = 15
 MAX_PAGE = 100
 MAX_ID_DIGITS = 19
 _EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"content": {"text/event-stream": event_stream()}},
     204: {"description": "The job has ended, and all of its events are known."},
 }
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -88,7 +89,9 @@ async def retry(job_id: str, request: Request, context: InContext, caller: OfCal
     return accepted(request, await context.desk.retry(job_id, caller.sees))
 
 
-@job_routes.get("/{job_id}/events", responses=_EVENTS | problems(400, 401, 404, 503), response_model=None)
+@job_routes.get(
+    "/{job_id}/events", response_class=EventSourceResponse, responses=_EVENTS | problems(400, 401, 404, 503)
+)
 async def events(
     job_id: str,
     request: Request,

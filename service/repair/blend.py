@@ -1,14 +1,22 @@
-"""Puts a redrawn patch into the picture: matched in tone, soft at the edge, and nothing else changed."""
+"""Puts a redrawn patch into the picture: matched in tone, soft at the edge, and nothing else changed.
+
+Whatever looks at single pixels goes tile by tile: a patch may be as large as the picture, and needs the
+memory of one tile then. The results are those of one pass over the whole (the tests compare).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import masks
 from detectors.detections import Box, Image, Mask
+from service.repair.ground import MOST_GROUND_SHIFT, match_ground
+from service.repair.tiles import Ask, Tile, go_on, tiles
 
 MOST_SHIFT = 8.0
 """Most that one channel is shifted, of 255. More is not the model's tone but another picture."""
@@ -18,12 +26,15 @@ SMOOTH_STEP = 2.0
 SMOOTH_GRAIN = 1.0
 """Grain, of 255, that nobody sees."""
 BAND_SHARE = 1 / 16
-SAME, OTHER = 10.0, 30.0
-"""Up to such a difference, of 255, a pixel shows what it showed before; from such a one something else."""
-MOST_GROUND_SHIFT = 20.0
-GROUND_SIGMA_SHARE, LEAST_KNOWN = 0.08, 0.05
-"""How far a tint is carried, as a share of the patch, and how much of the same must be near for all of it."""
-SAME_SIGMA_PX = 1.5
+EDGE_SIGMA_PX, GRAIN_SIGMA_PX = 1.5, 2.5
+EDGE_REACH_PX, GRAIN_REACH_PX = 7, 10
+"""How far the filters of a seam look: four sigmas, and one pixel for a gradient."""
+AROUND_PX = 20
+"""What of the surroundings is looked at for a seam; more than the filters need."""
+
+__all__ = ["MOST_GROUND_SHIFT", "MOST_SHIFT", "composite", "laid_over", "match_ground", "match_tone", "seam"]
+
+Floats = NDArray[np.float32]
 
 
 def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
@@ -41,36 +52,15 @@ def match_tone(patch: Image, original: Image, repainted: Mask) -> Image:
         The patch, each channel shifted by at most ``MOST_SHIFT``.
     """
     width = max(2, round(max(repainted.shape) * RING_SHARE))
-    ring = (masks.grow(repainted, width) > 0) & (repainted <= 0)
+    near = _around(repainted, width)
+    free = repainted[near]
+    ring = (masks.grow(free, width) > 0) & (free <= 0)
     if not ring.any():
         return patch
-    difference = original[ring].mean(axis=0, dtype=np.float64) - patch[ring].mean(axis=0, dtype=np.float64)
-    shift = np.clip(difference, -MOST_SHIFT, MOST_SHIFT).astype(np.float32)
-    return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
-
-
-def match_ground(patch: Image, original: Image) -> Image:
-    """Shifts a patch, place by place, to the tone of what it shows just as the original did.
-
-    A model redraws the ground around a limb too, in a tone of its own or a little mottled, and it is seen
-    as a box. Where both show the same their difference is that tint; it is carried over to where they
-    do not (normalized convolution, Knutsson and Westin 1993).
-
-    Args:
-        patch: uint8 RGB (H, W, 3), redrawn.
-        original: the same part of the picture before.
-
-    Returns:
-        The patch, shifted by at most ``MOST_GROUND_SHIFT`` anywhere.
-    """
-    difference = original.astype(np.float32) - patch
-    far = cv2.GaussianBlur(np.abs(difference).max(axis=2), (0, 0), SAME_SIGMA_PX)
-    same = np.clip((OTHER - far) / (OTHER - SAME), 0.0, 1.0)
-    sigma = max(patch.shape[:2]) * GROUND_SIGMA_SHARE
-    carried = cv2.GaussianBlur(difference * same[..., None], (0, 0), sigma)
-    known = cv2.GaussianBlur(same, (0, 0), sigma)[..., None]
-    shift = np.clip(carried / (known + LEAST_KNOWN), -MOST_GROUND_SHIFT, MOST_GROUND_SHIFT)
-    return np.asarray(np.rint(np.clip(patch + shift, 0.0, 255.0)), np.uint8)
+    means = [picture[near][ring].mean(axis=0, dtype=np.float64) for picture in (original, patch)]
+    shift = np.clip(means[0] - means[1], -MOST_SHIFT, MOST_SHIFT).astype(np.float32)
+    levels = np.arange(256, dtype=np.float32)[:, None] + shift
+    return np.asarray(cv2.LUT(patch, np.rint(np.clip(levels, 0.0, 255.0)).astype(np.uint8)[None]), np.uint8)
 
 
 def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
@@ -83,15 +73,28 @@ def composite(image: Image, patch: Image, box: Box, mask: Mask) -> Image:
         mask: float32 (H, W), the composite mask.
     """
     x1, y1, x2, y2 = box
-    weight = mask[y1:y2, x1:x2, None]
-    under = image[y1:y2, x1:x2]
-    mixed = np.rint(under + weight * (patch.astype(np.float32) - under)).astype(np.uint8)
     result = image.copy()
-    result[y1:y2, x1:x2] = np.where(weight > 0, mixed, under)
+    _lay(patch, result[y1:y2, x1:x2], mask[y1:y2, x1:x2])
     return result
 
 
-def seam(before: Image, after: Image, patch: Image, mask: Mask) -> float:
+def laid_over(under: Image, patch: Image, mask: Mask) -> Image:
+    """``composite`` of one part of a picture alone: a patch over what it covers, all of one size."""
+    result = under.copy()
+    _lay(patch, result, mask)
+    return result
+
+
+def _lay(patch: Image, under: Image, mask: Mask) -> None:
+    """Writes into ``under``. A weight of 0 gives back what is there, since x + 0 · (y - x) is exactly x."""
+    for tile in tiles(mask.shape):
+        weight = mask[tile.inner][..., None]
+        if weight.any():
+            here = under[tile.inner]
+            here[...] = np.rint(here + weight * (patch[tile.inner].astype(np.float32) - here))
+
+
+def seam(before: Image, after: Image, patch: Image, mask: Mask, ask: Ask = go_on) -> float:
     """How much more the mask's edge can be seen than is in the nature of the thing; about 1 is not at all.
 
     The larger of two ratios: that of the colour step across the edge, and the root of that of the grain just
@@ -103,54 +106,80 @@ def seam(before: Image, after: Image, patch: Image, mask: Mask) -> float:
         after: the same part after compositing.
         patch: the same part as it was redrawn, all of it.
         mask: float32 (H, W), the composite mask.
+        ask: called between two tiles; what it raises ends the work.
     """
-    return max(_step_ratio(before, after, patch, mask), math.sqrt(_grain_ratio(before, after, mask)))
+    band_px = max(3, round(max(mask.shape) * BAND_SHARE))
+    near = _around(mask, AROUND_PX)
+    before, after, patch, mask = before[near], after[near], patch[near], mask[near]
+    step = _step_ratio((before, after, patch), mask, ask)
+    return max(step, math.sqrt(_grain_ratio((before, after), mask, band_px, ask)))
 
 
-def _step_ratio(before: Image, after: Image, patch: Image, mask: Mask) -> float:
+def _step_ratio(pictures: Sequence[Image], mask: Mask, ask: Ask) -> float:
     """A step that either picture has there by itself is no seam: an arm that reaches across the edge.
 
-    The pictures are smoothed, because a step spread over a soft edge is still a step; then only the change
-    straight across the edge counts, weighted by how steep the mask is.
+    The pictures (before, after, drawn) are smoothed, because a step spread over a soft edge is still a step;
+    then only the change straight across the edge counts, weighted by how steep the mask is.
     """
-    soft = cv2.GaussianBlur(mask, (0, 0), 1.5)
-    across_y, across_x = _gradient(soft)
-    steepness = np.hypot(across_y, across_x)
-    if steepness.max() < 1e-6:
+    steepest, weight, steps = 0.0, 0.0, np.zeros(3)
+    for tile in tiles(mask.shape, halo_px=EDGE_REACH_PX):
+        ask()
+        here = mask[tile.outer]
+        if here.min() == here.max():  # no edge
+            continue
+        down, right = _gradient(cv2.GaussianBlur(here, (0, 0), EDGE_SIGMA_PX), tile)
+        steepness = np.hypot(down, right)
+        edge = steepness > 0
+        across = np.stack([down[edge], right[edge]])  # steepness times the unit vector across the edge
+        steepest = max(steepest, float(steepness.max()))
+        weight += float(steepness.sum(dtype=np.float64))
+        steps += [_step(picture, across, edge, tile) for picture in pictures]
+    if steepest < 1e-6:
         return 1.0
-    towards = np.stack([across_y, across_x]) / np.maximum(steepness, 1e-6)
-    old, new, drawn = (_step(picture, towards, steepness) for picture in (before, after, patch))
+    old, new, drawn = steps / weight
     return float((new + SMOOTH_STEP) / (max(old, drawn) + SMOOTH_STEP))
 
 
-def _grain_ratio(before: Image, after: Image, mask: Mask) -> float:
+def _grain_ratio(pictures: Sequence[Image], mask: Mask, band_px: int, ask: Ask) -> float:
     """Grain in a band inside the edge. The median, so that a finger reaching into the band does not count."""
     inside = (mask > 0.5).astype(np.uint8)
-    width = max(3, round(max(mask.shape) * BAND_SHARE))
     # Beyond the picture is inside: where a mask is cut off by the frame there is no edge to be seen.
-    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    core = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    band = (inside > 0) & (core == 0)
+    band = (cv2.distanceTransform(inside, cv2.DIST_C, cv2.DIST_MASK_3) <= band_px) & (inside > 0)
     if not band.any():
         return 1.0
-    grain = [float(np.median(_high_pass(picture)[band])) for picture in (before, after)]
-    return (grain[1] + SMOOTH_GRAIN) / (grain[0] + SMOOTH_GRAIN)
+    found: tuple[list[Floats], list[Floats]] = [], []
+    for tile in tiles(mask.shape, halo_px=GRAIN_REACH_PX):
+        ask()
+        here = band[tile.inner]
+        if here.any():
+            for picture, grain in zip(pictures, found, strict=True):
+                grain.append(_grain(picture, here, tile))
+    old, new = (float(np.median(np.concatenate(grain))) for grain in found)
+    return (new + SMOOTH_GRAIN) / (old + SMOOTH_GRAIN)
 
 
-def _high_pass(picture: Image) -> np.ndarray:
-    pixels = picture.astype(np.float32)
-    return np.asarray(np.abs(pixels - cv2.GaussianBlur(pixels, (0, 0), 2.5)).mean(axis=2), np.float32)
+def _around(mask: Mask, reach_px: int) -> tuple[slice, slice]:
+    """The mask's bounds and ``reach_px`` around them; nothing where it is all 0."""
+    x1, y1, x2, y2 = masks.bounds(mask) or (0, 0, 0, 0)
+    return slice(max(0, y1 - reach_px), y2 + reach_px), slice(max(0, x1 - reach_px), x2 + reach_px)
 
 
-def _step(picture: Image, towards: np.ndarray, weight: np.ndarray) -> float:
-    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.5)
-    along_y, along_x = _gradient(smooth)
-    across = np.abs(along_y * towards[0][..., None] + along_x * towards[1][..., None]).mean(axis=2)
-    return float((across * weight).sum() / weight.sum())
+def _grain(picture: Image, band: NDArray[np.bool_], tile: Tile) -> Floats:
+    """What is finer than a few pixels, at the band's pixels in the tile."""
+    pixels = picture[tile.outer].astype(np.float32)
+    cv2.absdiff(pixels, cv2.GaussianBlur(pixels, (0, 0), GRAIN_SIGMA_PX), pixels)
+    return np.asarray(pixels[tile.core][band].mean(axis=1), np.float32)
 
 
-def _gradient(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Change per pixel downwards and to the right."""
+def _step(picture: Image, across: Floats, edge: NDArray[np.bool_], tile: Tile) -> float:
+    """The change across the edge, weighted and summed over the edge's pixels in the tile."""
+    smooth = cv2.GaussianBlur(picture[tile.outer].astype(np.float32), (0, 0), EDGE_SIGMA_PX)
+    down, right = (change[edge] for change in _gradient(smooth, tile))
+    return float(np.abs(down * across[0][:, None] + right * across[1][:, None]).sum(dtype=np.float64)) / 3
+
+
+def _gradient(pixels: Floats, tile: Tile) -> tuple[Floats, Floats]:
+    """Change per pixel downwards and to the right, in the tile without its surroundings."""
     down = cv2.Sobel(pixels, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     right = cv2.Sobel(pixels, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
-    return down, right
+    return down[tile.core], right[tile.core]

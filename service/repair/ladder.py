@@ -18,13 +18,24 @@ from service.repair.attempts import Rung, rungs_of, wording_of
 from service.repair.colour import foreign_colour
 from service.repair.guided import Nudger
 from service.repair.plan import MASK_CLASS
-from service.repair.redraw import Inpainter, MakeBend, method_name, redraw, starts_from_fill, window_of
+from service.repair.redraw import (
+    Inpainter,
+    MakeBend,
+    Redrawn,
+    method_name,
+    redraw,
+    starts_from_fill,
+    window_of,
+)
+from service.repair.tiles import Ask
 from service.repair.verify import Fit, Gate, Judgement, Reading
 from service.repair.window import Window
 from service.repair.wording import Wording, wording_for
 from service.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
 
 SEED_RANGE = 2**32
+MOST_AT_ONCE_PX = 2**24
+"""Of all whole pictures together that are shown to the gate in one batch; each is a copy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +48,18 @@ class Repaired:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
-    image: Image
+    """One attempt and, if it was accepted, what the window's part of the picture is to be."""
+
+    over: Image | None
     attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Blended:
+    """A candidate put into the window's part of the picture, and how it fits there."""
+
+    over: Image
+    fit: Fit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,12 +157,12 @@ class _Climb:
             for candidate in candidates:
                 attempts.append(candidate.attempt)
                 listener.tried(picture, self.index, candidate.attempt)
-            accepted = [c for c in candidates if c.attempt.verdict is Verdict.ACCEPTED]
+            accepted = [(c.attempt, c.over) for c in candidates if c.over is not None]
             if accepted:
-                best = min(accepted, key=lambda c: _badness(c.attempt))
-                reason = f"well-formed after {best.attempt.method} at strength {rung.strength:g}"
-                outcome = RegionOutcome(region, tuple(attempts), True, reason, best.attempt.conf)
-                return best.image, outcome
+                best, over = min(accepted, key=lambda pair: _badness(pair[0]))
+                reason = f"well-formed after {best.method} at strength {rung.strength:g}"
+                outcome = RegionOutcome(region, tuple(attempts), True, reason, best.conf)
+                return _with(self.image, over, window.box), outcome
             listener.progress("repair", first + place + 1, total)
         return self.image, RegionOutcome(region, tuple(attempts), False, _why_kept(attempts), before.conf)
 
@@ -164,27 +185,36 @@ class _Climb:
             num_inference_steps=rung.num_inference_steps, guidance_scale=rung.guidance_scale, on_step=on_step,
         )  # fmt: skip
         on_step(0)
-        x1, y1, x2, y2 = window.box
-        under = self.image[y1:y2, x1:x2]
-        toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
-        toned = [blend.match_ground(patch, under) for patch in toned]
-        pictures = [blend.composite(self.image, p, window.box, region.composite_mask) for p in toned]
-        readings = ladder.gate.read(pictures, region, window.box, rivals)
-        energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
-        candidates = []
-        mask = region.composite_mask[y1:y2, x1:x2]
         may_recolour = said.prompt != ladder.wording.prompt or region.class_name == MASK_CLASS
-        for picture, patch, seed, reading, energy in zip(
-            pictures, toned, seeds, readings, energies, strict=True
-        ):
-            over = picture[y1:y2, x1:x2]
-            foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
-            fit = Fit(blend.seam(under, over, patch, mask), foreign)
-            judgement = ladder.gate.judge(region, before, reading, fit, rivals)
-            method = method_name(rung.method, is_filled)
-            attempt = _attempt(method, rung.strength, seed, judgement, energy)
-            candidates.append(_Candidate(picture, attempt))
+        ask = partial(on_step, 0)
+        at_once = max(1, MOST_AT_ONCE_PX // (self.image.shape[0] * self.image.shape[1]))
+        energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
+        method = method_name(rung.method, is_filled)
+        candidates = []
+        for first in range(0, len(seeds), at_once):
+            rows = range(first, min(first + at_once, len(seeds)))
+            blended = [self._blended(drawn, row, may_recolour, ask) for row in rows]
+            pictures = [_with(self.image, made.over, window.box) for made in blended]
+            readings = ladder.gate.read(pictures, region, window.box, rivals)
+            for row, made, reading in zip(rows, blended, readings, strict=True):
+                judgement = ladder.gate.judge(region, before, reading, made.fit, rivals)
+                attempt = _attempt(method, rung.strength, seeds[row], judgement, energies[row])
+                is_kept = attempt.verdict is Verdict.ACCEPTED
+                candidates.append(_Candidate(made.over if is_kept else None, attempt))
         return candidates
+
+    def _blended(self, drawn: Redrawn, row: int, may_recolour: bool, ask: Ask) -> _Blended:
+        """One candidate in its place. All of it is work on the window, however large the picture is."""
+        x1, y1, x2, y2 = drawn.window.box
+        under = self.image[y1:y2, x1:x2]
+        mask = self.region.composite_mask[y1:y2, x1:x2]
+        ask()
+        patch = blend.match_tone(drawn.patch(row), under, drawn.repainted)
+        patch = blend.match_ground(patch, under, ask)
+        over = blend.laid_over(under, patch, mask)
+        ask()
+        foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
+        return _Blended(over, Fit(blend.seam(under, over, patch, mask, ask), foreign))
 
     def _bend(self, rung: Rung, seeds: Sequence[int], on_step: Callable[[int], None]) -> MakeBend | None:
         nudger = self.ladder.nudger
@@ -192,6 +222,14 @@ class _Climb:
             return None
         still = partial(on_step, 0)
         return partial(nudger.hook, params=self.plan.params.nudge, seed=seeds[0], before_call=still)
+
+
+def _with(image: Image, part: Image, box: Box) -> Image:
+    """A copy of the image with another part in place of what is there."""
+    x1, y1, x2, y2 = box
+    result = image.copy()
+    result[y1:y2, x1:x2] = part
+    return result
 
 
 def rivals_of(plan: RepairPlan, index: int) -> list[Box]:

@@ -87,14 +87,25 @@ class Redrawn:
     """Candidates for a window.
 
     Attributes:
-        patches: uint8 RGB, each covering the window's ``box`` at the image's scale.
-        repainted: float32 of that size, above 0 where the model was free to draw.
+        canvases: uint8 RGB, as the model drew them.
+        window: where they belong.
+        repainted: float32 of the window's size in the image, above 0 where the model was free to draw.
         energies: see ``Bend``; None where nothing was bent.
     """
 
-    patches: list[Image]
+    canvases: list[Image]
+    window: Window
     repainted: Mask
     energies: list[tuple[float, float]] | None = None
+
+    def patch(self, index: int) -> Image:
+        """One candidate at the image's scale, covering the window's ``box``: uint8 RGB, made anew."""
+        return self.window.uncut(self.canvases[index])
+
+    @property
+    def patches(self) -> list[Image]:
+        """All of them."""
+        return [self.patch(index) for index in range(len(self.canvases))]
 
 
 def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Window:
@@ -170,8 +181,7 @@ def redraw(
             on_step=on_step,
         )
         energies += [] if hook is None else hook.energies
-    patches = [window.uncut(candidate) for candidate in drawn]
-    return Redrawn(patches, window.uncut_mask(repainted), None if bend is None else energies)
+    return Redrawn(drawn, window, window.uncut_mask(repainted), None if bend is None else energies)
 
 
 def fill(image: Image, mask: Mask) -> Image:

@@ -120,7 +120,7 @@ def picture_png(
     bytes of the picture before any repair, where they are at hand: they need not be made twice.
     """
     if upload is not None and _is_kept(report, upload):
-        return original_png(report, upload)
+        return original_png(report, upload) if original is None else original
     if upload is None:
         known = original if report.image is report.original else None
         png = encode_image(report.image) if known is None else known

@@ -16,6 +16,7 @@ NAMES = (
     "ULTRALYTICS_SAFE_LOAD",
     "HF_HUB_DISABLE_TELEMETRY",
     "HF_HUB_OFFLINE",
+    "GOMP_SPINCOUNT",
 )
 
 
@@ -28,7 +29,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_libraries_are_told():
     quiet(Settings())
-    assert [os.environ[name] for name in NAMES] == ["true", "false", "true", "1", "1"]
+    assert [os.environ[name] for name in NAMES] == ["true", "false", "true", "1", "1", "10000"]
 
 
 def test_the_operators_word_stands(monkeypatch: pytest.MonkeyPatch):

@@ -28,7 +28,16 @@ def contract(tmp_path_factory):
         yield schemathesis.openapi.from_url(f"{service.url}/openapi.json")
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_the_events_of_a_job_are_those_of_the_document(contract):
+    later = contract["/generate"]["POST"].Case(
+        body={"prompt": "a hand", "seed": 1}, media_type="application/json", headers={"Prefer": "wait=0"}
+    )
+    job = later.call(timeout=30).json()
+    followed = contract["/jobs/{job_id}/events"]["GET"].Case(path_parameters={"job_id": job["id"]})
+    followed.call_and_validate(checks=CHECKS, timeout=30)
+
+
+@pytest.mark.parametrize("examples", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_every_operation_answers_as_the_document_says(contract, examples):
     failures = []
     for result in contract.get_all_operations():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from detectors.protocols import CLASS_NAMES
+from service.errors import Cancelled
 from service.params import RegionSettings
 from service.repair.colour import foreign_colour
 from service.repair.ladder import Ladder, attempt_seeds
@@ -143,3 +144,38 @@ def test_where_nobody_says_a_malformed_limb_is_painted_over_from_three_quarters_
     result, _ = climb(image, lambda seed, strength: paint_part("malformed_limb"), params=params)
     methods = {attempt.strength: attempt.method for attempt in result.outcomes[0].attempts}
     assert methods == {0.55: "redraw", 0.75: "redraw_from_fill"}
+
+
+def test_whole_pictures_are_shown_few_at_a_time_where_they_are_large(monkeypatch: pytest.MonkeyPatch):
+    image = picture(BAD)
+    together, _ = climb(image, lambda *_: paint_part("hand"))
+    seen = list[int]()
+    read = Gate.read
+
+    def counted(gate, images, *rest):
+        seen.append(len(images))
+        return read(gate, images, *rest)
+
+    monkeypatch.setattr(Gate, "read", counted)
+    monkeypatch.setattr("service.repair.ladder.MOST_AT_ONCE_PX", 2 * 96 * 96)
+    few, _ = climb(image, lambda *_: paint_part("hand"))
+    assert seen == [1, 2, 1]  # as it was, then three candidates
+    assert few.outcomes[0].attempts == together.outcomes[0].attempts
+    assert np.array_equal(few.image, together.image)
+
+
+def test_a_rung_can_be_given_up_before_what_was_drawn_is_looked_at():
+    inpainter = PaintInpainter(lambda *_: paint_part("hand"))
+
+    class Impatient(Told):
+        def progress(self, phase: str, done: int, total: int) -> None:
+            if inpainter.calls:
+                raise Cancelled("enough")
+
+    image, detector = picture(BAD), ColourDetector()
+    found = detector.detect([image], 0.3)[0]
+    plan = plan_repair(found, CLASS_NAMES, image.shape[:2], RepairParams(), inpainter.native_px)
+    looks = len(detector.calls)
+    with pytest.raises(Cancelled):
+        Ladder(inpainter, Gate(detector, None, THRESHOLDS)).repair(image, plan, 0, Impatient([]))
+    assert len(detector.calls) == looks + 1  # the look before the first rung
