@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
@@ -27,6 +27,14 @@ from service.report import JobState
 
 LEASE_S = 15.0
 MAX_ATTEMPTS = 3
+
+_SILENT = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < bindparam("now"))
+_IS_ANY_OPEN = select(exists().where(or_(QUEUED, _SILENT)))
+_FIRST = tuple(
+    query.limit(1).with_for_update(skip_locked=True, of=jobs)
+    for query in (select(jobs).where(_SILENT).order_by(jobs.c.seq), IN_TURN)
+)
+"""Where the next job is looked for; made once, since to make them takes longer than to ask them."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +57,7 @@ class Leases:
         A job that was begun three times and never ended is given up: it takes workers down with it.
         """
         with self._database.read() as connection:  # costs nothing while there is nothing to do
-            is_open = exists().where(or_(QUEUED, self._silent()))
-            if not connection.scalar(select(is_open)):
+            if not connection.scalar(_IS_ANY_OPEN, {"now": self._database.now}):
                 return None
         with self._database.write() as connection:
             while True:
@@ -160,13 +167,9 @@ class Leases:
         """Says that this worker is gone; what it worked on is free at once for another."""
         leave(self._database, self._worker)
 
-    def _silent(self) -> Any:
-        return (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < self._database.now)
-
     def _next(self, connection: Connection) -> Any:
-        for query in (select(jobs).where(self._silent()).order_by(jobs.c.seq), IN_TURN):
-            locked = query.limit(1).with_for_update(skip_locked=True, of=jobs)
-            if (row := connection.execute(locked).first()) is not None:
+        for query in _FIRST:
+            if (row := connection.execute(query, {"now": self._database.now}).first()) is not None:
                 return row
         return None
 
