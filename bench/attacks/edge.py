@@ -114,7 +114,7 @@ def tricked_browsers() -> list[Row]:
         location = client.get("/jobs/", follow_redirects=False).headers.get("location")
         rows.append(_row("Location of /jobs/", "relative", location, location == "/jobs"))
     with _service(require_keys=True) as service, service.client() as client:
-        status = client.get("/models", headers={"Authorization": b"Basic \xe9"}).status_code
+        status = client.get("/models", headers=[(b"Authorization", b"Basic \xe9")]).status_code
         rows.append(_row("Authorization: Basic \\xe9", "401", status, status == 401))
     return rows
 

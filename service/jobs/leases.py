@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database.connect import Database
@@ -27,14 +27,6 @@ from service.report import JobState
 
 LEASE_S = 15.0
 MAX_ATTEMPTS = 3
-
-_SILENT = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < bindparam("now"))
-_IS_ANY_OPEN = select(exists().where(or_(QUEUED, _SILENT)))
-_FIRST = tuple(
-    query.limit(1).with_for_update(skip_locked=True, of=jobs)
-    for query in (select(jobs).where(_SILENT).order_by(jobs.c.seq), IN_TURN)
-)
-"""Where the next job is looked for; made once, since to make them takes longer than to ask them."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +42,13 @@ class Leases:
         self._database = database
         self._worker = worker
         self._lease_s = lease_s
+        # Made once, since to make these statements takes longer than to run them.
+        silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < database.now)
+        self._is_any_open = select(exists().where(or_(QUEUED, silent)))
+        self._first = tuple(
+            query.limit(1).with_for_update(skip_locked=True, of=jobs)
+            for query in (select(jobs).where(silent).order_by(jobs.c.seq), IN_TURN)
+        )
 
     def claim(self) -> Lease | None:
         """A job whose worker went silent, or else the next one that waits; see ``turns``.
@@ -57,7 +56,7 @@ class Leases:
         A job that was begun three times and never ended is given up: it takes workers down with it.
         """
         with self._database.read() as connection:  # costs nothing while there is nothing to do
-            if not connection.scalar(_IS_ANY_OPEN, {"now": self._database.now}):
+            if not connection.scalar(self._is_any_open):
                 return None
         with self._database.write() as connection:
             while True:
@@ -168,8 +167,8 @@ class Leases:
         leave(self._database, self._worker)
 
     def _next(self, connection: Connection) -> Any:
-        for query in _FIRST:
-            if (row := connection.execute(query, {"now": self._database.now}).first()) is not None:
+        for query in self._first:
+            if (row := connection.execute(query).first()) is not None:
                 return row
         return None
 

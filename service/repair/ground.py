@@ -113,4 +113,4 @@ def _rows_of(cells: Floats, band: Tile, height: int) -> Floats:
     above = np.minimum(at.astype(int), max(0, len(cells) - 2))
     below = np.minimum(above + 1, len(cells) - 1)
     share = (at - above).astype(np.float32)[:, None, None]
-    return cells[above] * (1 - share) + cells[below] * share
+    return np.asarray(cells[above] * (1 - share) + cells[below] * share, np.float32)

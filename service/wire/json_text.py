@@ -54,9 +54,10 @@ def _has_many_values(content: bytes | str) -> bool:
     Marks inside of strings count too. That is no matter: a prompt is short, and base64 has none.
     """
     left = MAX_VALUES
+    marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
     for at in range(0, len(content), _PIECE):
         piece = content[at : at + _PIECE]
-        left -= sum(map(piece.count, (b",", b"[", b"{") if isinstance(piece, bytes) else (",", "[", "{")))
+        left -= sum(piece.count(mark) for mark in marks)
         if left < 0:
             return True
     return False
