@@ -47,7 +47,11 @@ class Service:
         return self
 
     def __enter__(self) -> Service:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # or a service that is too slow to start would stay behind
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:

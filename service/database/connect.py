@@ -93,7 +93,7 @@ class Database:
             command.upgrade(config, "head")
 
     def check(self) -> None:
-        """Looks for damage in a database that is a file; takes a second for some hundred megabytes.
+        """Looks for damage in a database that is a file, all of which is read.
 
         Raises:
             DatabaseUnavailable: ``database_damaged``, or as ``read``.

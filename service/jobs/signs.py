@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 try:
     import fcntl
@@ -25,25 +26,33 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def alive(folder: Path, worker_id: str) -> Iterator[None]:
     """Shows that a worker lives, as long as its process does or until the end of the block."""
-    sign = folder / f"{worker_id}{_SUFFIX}"
-    with suppress(OSError):  # a worker without a sign is as good: its lease runs out by itself
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        new = sign.with_suffix(".new")
-        handle = new.open("w")
-    except OSError as error:
+        held = _held(folder, worker_id)
+    except OSError as error:  # a worker without a sign is as good: its lease runs out by itself
         _log.warning("the worker can leave no sign of life: %s", error)
         yield
         return
-    with handle:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        new.rename(sign)  # only now, so that nobody finds it without its lock
+    with held:
         try:
             yield
         finally:
-            with suppress(OSError):
-                sign.unlink(missing_ok=True)
+            forget(folder, worker_id)
+
+
+def _held(folder: Path, worker_id: str) -> IO[str]:
+    """The worker's file, locked; it gets its name only then, so that nobody finds it without its lock."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sign = folder / f"{worker_id}{_SUFFIX}"
+    new = sign.with_suffix(".new")
+    handle = new.open("w")
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        new.rename(sign)
+    except OSError:
+        handle.close()
+        raise
+    return handle
 
 
 def dead(folder: Path) -> set[str]:
