@@ -38,5 +38,5 @@ def make_private_file(path: Path) -> None:
 
 
 def is_seen_by_others(path: Path) -> bool:
-    """Whether others on this machine may look into a folder; not into one that is still to be made."""
+    """Tells if others on this machine may look into a folder; not into one that is still to be made."""
     return os.name == "posix" and path.exists() and bool(path.stat().st_mode & 0o077)

@@ -1,4 +1,4 @@
-"""How much of a body is read, and how long it may take to come."""
+"""Limits on how much of a body is read, and on how long it may take to come."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURES: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What one request's body may be.
+    """The limits on one request's body.
 
     Attributes:
         max_picture_bytes: of each picture, where there may be one.

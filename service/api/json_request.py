@@ -71,9 +71,9 @@ class JsonRequest(Request):
             self._slots.release()
 
     async def body(self) -> bytes:
-        """Not the body, which is not kept, but whether there was one: that is all that FastAPI asks."""
+        """Tells that there was a body, which is all that FastAPI asks; it is not kept."""
         return b"read" if self._read else b""
 
     async def json(self) -> Any:
-        """What was read."""
+        """Returns what was read."""
         return self._read[0]

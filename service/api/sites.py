@@ -1,4 +1,4 @@
-"""By which name the service is asked, and from which page: what a browser can be tricked into ends here."""
+"""Checks of the name that the service is asked by, and of the page that asks: a browser can be tricked."""
 
 from __future__ import annotations
 

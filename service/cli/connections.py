@@ -1,4 +1,4 @@
-"""What uvicorn has no limits for: connections that are held open by sending, or taking, next to nothing."""
+"""Limits that uvicorn lacks: on connections held open by sending, or taking, next to nothing."""
 
 from __future__ import annotations
 

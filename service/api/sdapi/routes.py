@@ -159,8 +159,7 @@ async def _answered(
         return unsuccessful(request, job)
     facts = result_of(request, job)
     assert isinstance(facts, Answer)
-    pngs = [await context.pixels(context.images.get, image.sha256) for image in facts.images]
-    pictures = [picture_out(png) for png in pngs]
+    pictures = [await context.pixels(_picture, context, image.sha256) for image in facts.images]
     told = [*wish.unused(facts.images[0].width, facts.images[0].height), *detailer.unused, *unused]
     return JSONResponse(answered(wish, job, facts, pictures, detailer, told))
 
@@ -168,6 +167,10 @@ async def _answered(
 def _detailer(wish: Wish, context: Context) -> Detailer:
     names = context.desk.worker().class_names
     return detailer_of(wish.alwayson_scripts, names, wish.prompt, wish.negative_prompt)
+
+
+def _picture(context: Context, sha256: str) -> str:
+    return picture_out(context.images.get(sha256))
 
 
 async def _mask(wish: Img2Img, context: Context) -> bytes | None:
