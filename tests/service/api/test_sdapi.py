@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 import webuiapi
 from PIL import Image as Pillow
+from pydantic import BaseModel
 
-from service.api.sdapi.adetailer import Detailer, detailer_of
+from service.api.openai.shapes import GenerationBody
+from service.api.sdapi.adetailer import Detailer, Unit, detailer_of
+from service.api.sdapi.shapes import Img2Img, Txt2Img
 from service.params import Policy, RegionSettings
 from service.report import Outcome, RepairParams, Unused
 from service.settings import Settings
@@ -354,3 +357,12 @@ def test_its_prompts_reach_repairs_of_what_is_made(
     answer = post("txt2img", prompt="x", alwayson_scripts=block).json()
     assert scripted.requests[0].repair.in_order == (RegionSettings(prompt="a"), None)
     assert answer["parameters"]["anatomend_unused"] == []
+
+
+@pytest.mark.parametrize("body", [Txt2Img, Img2Img, GenerationBody, Unit])
+def test_the_document_says_what_may_be_null(body: type[BaseModel]):
+    schema = body.model_json_schema()
+    may_be_null = {
+        name for name, one in schema["properties"].items() if {"type": "null"} in one.get("anyOf", ())
+    }
+    assert may_be_null == set(schema["properties"]) - set(schema.get("required", ()))
