@@ -221,8 +221,8 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
 def _check_defaults(defaults: SamplingDefaults, limits: ModelLimits) -> None:
     steps, step = defaults.num_inference_steps, limits.size_step_px
     most = limits.max_steps or MAX_TRAIN_STEPS
-    if type(steps) is not int or not 1 <= steps <= most:
-        raise ValueError(f"num_inference_steps is {steps!r}, allowed is 1 to {most}")
+    if type(steps) is not int or not limits.min_steps <= steps <= most:
+        raise ValueError(f"num_inference_steps is {steps!r}, allowed is {limits.min_steps} to {most}")
     if type(defaults.guidance_scale) not in (int, float):
         raise ValueError(f"guidance_scale is {defaults.guidance_scale!r}, no number")
     for name, side in (("width", defaults.width), ("height", defaults.height)):

@@ -13,7 +13,7 @@ from service.diffusion.sampler import DiffusionModel
 from service.errors import ModelUnavailable
 
 CELLS, STEPS = 8, 2
-"""The smallest size that no family refuses, and the fewest steps that every scheduler can run."""
+"""The smallest size that no family refuses, and the fewest steps that look at one after the first."""
 
 
 def try_out(model: DiffusionModel) -> None:
@@ -29,7 +29,7 @@ def try_out(model: DiffusionModel) -> None:
     asked: dict[str, Any] = {
         "prompt": "a hand",
         "negative_prompt": "",
-        "num_inference_steps": STEPS,
+        "num_inference_steps": max(STEPS, model.limits.min_steps),
         "guidance_scale": model.defaults.guidance_scale,
     }
     half = np.zeros((side, side), np.float32)

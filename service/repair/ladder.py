@@ -169,6 +169,7 @@ class _Climb:
         toned = [blend.match_tone(patch, under, drawn.repainted) for patch in drawn.patches]
         toned = [blend.match_ground(patch, under) for patch in toned]
         pictures = [blend.composite(self.image, p, window.box, region.composite_mask) for p in toned]
+        on_step(0)
         readings = ladder.gate.read(pictures, region, window.box, rivals)
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
         candidates = []
