@@ -81,6 +81,7 @@ def load_diffusion(
     precision: str = "float32",
     bundled: str = GENERATOR_FOLDER,
     batch_bytes: int = BATCH_BYTES,
+    redraws: bool = True,
 ) -> DiffusionModel:
     """Loads the pipelines for a setting (see ``service.settings.Settings.model``), and tries them out.
 
@@ -92,6 +93,7 @@ def load_diffusion(
         precision: see ``service.settings.Settings.precision``.
         bundled: see ``resolve_source``.
         batch_bytes: see ``DiffusionModel``.
+        redraws: whether it is to redraw as well as to generate.
 
     Raises:
         ModelUnavailable: if it cannot be found or loaded, is of a family that cannot inpaint, or makes no
@@ -127,7 +129,7 @@ def load_diffusion(
         previews_dir=models_dir,
         batch_bytes=batch_bytes,
     )
-    try_out(loaded)
+    try_out(loaded, redraws)
     return loaded
 
 
