@@ -13,10 +13,12 @@ class ModelLimits:
 
     Attributes:
         size_step_px: widths and heights are multiples of it, in pixels, and not less.
-        max_steps: most denoising steps at full strength; None if its scheduler sets no limit.
+        min_steps: fewest denoising steps at full strength.
+        max_steps: most of them; None if its scheduler sets no limit.
     """
 
     size_step_px: int = 8
+    min_steps: int = 1
     max_steps: int | None = None
 
     @property

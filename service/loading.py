@@ -42,7 +42,7 @@ def load_generator(settings: Settings, device: str) -> DiffusionModel:
     Raises:
         ModelUnavailable: naming what was tried.
     """
-    return _load(settings.model, settings, device, GENERATOR_FOLDER)
+    return _load(settings.model, settings, device, GENERATOR_FOLDER, redraws=not repair_model_of(settings))
 
 
 def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
@@ -54,10 +54,10 @@ def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
     model = repair_model_of(settings)
     if not model:
         return None
-    return _load(model, settings, device, INPAINTER_FOLDER)
+    return _load(model, settings, device, INPAINTER_FOLDER, redraws=True)
 
 
-def _load(model: str, settings: Settings, device: str, bundled: str) -> DiffusionModel:
+def _load(model: str, settings: Settings, device: str, bundled: str, *, redraws: bool) -> DiffusionModel:
     return load_diffusion(
         model,
         settings.models_dir,
@@ -65,6 +65,7 @@ def _load(model: str, settings: Settings, device: str, bundled: str) -> Diffusio
         settings.precision,
         bundled,
         settings.batch_memory_mb * BYTES_PER_MB,
+        redraws,
     )
 
 

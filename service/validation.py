@@ -221,7 +221,7 @@ def _check_sampling(
 ) -> None:
     if num_inference_steps is not None:
         most = min(MAX_STEPS, limits.max_steps or MAX_STEPS)
-        _check_range("num_inference_steps", num_inference_steps, 1, most)
+        _check_range("num_inference_steps", num_inference_steps, limits.min_steps, most)
     if guidance_scale is not None:
         _check_range("guidance_scale", guidance_scale, 0, MAX_GUIDANCE)
 

@@ -81,6 +81,7 @@ def load_diffusion(
     precision: str = "float32",
     bundled: str = GENERATOR_FOLDER,
     batch_bytes: int = BATCH_BYTES,
+    redraws: bool = True,
 ) -> DiffusionModel:
     """Loads the pipelines for a setting (see ``service.settings.Settings.model``), and tries them out.
 
@@ -92,6 +93,7 @@ def load_diffusion(
         precision: see ``service.settings.Settings.precision``.
         bundled: see ``resolve_source``.
         batch_bytes: see ``DiffusionModel``.
+        redraws: whether it is to redraw as well as to generate.
 
     Raises:
         ModelUnavailable: if it cannot be found or loaded, is of a family that cannot inpaint, or makes no
@@ -127,7 +129,7 @@ def load_diffusion(
         previews_dir=models_dir,
         batch_bytes=batch_bytes,
     )
-    try_out(loaded)
+    try_out(loaded, redraws)
     return loaded
 
 
@@ -221,8 +223,8 @@ def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
 def _check_defaults(defaults: SamplingDefaults, limits: ModelLimits) -> None:
     steps, step = defaults.num_inference_steps, limits.size_step_px
     most = limits.max_steps or MAX_TRAIN_STEPS
-    if type(steps) is not int or not 1 <= steps <= most:
-        raise ValueError(f"num_inference_steps is {steps!r}, allowed is 1 to {most}")
+    if type(steps) is not int or not limits.min_steps <= steps <= most:
+        raise ValueError(f"num_inference_steps is {steps!r}, allowed is {limits.min_steps} to {most}")
     if type(defaults.guidance_scale) not in (int, float):
         raise ValueError(f"guidance_scale is {defaults.guidance_scale!r}, no number")
     for name, side in (("width", defaults.width), ("height", defaults.height)):

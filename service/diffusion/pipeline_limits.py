@@ -11,13 +11,20 @@ from service.limits import ModelLimits
 
 def limits_of(pipeline: Any) -> ModelLimits:
     """The sizes and steps that a pipeline takes."""
-    return ModelLimits(size_step_px(pipeline), most_steps(pipeline.scheduler))
+    scheduler = pipeline.scheduler
+    return ModelLimits(size_step_px(pipeline), fewest_steps(scheduler), most_steps(scheduler))
 
 
 def size_step_px(pipeline: Any) -> int:
     """What sides are multiples of, in pixels: latent cells or, for a transformer, patches of them."""
     patch = 2 if hasattr(pipeline, "_pack_latents") else getattr(pipeline, "patch_size", 1)
     return math.lcm(ModelLimits().size_step_px, int(pipeline.vae_scale_factor) * int(patch))
+
+
+def fewest_steps(scheduler: Any) -> int:
+    """Fewest steps that a scheduler can run: a Runge-Kutta start needs as many as its order."""
+    is_slow_start = not scheduler.config.get("skip_prk_steps", True)
+    return int(scheduler.pndm_order) if is_slow_start else 1
 
 
 def most_steps(scheduler: Any) -> int | None:

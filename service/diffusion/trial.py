@@ -13,13 +13,17 @@ from service.diffusion.sampler import DiffusionModel
 from service.errors import ModelUnavailable
 
 CELLS, STEPS = 8, 2
-"""The smallest size that no family refuses, and the fewest steps that every scheduler can run."""
+"""The smallest size that no family refuses, and the fewest steps that look at one after the first."""
 
 
-def try_out(model: DiffusionModel) -> None:
+def try_out(model: DiffusionModel, redraws: bool = True) -> None:
     """Makes a picture and redraws half of it; notes in the model how much memory a pixel takes.
 
     No later run draws other noise for it.
+
+    Args:
+        model: just loaded.
+        redraws: whether it is to redraw; not every scheduler can, and where another model does, need not.
 
     Raises:
         ModelUnavailable: if it cannot, saying what was raised.
@@ -29,7 +33,7 @@ def try_out(model: DiffusionModel) -> None:
     asked: dict[str, Any] = {
         "prompt": "a hand",
         "negative_prompt": "",
-        "num_inference_steps": STEPS,
+        "num_inference_steps": max(STEPS, model.limits.min_steps),
         "guidance_scale": model.defaults.guidance_scale,
     }
     half = np.zeros((side, side), np.float32)
@@ -37,7 +41,8 @@ def try_out(model: DiffusionModel) -> None:
     try:
         with torch.random.fork_rng(), largest_activation(networks_of(model.pipeline)) as meter:
             image = model.generate(seed=0, width=side, height=side, **asked)
-            model.inpaint(image, half, strength=1.0, seeds=[0], **asked)
+            if redraws:
+                model.inpaint(image, half, strength=1.0, seeds=[0], **asked)
     except ModelUnavailable as error:
         raise ModelUnavailable(
             f"model {model.source!r}: {error.detail}", code=error.code, allowed=error.allowed

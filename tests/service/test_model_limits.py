@@ -10,6 +10,7 @@ import pytest
 
 from service.diffusion.pipeline_limits import limits_of
 from service.diffusion.tap import replaced
+from service.diffusion.trial import try_out
 from service.engine import Engine
 from service.errors import InvalidRequest
 from service.limits import Limits, ModelLimits
@@ -74,13 +75,27 @@ def test_a_flux_takes_multiples_of_sixteen_and_says_so(tmp_path):
     check_generate(GenerateRequest("a hand", width=16, height=48), (), 512, limits)
 
 
+def test_a_slow_start_needs_as_many_steps_as_its_order(tiny_model, monkeypatch):
+    pipelines = tiny_model._text_to_image, tiny_model._inpainting
+    config = dict(pipelines[0].scheduler.config) | {"skip_prk_steps": False}
+    scheduler = diffusers.PNDMScheduler.from_config(config)
+    for pipeline in pipelines:
+        monkeypatch.setattr(pipeline, "scheduler", scheduler)
+    asked = GenerateRequest("a hand", seed=1, num_inference_steps=3, repair=None)
+    engine = Engine(tiny_model, ColourDetector())
+    code, allowed = refusal(lambda: engine.generate(asked))
+    assert (code, allowed) == ("num_inference_steps_out_of_range", [4, 200])
+    assert engine.generate(dataclasses.replace(asked, num_inference_steps=4))
+    try_out(tiny_model)
+
+
 def test_the_cards_tell_the_limits(distilled):
     engine = Engine(distilled, ColourDetector())
     cards = [model_facts(card) for card in engine.models()]
-    assert Limits.of_cards(cards) == Limits(ModelLimits(8, 20), ModelLimits(8, 20))
+    assert Limits.of_cards(cards) == Limits(ModelLimits(8, max_steps=20), ModelLimits(8, max_steps=20))
     assert Limits.of_cards([{"role": "generator"}]) == Limits()
     inpainter = {"role": "inpainter", "limits": {"size_step_px": 8, "max_steps": 4}}
-    assert Limits.of_cards([*cards, inpainter]).redraws == ModelLimits(8, 4)
+    assert Limits.of_cards([*cards, inpainter]).redraws == ModelLimits(8, max_steps=4)
 
 
 def test_what_a_prompt_holds_beside_words_is_in_the_report(tiny_model):

@@ -81,6 +81,17 @@ def test_a_distilled_unet_works_in_bfloat16(tmp_path):
     assert not model.heeds_negative(7.0)
 
 
+def test_what_cannot_redraw_need_not_where_another_model_does(tmp_path):
+    from diffusers import IPNDMScheduler
+
+    pipeline = build_family("sd15", tmp_path)
+    pipeline.scheduler = IPNDMScheduler()
+    folder = saved(pipeline, tmp_path / "model")
+    with pytest.raises(ModelUnavailable, match="add_noise"):
+        load_diffusion(folder, tmp_path, "cpu")
+    assert load_diffusion(folder, tmp_path, "cpu", redraws=False).limits.max_steps is None
+
+
 def test_the_trial_leaves_no_trace(tiny_models_dir):
     torch.manual_seed(3)
     wanted = torch.rand(4)
