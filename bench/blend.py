@@ -81,11 +81,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", help="a commit to compare with")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--sides", type=int, nargs="+", default=SIDES_PX, metavar="PX")
     args = parser.parse_args()
     cv2.setNumThreads(1)  # processor time is what others on the machine have to pay
     old = None if args.against is None else as_in(args.against)
     rows = []
-    for side_px in SIDES_PX:
+    for side_px in args.sides:
         today = parts(blend, side_px)
         before = {} if old is None or side_px > MOST_OF_OLD_PX else parts(old, side_px)
         for name, work in today.items():
