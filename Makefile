@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test promises lint format clean
+.PHONY: help install serve test browser promises lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,8 +26,11 @@ $(STAMP): pyproject.toml
 serve: $(STAMP) ## run the service on HOST and PORT (127.0.0.1:8000)
 	$(BIN)/anatomend serve
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) browser ## run the tests, those of the page in a browser among them
 	$(BIN)/python -m pytest
+
+browser: ## install Debian's chromium for the tests of the page, where it is missing (asks for root)
+	@.ci/browser
 
 promises: $(STAMP) ## run the long tests that guard a promise (some minutes)
 	$(BIN)/python -m pytest -m slow tests/service/api/test_mutated_uploads.py tests/service/jobs/test_cancel_race.py \

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+IN_CI = bool(os.environ.get("CI"))
+if IN_CI:  # where nothing may go untested
+    import playwright.sync_api as playwright
+else:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tests.ui.fake import FakeService, fake_app, served  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",  # which chromium cannot set up for root, as whom containers run tests
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE_MS = 20_000
 """The machine may be busy; a test that passes waits for nothing of this."""
 
@@ -20,10 +34,11 @@ PATIENCE_MS = 20_000
 def chromium() -> Iterator[playwright.Browser]:
     """Debian's own browser; it ends with the last test here, since its loop would be in the way of others."""
     if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium to test the page")
+        missing = f"no browser at {CHROMIUM}: `make browser` installs Debian's chromium to test the page"
+        pytest.fail(missing) if IN_CI else pytest.skip(missing)
     playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
 

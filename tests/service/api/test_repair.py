@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
 from service.report import Outcome, RepairParams
 from service.store.chunks import read_chunks
+from service.store.png import encode_image
 from tests.service.api.hostile import png_of, png_with
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, decoded, encoded, noise
@@ -42,6 +43,21 @@ def test_nothing_accepted_gives_the_same_pixels(client, engine: ScriptedEngine, 
     engine.outcome = outcome
     response = post(client, encoded(PIXELS, "WEBP", lossless=True), headers=PNG)
     assert np.array_equal(decoded(response.content), PIXELS)
+
+
+def test_an_upload_that_stays_as_it_was_is_encoded_once(client, monkeypatch: pytest.MonkeyPatch):
+    """16 megapixels take a second or two each time."""
+    encoded_sizes = []
+
+    def counted(image, alpha=None):
+        encoded_sizes.append(image.shape)
+        return encode_image(image, alpha)
+
+    monkeypatch.setattr("service.wire.answers.encode_image", counted)
+    answer = post(client, encoded(PIXELS, "WEBP", lossless=True)).json()["images"][0]
+    assert answer["outcome"] == "clean"
+    assert answer["url"] == answer["original_url"]
+    assert encoded_sizes == [PIXELS.shape]
 
 
 def test_nothing_outside_the_mask_changes(client, engine: ScriptedEngine):
