@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 
 from detectors.detections import Image
 from detectors.protocols import part_of
-from service.diffusion.sampler import DiffusionModel
-from service.engine import Engine
+from service.diffusion.model import DiffusionModel
+from service.engine.engine import Engine
 
 STRENGTH = 0.4
 """Its default."""

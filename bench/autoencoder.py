@@ -8,7 +8,7 @@ from pathlib import Path
 from diffusers import AutoencoderTiny
 
 from bench.intervals import machine, table
-from service.settings import MODELS_DIR
+from service.runtime.settings import MODELS_DIR
 from training.anatomy.world import KIND_ODDS, read_shard, shards
 from training.autoencoder import psnr_db
 

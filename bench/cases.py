@@ -15,9 +15,9 @@ from bench.prompts import prompts
 from detectors import boxes
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
-from service.engine import Engine
-from service.looking import Looker
-from service.report import GenerateRequest, Region, RepairParams, RepairReport, RepairRequest
+from service.core.report import GenerateRequest, Region, RepairParams, RepairReport, RepairRequest
+from service.engine.engine import Engine
+from service.repair.inspection import Looker
 from training.anatomy.world import read_shard, shards
 
 MALFORMED = 0.5

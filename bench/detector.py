@@ -25,7 +25,7 @@ from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES, is_malformed
 from detectors.yolo import YoloDetector
 from detectors.yolo_library import import_yolo
-from service.settings import MODELS_DIR
+from service.runtime.settings import MODELS_DIR
 from training.anatomy.world import read_shard, shards
 from training.detector import describe_set, label_line, read_photographs
 from training.textures import jpeg, round_trip

@@ -21,9 +21,9 @@ from bench.intervals import machine, mean, share, table
 from bench.prompts import Prompt, prompts
 from detectors.detections import Detections, Image
 from detectors.protocols import part_of
-from service.engine import Engine
-from service.report import GenerateRequest
-from service.settings import read_settings
+from service.core.report import GenerateRequest
+from service.engine.engine import Engine
+from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards
 
 KINDS = ("hand", "person", "horse", "rider")

@@ -20,8 +20,8 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.repair import Bench, Tally
-from service.params import MaskShape, MaskSource, RepairParams
-from service.report import RepairReport
+from service.core.params import MaskShape, MaskSource, RepairParams
+from service.core.report import RepairReport
 
 FIRST_SEED = 4_000_000
 PLAIN = RepairParams()

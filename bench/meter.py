@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detectors.detections import Detections, Image
-from service.diffusion.sampler import DiffusionModel
+from service.diffusion.model import DiffusionModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from detectors.protocols import Critic, Detector
 from detectors.yolo import YoloDetector
-from service.diffusion.decision import PreviewThresholds
-from service.diffusion.sampler import DiffusionModel
-from service.engine import Engine
-from service.loading import (
+from service.diffusion.model import DiffusionModel
+from service.engine.engine import Engine
+from service.engine.loading import (
     choose_device,
     load_critic,
     load_detector,
@@ -21,9 +20,10 @@ from service.loading import (
     load_own_thresholds,
     load_preview_thresholds,
 )
-from service.looking import Looker
-from service.own_thresholds import OwnThresholds, own_measure
-from service.settings import read_settings
+from service.generation.abort_rules import PreviewThresholds
+from service.repair.calibration import OwnThresholds, own_measure
+from service.repair.inspection import Looker
+from service.runtime.settings import read_settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

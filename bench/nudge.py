@@ -26,14 +26,14 @@ from bench.judge import Judge, Place
 from bench.models import load_models
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, part_of
+from service.core.params import Direction, NudgeParams, RepairParams
+from service.core.report import Region
 from service.diffusion.nudge import BoxF, Nudge
-from service.params import Direction, NudgeParams, RepairParams
 from service.repair import blend
-from service.repair.guided import Nudger
-from service.repair.redraw import MakeBend, redraw, window_of
-from service.repair.verify import Gate
-from service.repair.wording import Wording, wording_for
-from service.report import Region
+from service.repair.gate import Gate
+from service.repair.methods.nudge import Nudger
+from service.repair.methods.redraw import MakeBend, redraw, window_of
+from service.repair.prompts import Wording, wording_for
 from training.textures import jpeg
 
 WORN = ("plain", "JPEG 90", "0.9×")

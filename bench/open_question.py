@@ -31,12 +31,12 @@ from bench.prompts import Prompt, prompts
 from bench.repair import redraw_once
 from detectors.detections import Image
 from detectors.protocols import part_of
-from service.diffusion.sampler import DiffusionModel
-from service.engine import Engine
-from service.looking import Looker
-from service.params import Method, Policy, RepairParams
-from service.report import GenerateRequest
-from service.runs import WatchParams
+from service.core.params import Method, Policy, RepairParams
+from service.core.report import GenerateRequest
+from service.core.runs import WatchParams
+from service.diffusion.model import DiffusionModel
+from service.engine.engine import Engine
+from service.repair.inspection import Looker
 
 SEEDS_TRIED = 4
 """How many seeds an arm may try for one picture."""

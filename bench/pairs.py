@@ -10,8 +10,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from detectors.detections import Image
-from service.report import RepairReport
-from service.sheet import GREEN, INK, PAPER, VERMILION
+from service.core.report import RepairReport
+from service.images.report_sheet import GREEN, INK, PAPER, VERMILION
 
 COLUMNS = 6
 SIDE_PX = 160

@@ -20,11 +20,11 @@ from bench.intervals import machine
 from bench.models import load_models
 from bench.prompts import prompts
 from detectors.detections import Box, Image
-from service.params import RepairParams
+from service.core.params import RepairParams
+from service.core.report import GenerateRequest, Region, Silent
+from service.repair.gate import Gate, Reading
 from service.repair.ladder import Ladder, Repaired
-from service.repair.verify import Gate, Reading
-from service.repair.wording import Wording
-from service.report import GenerateRequest, Region, Silent
+from service.repair.prompts import Wording
 
 EACH = {"hand": 2, "horse": 2, "person": 1, "rider": 1}
 MOST_TRIED = 40

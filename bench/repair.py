@@ -23,13 +23,13 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.pairs import pairs_sheet
-from service.diffusion.sampler import DiffusionModel
-from service.engine import Engine
-from service.looking import Looker
+from service.core.report import Outcome, RepairParams, RepairReport
+from service.diffusion.model import DiffusionModel
+from service.engine.engine import Engine
+from service.images.report_sheet import repair_sheet
+from service.repair.inspection import Looker
 from service.repair.ladder import Ladder
-from service.repair.wording import Wording
-from service.report import Outcome, RepairParams, RepairReport
-from service.sheet import repair_sheet
+from service.repair.prompts import Wording
 from training.redrawn import AcceptAlways
 
 PAIRS = 48

@@ -20,10 +20,10 @@ import numpy as np
 
 from bench.intervals import machine, table
 from bench.serving import Service
-from service.jobs.engines import load_engine
-from service.quiet import quiet
-from service.settings import Settings
-from service.wire.bodies import GenerateBody
+from service.engine.protocol import load_engine
+from service.runtime.library_env import quiet
+from service.runtime.settings import Settings
+from service.schemas.requests import GenerateBody
 
 LATER = {"Prefer": "respond-async"}
 QUEUE = 20

@@ -26,12 +26,12 @@ from bench.judge import Judge
 from bench.models import load_models
 from bench.open_question import wishes
 from detectors.detections import Image
-from service.diffusion.decision import Look, PreviewThresholds, decide
-from service.diffusion.sampler import DiffusionModel
-from service.diffusion.watch import Watch
-from service.diffusion.watched import Watcher
-from service.report import RepairParams
-from service.runs import WatchParams
+from service.core.report import RepairParams
+from service.core.runs import WatchParams
+from service.diffusion.model import DiffusionModel
+from service.generation.abort_rules import Look, PreviewThresholds, decide
+from service.generation.watch_hook import Watch
+from service.generation.watched_run import Watcher
 
 FIRST_SEED = 3_000_000
 """Far from the seeds of the fit and of the open question."""

@@ -36,6 +36,6 @@ def tiny_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_models_dir: Path):
     """The loaded ``DiffusionModel`` of ``tiny_models_dir``."""
-    from service.diffusion.models import load_diffusion
+    from service.diffusion.loading import load_diffusion
 
     return load_diffusion("bundled", tiny_models_dir, "cpu")

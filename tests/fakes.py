@@ -14,9 +14,9 @@ import numpy as np
 
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import CLASS_NAMES
-from service.diffusion.tap import Hook
-from service.params import RegionSettings
-from service.report import Silent
+from service.core.params import RegionSettings
+from service.core.report import Silent
+from service.diffusion.hooks import Hook
 
 Colour = tuple[int, int, int]
 GREY: Colour = (128, 128, 128)

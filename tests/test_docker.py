@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from service.api.metrics import Metrics
-from service.jobs.desk import Desk
 from service.jobs.executors import InlineExecutor
-from service.settings import Settings
+from service.jobs.job_service import Desk
+from service.runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"

@@ -15,78 +15,90 @@ FORBIDDEN = {
     "detectors": ("service", "training", "bench"),
     "service": ("training", "bench"),
     "training": ("bench",),
-    "service.repair": ("service.api", "service.cli", "service.engine"),
+    "service.repair": ("service.api", "service.cli", "service.engine.engine"),
     "service.diffusion": (
         "service.api",
         "service.cli",
-        "service.engine",
-        "service.console",
+        "service.engine.engine",
+        "service.cli.console",
         "service.repair",
     ),
-    "service.store": ("service.api", "service.cli", "service.engine", "service.repair", "service.diffusion"),
-    "service.engine": (
+    "service.store": (
         "service.api",
-        "service.wire",
+        "service.cli",
+        "service.engine.engine",
+        "service.repair",
+        "service.diffusion",
+    ),
+    "service.engine.engine": (
+        "service.api",
+        "service.schemas",
         "service.jobs",
         "service.cli",
-        "service.console",
+        "service.cli.console",
         "service.store",
-        "service.sheet",
+        "service.images.report_sheet",
     ),
-    "service.wire": (
+    "service.schemas": (
         "service.api",
         "service.jobs",
-        "service.engine",
+        "service.engine.engine",
         "service.cli",
         "service.diffusion",
         "service.repair",
     ),
-    "service.jobs": ("service.api", "service.cli", "service.console", "service.sheet"),
+    "service.jobs": ("service.api", "service.cli", "service.cli.console", "service.images.report_sheet"),
     "service.database": (
         "service.jobs",
         "service.keys",
         "service.api",
         "service.cli",
-        "service.wire",
+        "service.schemas",
         "service.store",
     ),
     "service.keys": (
         "service.jobs",
         "service.api",
         "service.cli",
-        "service.console",
-        "service.wire",
+        "service.cli.console",
+        "service.schemas",
         "service.store",
     ),
     "service.client": (
         "service.api",
         "service.cli",
-        "service.console",
+        "service.cli.console",
         "service.database",
         "service.diffusion",
-        "service.engine",
+        "service.engine.engine",
         "service.repair",
         "service.store",
     ),
-    "service.sheet": ("service.api", "service.cli", "service.engine"),
-    "service.api": ("service.diffusion", "service.repair", "service.cli", "service.console", "service.sheet"),
-    "service.report": ("service.",),
-    "service.params": ("service.", "detectors"),
-    "service.runs": ("service.",),
-    "service.limits": ("service.", "detectors"),
-    "service.errors": ("service.", "detectors"),
-    "service.logs": ("service.",),
+    "service.images.report_sheet": ("service.api", "service.cli", "service.engine.engine"),
+    "service.api": (
+        "service.diffusion",
+        "service.repair",
+        "service.cli",
+        "service.cli.console",
+        "service.images.report_sheet",
+    ),
+    "service.core.report": ("service.",),
+    "service.core.params": ("service.", "detectors"),
+    "service.core.runs": ("service.",),
+    "service.core.model_limits": ("service.", "detectors"),
+    "service.core.errors": ("service.", "detectors"),
+    "service.runtime.logs": ("service.",),
 }
 """Package or module by what it must not import; a trailing dot means everything inside."""
 
 ALLOWED = {
-    ("service.report", "service.runs"),
-    ("service.report", "service.params"),
-    ("service.report", "service.limits"),
+    ("service.core.report", "service.core.runs"),
+    ("service.core.report", "service.core.params"),
+    ("service.core.report", "service.core.model_limits"),
 }
 """All are records only; one would be too long a file."""
 ULTRALYTICS_IN = "detectors.yolo_library"
-PYDANTIC_IN = ("service.wire", "service.api", "service.settings", "service.console")
+PYDANTIC_IN = ("service.schemas", "service.api", "service.runtime.settings", "service.cli.console")
 
 
 def _modules() -> dict[str, Path]:

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from detectors import boxes
 from detectors.protocols import part_of
 from detectors.yolo import YoloDetector
-from service.loading import choose_device, load_detector, load_generator, load_inpainter
-from service.settings import read_settings
+from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter
+from service.runtime.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
 from training.anatomy.captions import caption
 from training.anatomy.world import read_shard, shards, write_shard

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from detectors.critic import CropCritic
 from detectors.fusion import Fusion, Weights, log_odds
 from detectors.yolo import YoloDetector
-from service.own_thresholds import Fused
+from service.repair.calibration import Fused
 from training.labelled import Seen, by_both, by_critic, by_detector
 
 

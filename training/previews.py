@@ -19,11 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.protocols import Detector
-from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
-from service.diffusion.fitting import WatchedRun, fit_thresholds, stopped_share
-from service.diffusion.sampler import DiffusionModel
-from service.diffusion.watch import Watch
-from service.loading import (
+from service.core.report import RepairParams
+from service.core.runs import FRACTIONS
+from service.diffusion.model import DiffusionModel
+from service.engine.loading import (
     choose_device,
     detector_path,
     load_critic,
@@ -31,12 +30,13 @@ from service.loading import (
     load_generator,
     load_own_thresholds,
 )
-from service.looking import Looker
-from service.own_thresholds import own_measure
-from service.ranking import rank
-from service.report import RepairParams
-from service.runs import FRACTIONS
-from service.settings import read_settings
+from service.generation.abort_rules import THRESHOLDS_FILE, PreviewThresholds
+from service.generation.ranking import rank
+from service.generation.watch_hook import Watch
+from service.repair.calibration import own_measure
+from service.repair.inspection import Looker
+from service.runtime.settings import read_settings
+from training.abort_rules import WatchedRun, fit_thresholds, stopped_share
 
 HELD_OUT = 0.25
 """The share of runs that is kept for the figures: a random one, as kinds of prompts may come in turns."""

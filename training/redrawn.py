@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector
-from service.diffusion.sampler import DiffusionModel
+from service.core.report import RepairParams, Verdict
+from service.diffusion.model import DiffusionModel
+from service.repair.gate import Gate, Judgement
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
-from service.repair.verify import Gate, Judgement
-from service.repair.wording import Wording
-from service.report import RepairParams, Verdict
+from service.repair.prompts import Wording
 
 MOST_PLACES = 2
 

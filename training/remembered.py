@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from detectors.protocols import part_of
 from detectors.yolo import YoloDetector
-from service.diffusion.sampler import DiffusionModel
-from service.loading import choose_device, load_detector, load_generator, load_inpainter
-from service.settings import read_settings
+from service.diffusion.model import DiffusionModel
+from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter
+from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards, write_shard
 from training.labelled import WANTED
 from training.redrawn import Redraw, redrawn

@@ -27,9 +27,9 @@ from detectors.critic import CropCritic
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
-from service.loading import choose_device, load_generator
-from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
-from service.settings import read_settings
+from service.engine.loading import choose_device, load_generator
+from service.repair.calibration import OWN_THRESHOLDS_FILE, OwnThresholds
+from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards
 from training.detector import read_photographs
 from training.labelled import Seen, by_detector, read_labelled

@@ -19,7 +19,7 @@ from bench.intervals import machine, table
 from bench.serving import Service
 from service.database.connect import Database
 from service.keys.records import Scope, add_key
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 CALLERS = 600
 GREEDY_POSTS = 1000

@@ -1,1 +1,1 @@
-"""The HTTP edge: addresses, negotiation, problems; what is said there is in ``service.wire``."""
+"""The HTTP edge: addresses, negotiation, problems; what is said there is in ``service.schemas``."""

@@ -14,30 +14,30 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import problems
-from service.api.auth import Auth
-from service.api.body_limits import BodyLimits
 from service.api.context import Context
-from service.api.guard import Guard
-from service.api.job_routes import job_routes
-from service.api.measured import Measured
-from service.api.metric_routes import metric_routes
 from service.api.metrics import Metrics
+from service.api.middleware.auth import Auth
+from service.api.middleware.body_limits import BodyLimits
+from service.api.middleware.guard import Guard
+from service.api.middleware.request_log import Measured
 from service.api.openai.errors import OpenAIErrors
 from service.api.openai.routes import openai_form_routes, openai_json_routes, openai_plain_routes
-from service.api.routes import form_routes, json_routes, plain_routes
+from service.api.routes.jobs import job_routes
+from service.api.routes.metrics import metric_routes
+from service.api.routes.pictures import form_routes, json_routes, plain_routes
 from service.api.sdapi.routes import sdapi_json_routes, sdapi_plain_routes
-from service.jobs.desk import Desk
-from service.jobs.engines import LoadEngine
+from service.engine.protocol import LoadEngine
+from service.images.decode import Limits
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
 from service.jobs.housekeeping import Housekeeping, keep_house
 from service.jobs.inbox import Inbox
+from service.jobs.job_service import Desk
 from service.keys.ring import KeyRing
-from service.quiet import quiet
-from service.settings import Settings, read_settings
-from service.store.place import stores_of
-from service.tracing import tracer_provider
+from service.runtime.library_env import quiet
+from service.runtime.settings import Settings, read_settings
+from service.runtime.tracing import tracer_provider
+from service.store.open_store import stores_of
 from service.ui import page
-from service.wire.uploads import Limits
 
 _NO_OTHER_TELEMETRY: TelemetryConfig = {
     "metrics": False,  # Prometheus has them

@@ -11,14 +11,14 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request, UploadFile
 
-from service.api.auth import Caller
-from service.jobs.desk import Desk
+from service.api.middleware.auth import Caller
+from service.images.decode import Limits
 from service.jobs.inbox import Inbox
-from service.jobs.pictures import keep_feedback, owns_image
-from service.settings import Settings
+from service.jobs.job_service import Desk
+from service.jobs.picture_owners import keep_feedback, owns_image
+from service.runtime.settings import Settings
+from service.schemas.requests import FeedbackBody
 from service.store.images import ImageStore, unknown_image
-from service.wire.bodies import FeedbackBody
-from service.wire.uploads import Limits
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import anyio.to_thread
 from fastapi import Request, UploadFile
 from starlette.requests import ClientDisconnect
 
-from service.errors import InvalidRequest
-from service.wire.json_text import read_json
+from service.core.errors import InvalidRequest
+from service.schemas.json_text import read_json
 
 _IN_MEMORY_BYTES = 1 << 20
 

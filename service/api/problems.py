@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import (
+from service.core.errors import (
     AnatomendError,
     Cancelled,
     Conflict,
@@ -34,8 +34,8 @@ from service.errors import (
     Unauthorized,
     Unreadable,
 )
-from service.wire.refusals import Refused, refuse_body
-from service.wire.uploads import too_many_bytes
+from service.images.decode import too_many_bytes
+from service.schemas.refusals import Refused, refuse_body
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2

@@ -9,10 +9,19 @@ from typing import Annotated
 
 import typer
 
+from service.cli.backend import Made, Place
 from service.cli.config import config
+from service.cli.console import (
+    print_answer,
+    print_detections,
+    print_error,
+    print_jobs,
+    print_json,
+    print_models,
+    print_unused,
+)
 from service.cli.files import numbered, png_path, read, write
 from service.cli.keys import keys
-from service.cli.knobs import NO_KNOBS, Knobs, with_knobs
 from service.cli.local import Local
 from service.cli.options import (
     BestOf,
@@ -32,23 +41,14 @@ from service.cli.options import (
     WatchSwitch,
     given,
 )
-from service.cli.place import Made, Place
 from service.cli.remote import Remote
+from service.cli.repair_options import NO_KNOBS, Knobs, with_knobs
 from service.cli.serving import serve
-from service.cli.watching import watching
+from service.cli.watch_options import watching
 from service.client import Anatomend
-from service.console import (
-    print_answer,
-    print_detections,
-    print_error,
-    print_jobs,
-    print_json,
-    print_models,
-    print_unused,
-)
-from service.errors import AnatomendError, InvalidRequest
-from service.settings import read_settings
-from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody, validated
+from service.core.errors import AnatomendError, InvalidRequest
+from service.runtime.settings import read_settings
+from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody, validated
 
 app = typer.Typer(
     name="anatomend",

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
-from service.console import print_json, print_note, print_settings
-from service.settings import PREFIX, Settings, read_settings, unknown_variables
+from service.cli.console import print_json, print_note, print_settings
+from service.runtime.settings import PREFIX, Settings, read_settings, unknown_variables
 
 _HIDDEN = "***"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.errors import AnatomendError, InvalidRequest
+from service.core.errors import AnatomendError, InvalidRequest
 from service.store.files import write_atomically
 
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from service.console import print_json, print_keys, print_line, print_note
+from service.cli.console import print_json, print_keys, print_line, print_note
 from service.database.connect import Database
 from service.keys.records import Key, Scope, add_key, all_keys, revoke_key
-from service.settings import read_settings
+from service.runtime.settings import read_settings
 
 keys = typer.Typer(
     name="keys",

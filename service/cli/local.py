@@ -6,18 +6,25 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 
-from service.cli.place import Made, Seen
-from service.console import progress_bars, waiting
-from service.jobs.engines import Engine, load_engine
-from service.quiet import quiet
-from service.report import RepairReport, RepairRequest
-from service.settings import Settings
-from service.sheet import detection_sheet, repair_sheet
-from service.store.png import encode_image
-from service.wire.answer_shapes import ModelsAnswer
-from service.wire.answers import detections_answer, facts_of, image_answer, model_facts, picture_png, told_of
-from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
-from service.wire.uploads import Limits, Upload, read_image, read_mask
+from service.cli.backend import Made, Seen
+from service.cli.console import progress_bars, waiting
+from service.core.report import RepairReport, RepairRequest
+from service.engine.protocol import Engine, load_engine
+from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.encode import encode_image
+from service.images.report_sheet import detection_sheet, repair_sheet
+from service.runtime.library_env import quiet
+from service.runtime.settings import Settings
+from service.schemas.answer_builder import (
+    detections_answer,
+    facts_of,
+    image_answer,
+    model_facts,
+    picture_png,
+    told_of,
+)
+from service.schemas.answers import ModelsAnswer
+from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
 
 
 class Local:

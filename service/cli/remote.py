@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import numpy as np
 
 from detectors.detections import Detections, Image
-from service.cli.place import Made, Seen
+from service.cli.backend import Made, Seen
+from service.cli.console import progress_bars, waiting
 from service.client.client import Anatomend, OnEvent, Result
-from service.console import progress_bars, waiting
+from service.core.report import Region, RegionOutcome, RepairReport
+from service.images.decode import Limits, read_image
+from service.images.encode import encode_image
+from service.images.report_sheet import detection_sheet, repair_sheet
 from service.jobs.records import EventType, JobEvent
-from service.report import Region, RegionOutcome, RepairReport
-from service.sheet import detection_sheet, repair_sheet
-from service.store.png import encode_image
-from service.wire.answer_shapes import DetectionAnswer, ImageAnswer, ModelsAnswer
-from service.wire.bodies import DetectBody, GenerateBody, RepairUploadBody
-from service.wire.uploads import Limits, read_image
+from service.schemas.answers import DetectionAnswer, ImageAnswer, ModelsAnswer
+from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
 
 _ANY_SIZE = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
 """The service has let the picture in, or made it."""

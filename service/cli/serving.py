@@ -11,9 +11,9 @@ import typer
 from service.cli.connections import impatient
 from service.database.connect import Database
 from service.keys.binding import check_bind
-from service.logs import configure_logs
-from service.private import is_seen_by_others
-from service.settings import Settings, read_settings, unknown_variables
+from service.runtime.logs import configure_logs
+from service.runtime.private_files import is_seen_by_others
+from service.runtime.settings import Settings, read_settings, unknown_variables
 
 _GRACE_S = 30
 """How long a request that runs when the service is told to stop may take to end."""

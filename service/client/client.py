@@ -15,10 +15,10 @@ import httpx2
 from service.client.failures import failure_of_job
 from service.client.options import GenerateOptions, UploadOptions
 from service.client.transport import Deadline, Transport, backoff_s
-from service.errors import AnatomendError, Cancelled
+from service.core.errors import AnatomendError, Cancelled
+from service.core.report import JobState
 from service.jobs.records import EventType, JobEvent
-from service.report import JobState
-from service.wire.answer_shapes import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
+from service.schemas.answers import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
 
 Picture = str | Path | bytes
 """A file's path, or its bytes: PNG, JPEG or WebP."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from service.errors import (
+from service.core.errors import (
     AnatomendError,
     Conflict,
     Forbidden,
@@ -21,7 +21,7 @@ from service.errors import (
     TooLarge,
     Unauthorized,
 )
-from service.wire.refusals import Refused
+from service.schemas.refusals import Refused
 
 _IMAGE_CODES = frozenset({"empty_image", "not_an_image", "unsupported_type", "damaged_image"})
 _BY_STATUS: dict[int, type[AnatomendError]] = {

@@ -1,11 +1,11 @@
-"""What may be asked for by name, as ``service.wire.bodies`` tells it; the rest is as the service has it."""
+"""What may be asked for by name, as ``service.schemas.requests`` tells it; the rest is as the service has it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from service.params import MaskSource, Method, Order, Policy
+from service.core.params import MaskSource, Method, Order, Policy
 
 
 class NudgeOptions(TypedDict, total=False):

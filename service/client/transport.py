@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from service.client.failures import failure_of, problem_in
-from service.errors import AnatomendError, Unreachable
+from service.core.errors import AnatomendError, Unreachable
 
 SILENCE_S = 10.0
 """A stream that says nothing for so long is asked for again; it may be dead."""

@@ -27,10 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError
 
+from service.core.errors import DatabaseUnavailable, InvalidSettings
 from service.database.outages import Outages
-from service.errors import DatabaseUnavailable, InvalidSettings
-from service.private import make_private_file, make_private_folder
-from service.settings import Settings
+from service.runtime.private_files import make_private_file, make_private_folder
+from service.runtime.settings import Settings
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import time
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.errors import DatabaseUnavailable
+from service.core.errors import DatabaseUnavailable
 
 DAMAGED = "database_damaged"
 _PASSING = (OperationalError, InterfaceError, InternalError, PoolTimeout, sqlite3.OperationalError)

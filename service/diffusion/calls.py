@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from service.errors import ModelUnavailable
+from service.core.errors import ModelUnavailable
 
 NOT_FINITE = "model_output_not_finite"
 NOT_FINITE_HELP = (

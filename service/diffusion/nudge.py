@@ -18,12 +18,12 @@ from torch import Tensor
 
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, PresenceDetector
+from service.core.params import Direction, NudgeParams
+from service.diffusion.hooks import Step
 from service.diffusion.latents import cells_around, mask_to_cells
-from service.diffusion.memory import BATCH_BYTES, fitting, weighed_graph
+from service.diffusion.memory_budget import BATCH_BYTES, fitting, weighed_graph
 from service.diffusion.preview import Preview
 from service.diffusion.replay import DenoiserReplay
-from service.diffusion.tap import Step
-from service.params import Direction, NudgeParams
 
 BoxF = tuple[float, float, float, float]
 

@@ -6,7 +6,7 @@ import inspect
 import math
 from typing import Any
 
-from service.limits import ModelLimits
+from service.core.model_limits import ModelLimits
 
 
 def limits_of(pipeline: Any) -> ModelLimits:

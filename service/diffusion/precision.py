@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from service.errors import InvalidSettings
+from service.core.errors import InvalidSettings
 
 MULTIPLIES_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 _CAST = ("sample", "encoder_hidden_states", "timestep_cond")
@@ -17,7 +17,7 @@ def wants_bfloat16(precision: str, device: str) -> bool:
     """Whether the denoiser is to run in bfloat16 on the CPU.
 
     Args:
-        precision: ``auto``, ``float32`` or ``bfloat16``, as in ``service.settings.Settings.precision``.
+        precision: ``auto``, ``float32`` or ``bfloat16``, as in ``service.runtime.settings.Settings.precision``.
         device: already resolved, not ``auto``. On an accelerator half precision is used anyway.
 
     Raises:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from detectors.detections import Image
+from service.diffusion.hooks import Step
 from service.diffusion.precision import multiplies_bfloat16
-from service.diffusion.tap import Step
 
 # The tiny autoencoders that belong to a family's latents, by the pipeline's class name.
 TAESD = {

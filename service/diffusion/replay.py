@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from service.core.errors import ModelUnavailable
+from service.diffusion.hooks import Step
 from service.diffusion.latents import Packing
-from service.diffusion.prediction import restricted
-from service.diffusion.tap import Step
-from service.errors import ModelUnavailable
+from service.diffusion.parameterization import restricted
 
 INPUT_NAMES = ("hidden_states", "sample")
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from service.core.errors import ModelUnavailable
 from service.diffusion.calls import networks_of
-from service.diffusion.memory import largest_activation
-from service.diffusion.sampler import DiffusionModel
-from service.errors import ModelUnavailable
+from service.diffusion.memory_budget import largest_activation
+from service.diffusion.model import DiffusionModel
 
 CELLS, STEPS = 8, 2
 """The smallest size that no family refuses, and the fewest steps that look at one after the first."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from service.core.errors import InvalidRequest, QueueFull
+from service.core.report import JobKind
 from service.database.schema import api_keys, jobs
-from service.errors import InvalidRequest, QueueFull
 from service.jobs.records import Limits, NewJob, QueueDepth
 from service.jobs.turns import QUEUED
-from service.report import JobKind
 
 _FEWER = {
     JobKind.GENERATE: "a smaller width, height, num_inference_steps, num_images, best_of or "

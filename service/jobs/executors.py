@@ -19,18 +19,18 @@ from typing import Protocol
 
 from opentelemetry import trace
 
+from service.core.errors import DatabaseUnavailable
 from service.database.connect import Database
-from service.errors import DatabaseUnavailable
-from service.jobs.engines import LoadEngine, load_engine
+from service.engine.protocol import LoadEngine, load_engine
 from service.jobs.leases import leave
+from service.jobs.liveness import FOLDER, dead, forget
 from service.jobs.progress import Progress, Watchdog
-from service.jobs.signs import FOLDER, dead, forget
-from service.jobs.vital import VitalThread, end_process
+from service.jobs.vital_thread import VitalThread, end_process
 from service.jobs.worker import Worker
-from service.logs import configure_logs
-from service.quiet import quiet
-from service.settings import Settings
-from service.tracing import tracer_provider
+from service.runtime.library_env import quiet
+from service.runtime.logs import configure_logs
+from service.runtime.settings import Settings
+from service.runtime.tracing import tracer_provider
 
 RESTART_AFTER_S = (0.2, 1.0, 5.0, 15.0)
 """Pauses before a worker that died is started again, longer each time it dies young."""

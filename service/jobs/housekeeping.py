@@ -15,7 +15,7 @@ from service.database.schema import feedback, image_owners
 from service.jobs.inbox import needed_inputs
 from service.jobs.loops import repeat
 from service.jobs.queue import delete_finished
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.store.images import ImageStore
 from service.store.retention import Retention, sweep
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 from sqlalchemy import select
 
+from service.core.report import JobState
 from service.database.connect import Database
 from service.database.schema import jobs
-from service.report import JobState
 from service.store.images import ImageStore
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from service.errors import InvalidRequest, QueueFull
+from service.core.errors import InvalidRequest, QueueFull
 from service.jobs.records import Job, NewJob
 
 MOST_AT_ONCE = 64

@@ -16,14 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.core.errors import Unreadable
+from service.core.report import JobState
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
-from service.errors import Unreadable
 from service.jobs.events import append, end_events
 from service.jobs.records import EventType, Job, Json, Lease, Wishes, WorkerFacts
 from service.jobs.rows import job_of
 from service.jobs.turns import IN_TURN, QUEUED, take_turn
-from service.report import JobState
 
 LEASE_S = 15.0
 MAX_ATTEMPTS = 3

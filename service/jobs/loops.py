@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from service.errors import AnatomendError
+from service.core.errors import AnatomendError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 """After a round that failed, doubled with each one that fails after it."""

@@ -14,15 +14,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.core.errors import AnatomendError, Conflict, InvalidRequest, QueueFull
+from service.core.report import JobState
 from service.database.connect import Database, in_pieces
 from service.database.schema import job_events, jobs
-from service.errors import AnatomendError, Conflict, InvalidRequest, QueueFull
 from service.jobs.admission import Room, check_room, queue_depth
 from service.jobs.events import append, end_events
 from service.jobs.records import EventType, Job, Json, Limits, NewJob, QueueDepth
 from service.jobs.rows import job_of, readable, row_of
 from service.jobs.turns import positions
-from service.report import JobState
 
 SEED_BITS = 32
 _LOOKED_AT = 10

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
+from service.core.errors import NotFound, Unreadable
+from service.core.report import JobKind, JobState
 from service.database.schema import jobs
-from service.errors import NotFound, Unreadable
 from service.jobs.records import Job
 from service.jobs.turns import positions
-from service.report import JobKind, JobState
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

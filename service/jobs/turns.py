@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, Subquery, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.core.report import JobState
 from service.database.schema import jobs, turns
-from service.report import JobState
 
 QUEUED = jobs.c.state == JobState.QUEUED.value
 

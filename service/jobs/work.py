@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass
 
 from detectors.detections import Mask
-from service.jobs.engines import Engine
+from service.core.report import JobKind, Listener, RepairReport, RepairRequest
+from service.engine.protocol import Engine
+from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.encode import encode_image
 from service.jobs.records import Job, Json
-from service.report import JobKind, Listener, RepairReport, RepairRequest
+from service.schemas.answer_builder import answer, detections_answer
+from service.schemas.answers import DetectAnswer
+from service.schemas.requests import DetectBody, GenerateBody, RepairJobBody
 from service.store.images import ImageStore
-from service.store.png import encode_image
-from service.wire.answer_shapes import DetectAnswer
-from service.wire.answers import answer, detections_answer
-from service.wire.bodies import DetectBody, GenerateBody, RepairJobBody
-from service.wire.uploads import Limits, Upload, read_image, read_mask
 
 IMAGE, MASK = "image", "mask"
 """Names of a job's input files."""

@@ -15,22 +15,22 @@ from functools import partial
 from opentelemetry import trace
 from structlog.contextvars import bound_contextvars
 
+from service.core.errors import AnatomendError, Cancelled, DatabaseUnavailable
 from service.database.connect import Database
-from service.errors import AnatomendError, Cancelled, DatabaseUnavailable
-from service.jobs.engines import LoadEngine
+from service.engine.protocol import LoadEngine
+from service.images.decode import Limits
 from service.jobs.events import EventLog
 from service.jobs.gpu import gpu_memory
+from service.jobs.job_listener import News, Stopping, Told
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
+from service.jobs.liveness import FOLDER, alive
 from service.jobs.progress import Progress, Watchdog, patience_s
 from service.jobs.records import Json, Lease, WorkerFacts
-from service.jobs.signs import FOLDER, alive
-from service.jobs.told import News, Stopping, Told
-from service.jobs.vital import VitalThread
+from service.jobs.vital_thread import VitalThread
 from service.jobs.work import Bench, work_on
-from service.settings import Settings
-from service.store.place import stores_of
-from service.wire.answers import model_facts
-from service.wire.uploads import Limits
+from service.runtime.settings import Settings
+from service.schemas.answer_builder import model_facts
+from service.store.open_store import stores_of
 
 IDLE_S = 0.005
 AGAIN_S = 1.0
@@ -192,7 +192,12 @@ class Worker:
         job, started = lease.job, time.monotonic()
         self.progress.allow(patience_s(self._settings.stall_s, lease.cost))
         told = Told(
-            self._leases, self._news, lease, self._leave_now, self.progress.beat, self._settings.job_time_limit_s
+            self._leases,
+            self._news,
+            lease,
+            self._leave_now,
+            self.progress.beat,
+            self._settings.job_time_limit_s,
         )
         end: Callable[[], None]
         try:

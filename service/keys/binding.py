@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 
+from service.core.errors import InvalidSettings
 from service.database.connect import Database
-from service.errors import InvalidSettings
 from service.keys.records import all_keys
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 _log = logging.getLogger(__name__)
 

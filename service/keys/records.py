@@ -17,9 +17,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from service.core.errors import InvalidRequest, NotFound
 from service.database.connect import Database
 from service.database.schema import api_keys
-from service.errors import InvalidRequest, NotFound
 
 _PREFIX = "anatomend_"
 """So that a scanner for leaked secrets, or a reader, knows one when it sees one."""

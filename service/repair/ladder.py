@@ -11,14 +11,14 @@ import numpy as np
 
 from detectors.detections import Box, Image
 from detectors.protocols import part_of
-from service.errors import InvalidRequest
-from service.params import Method, RegionSettings
+from service.core.errors import InvalidRequest
+from service.core.params import Method, RegionSettings
+from service.core.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
 from service.repair import blend
-from service.repair.attempts import Rung, rungs_of, wording_of
 from service.repair.colour import foreign_colour
-from service.repair.guided import Nudger
-from service.repair.plan import MASK_CLASS
-from service.repair.redraw import (
+from service.repair.gate import Fit, Gate, Judgement, Reading
+from service.repair.methods.nudge import Nudger
+from service.repair.methods.redraw import (
     Inpainter,
     MakeBend,
     Redrawn,
@@ -27,11 +27,11 @@ from service.repair.redraw import (
     starts_from_fill,
     window_of,
 )
+from service.repair.plan import MASK_CLASS
+from service.repair.prompts import Wording, wording_for
+from service.repair.rungs import Rung, rungs_of, wording_of
 from service.repair.tiles import Ask
-from service.repair.verify import Fit, Gate, Judgement, Reading
 from service.repair.window import Window
-from service.repair.wording import Wording, wording_for
-from service.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
 
 SEED_RANGE = 2**32
 MOST_AT_ONCE_PX = 2**24

@@ -11,12 +11,12 @@ import numpy as np
 from detectors import boxes, masks
 from detectors.detections import Box, Detections, Mask
 from detectors.protocols import is_malformed, part_of
-from service.classes import wanted_classes as wanted_classes
-from service.errors import InvalidRequest
-from service.params import Choice, Order
+from service.core.class_names import wanted_classes as wanted_classes
+from service.core.errors import InvalidRequest
+from service.core.params import Choice, Order
+from service.core.report import Region, RepairParams, RepairPlan
+from service.core.validation import MAX_REGIONS
 from service.repair.window import FRAMING, FRAMINGS, window_around
-from service.report import Region, RepairParams, RepairPlan
-from service.validation import MAX_REGIONS
 
 MASK_CLASS = "mask"
 """Class name of a region that was painted and not found."""

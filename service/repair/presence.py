@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from detectors import boxes
 from detectors.detections import Box, Detections
 from detectors.protocols import MALFORMED_PREFIX, is_malformed, part_of
+from service.core.report import Region
 from service.repair.plan import MASK_CLASS
-from service.report import Region
 
 NEAR_IOU, NEAR_CONTAINMENT = 0.3, 0.6
 PRESENCE_SHARE = 0.5

@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, S3Store
 
-from service.errors import StorageFull, StorageUnavailable
+from service.core.errors import StorageFull, StorageUnavailable
 from service.store.blobs import Entry
 
 _log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from service.errors import StorageFull
-from service.private import make_private_folder, open_private
+from service.core.errors import StorageFull
+from service.runtime.private_files import make_private_folder, open_private
 from service.store.blobs import Entry
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

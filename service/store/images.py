@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from service.errors import NotFound, StorageDamaged
+from service.core.errors import NotFound, StorageDamaged
 from service.store.blobs import Blobs
 from service.store.files import Folder
 

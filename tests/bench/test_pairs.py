@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.pairs import COLUMNS, LINE_PX, SIDE_PX, pairs_sheet
-from service.report import Outcome, RepairReport
+from service.core.report import Outcome, RepairReport
 
 
 def report(before: int, after: int) -> RepairReport:

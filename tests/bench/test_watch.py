@@ -1,7 +1,7 @@
 """What the bench of the watch counts."""
 
 from bench.watch import WatchedPicture, row_of_first_look, rows_by_fraction, stopped_at
-from service.diffusion.decision import Limit, Look, PreviewThresholds, Sighting
+from service.generation.abort_rules import Limit, Look, PreviewThresholds, Sighting
 
 THRESHOLDS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in (0.3, 0.7)})
 

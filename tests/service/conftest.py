@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.live import live
 from tests.service.postgres import postgres
 from tests.service.scripted import ScriptedEngine

@@ -11,8 +11,8 @@ import uvicorn
 
 from bench.serving import until
 from service.api.app import create_app
-from service.jobs.engines import Engine
-from service.settings import Settings
+from service.engine.protocol import Engine
+from service.runtime.settings import Settings
 
 READY_S = 60
 

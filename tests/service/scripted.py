@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES
-from service.report import (
+from service.core.report import (
     SILENT,
     Attempt,
     GenerateRequest,

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.diffusion.models import load_diffusion
+from service.diffusion.loading import load_diffusion
 from tests.tiny import build_tiny_generator
 from training.diffusion_loss import noised, signal_levels
 from training.inpainter import CHANNELS, cut_shard, encode, widen

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from service.diffusion.decision import Look, PreviewThresholds, Sighting
-from service.diffusion.fitting import WatchedRun
-from service.engine import Engine
-from service.looking import Looker
-from service.own_thresholds import Measure
-from service.report import GenerateRequest
-from service.runs import FRACTIONS, Thresholds, WatchParams
-from tests.service.test_watching import Scripted
+from service.core.report import GenerateRequest
+from service.core.runs import FRACTIONS, Thresholds, WatchParams
+from service.engine.engine import Engine
+from service.generation.abort_rules import Look, PreviewThresholds, Sighting
+from service.repair.calibration import Measure
+from service.repair.inspection import Looker
+from tests.service.generation.test_watched_run import Scripted
+from training.abort_rules import WatchedRun
 from training.previews import fitted, watched_runs
 
 

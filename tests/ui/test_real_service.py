@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from service.api.app import create_app
-from service.report import Outcome
-from service.settings import Settings
+from service.core.report import Outcome
+from service.runtime.settings import Settings
 from tests.service.scripted import ScriptedEngine
 from tests.ui import scenes
 from tests.ui.fake import served

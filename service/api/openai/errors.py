@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.auth import path_of
+from service.api.middleware.auth import path_of
 from service.api.problems import MEDIA_TYPE
 
 PREFIX = "/v1/"

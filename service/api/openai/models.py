@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.errors import NotFound
+from service.core.errors import NotFound
 from service.jobs.records import WorkerFacts
 
 OWN_NAME = "anatomend"

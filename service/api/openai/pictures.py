@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 from service.api.openai.shapes import Format, refused
-from service.errors import InvalidImage
-from service.store.png import encode_mask
-from service.wire.uploads import Limits, read_image
+from service.core.errors import InvalidImage
+from service.images.decode import Limits, read_image
+from service.images.encode import encode_mask
 
 _OURS = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
 """The service has let the picture in, or made it."""

@@ -8,21 +8,21 @@ from fastapi import APIRouter, Depends, Form, Request
 from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 
-from service.api.auth import Caller
 from service.api.context import Context, InContext, OfCaller
+from service.api.job_factory import generate_job, repair_job
+from service.api.middleware.auth import Caller
 from service.api.openai.models import check_model, models_of
 from service.api.openai.pictures import as_base64, our_mask
 from service.api.openai.shapes import Common, EditForm, ErrorAnswer, GenerationBody, refused, size_of, usage
 from service.api.openai.streaming import told
-from service.api.routes import FormRoute, JsonRoute, check_form
-from service.api.submitting import ended, handed_in, idempotency_key_of, result_of, unsuccessful
-from service.api.wishes import generate_job, repair_job
-from service.errors import NotFound
+from service.api.routes.pictures import FormRoute, JsonRoute, check_form
+from service.api.submission import ended, handed_in, idempotency_key_of, result_of, unsuccessful
+from service.core.errors import NotFound
+from service.core.report import JobState
+from service.images.decode import read_image
 from service.jobs.records import Job, NewJob
-from service.report import JobState
-from service.wire.answer_shapes import Answer, UnusedAnswer
-from service.wire.answers import UNUSED_HEADER, unused_header
-from service.wire.uploads import read_image
+from service.schemas.answer_builder import UNUSED_HEADER, unused_header
+from service.schemas.answers import Answer, UnusedAnswer
 
 _FORM = "multipart/form-data"
 _IGNORED = "X-Anatomend-Ignored"

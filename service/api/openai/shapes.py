@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.report import Unused
-from service.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
-from service.wire.bodies import (
+from service.core.report import Unused
+from service.core.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
+from service.schemas.nulls import NullsLeftOut
+from service.schemas.refusals import Refused
+from service.schemas.requests import (
     GenerateBody,
     OptionalPrompt,
     Prompt,
@@ -19,8 +21,6 @@ from service.wire.bodies import (
     Seed,
     validated,
 )
-from service.wire.nulls import NullsLeftOut
-from service.wire.refusals import Refused
 
 Format = Literal["png", "jpeg", "webp"]
 

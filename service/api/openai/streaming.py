@@ -16,11 +16,11 @@ from service.api.openai.errors import error_of
 from service.api.openai.pictures import as_base64
 from service.api.openai.shapes import Common, usage
 from service.api.problems import from_error, request_id_of
-from service.api.submitting import result_of, unsuccessful
-from service.errors import NotReady
+from service.api.submission import result_of, unsuccessful
+from service.core.errors import NotReady
+from service.core.report import JobState
 from service.jobs.records import EventType, Job
-from service.report import JobState
-from service.wire.answer_shapes import Answer
+from service.schemas.answers import Answer
 
 
 async def told(

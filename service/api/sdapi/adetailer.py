@@ -10,11 +10,11 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from detectors.protocols import is_malformed, part_of
 from service.api.sdapi.adetailer_prompts import in_order
-from service.params import Policy
-from service.report import Unused
-from service.validation import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
-from service.wire.bodies import validated
-from service.wire.nulls import NullsLeftOut
+from service.core.params import Policy
+from service.core.report import Unused
+from service.core.validation import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
+from service.schemas.nulls import NullsLeftOut
+from service.schemas.requests import validated
 
 NAME = "ADetailer"
 _PARTS = {

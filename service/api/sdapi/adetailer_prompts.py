@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from service.validation import MAX_REGIONS
+from service.core.validation import MAX_REGIONS
 
 _SEPARATOR = re.compile(r"\s*\[SEP\]\s*")
 _OWN, _SKIP = "[PROMPT]", "[SKIP]"

@@ -9,9 +9,9 @@ from typing import Any
 
 from service.api.sdapi.adetailer import Detailer
 from service.api.sdapi.shapes import Wish
+from service.core.report import Unused
 from service.jobs.records import Job, WorkerFacts
-from service.report import Unused
-from service.wire.answer_shapes import Answer, ImageAnswer, UnusedAnswer
+from service.schemas.answers import Answer, ImageAnswer, UnusedAnswer
 
 SAMPLER = "Automatic"
 """The loaded model's own; there is no other to choose."""

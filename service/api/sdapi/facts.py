@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.api.sdapi.answers import SAMPLER, model_title
-from service.errors import InvalidRequest
+from service.core.errors import InvalidRequest
 from service.jobs.records import WorkerFacts
 
 FIXED: Mapping[str, Any] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import string
 
-from service.errors import InvalidImage
-from service.store.png import encode_mask
-from service.wire.uploads import FORMATS, Limits, read_image, read_mask
+from service.core.errors import InvalidImage
+from service.images.decode import FORMATS, Limits, read_image, read_mask
+from service.images.encode import encode_mask
 
 _PIECE_CHARS = 1 << 20
 """A multiple of four, as many as stand for three bytes."""

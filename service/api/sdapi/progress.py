@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from service.api.auth import Caller
 from service.api.context import Context
+from service.api.middleware.auth import Caller
 from service.jobs.records import EventType, Job, JobEvent
 
 _STARTS = {"generate": 0.0, "detect": 0.7, "repair": 0.7}

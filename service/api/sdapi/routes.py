@@ -8,23 +8,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request
 from starlette.responses import JSONResponse, Response
 
-from service.api.auth import Caller
 from service.api.context import Context, InContext, OfCaller
+from service.api.job_factory import generate_job, repair_job
 from service.api.json_request import JsonRequest
-from service.api.routes import JsonRoute, problems
+from service.api.middleware.auth import Caller
+from service.api.routes.pictures import JsonRoute, problems
 from service.api.sdapi.adetailer import Detailer, detailer_of
 from service.api.sdapi.answers import answered
 from service.api.sdapi.facts import FIXED, check_options, options, sd_models
 from service.api.sdapi.pictures import inverted, picture_in, picture_out
 from service.api.sdapi.progress import progress_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
-from service.api.submitting import ended, result_of, unsuccessful
-from service.api.wishes import generate_job, repair_job
+from service.api.submission import ended, result_of, unsuccessful
+from service.core.report import JobState, Unused
+from service.core.validation import MAX_FEATHER_PX
 from service.jobs.records import NewJob
-from service.report import JobState, Unused
-from service.validation import MAX_FEATHER_PX
-from service.wire.answer_shapes import Answer
-from service.wire.bodies import GenerateBody, RepairJobBody, validated
+from service.schemas.answers import Answer
+from service.schemas.requests import GenerateBody, RepairJobBody, validated
 
 _WHOLE = Unused("init_images", "without a mask only what is malformed is redrawn")
 _MASK_ONLY = Unused("alwayson_scripts.ADetailer", "with a mask, only the mask is redrawn")

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from service.api.sdapi.adetailer import NAME as ADETAILER
 from service.api.sdapi.unused import unused_names, unused_scripts
-from service.report import Unused
-from service.validation import (
+from service.core.report import Unused
+from service.core.validation import (
     MAX_FEATHER_PX,
     MAX_GUIDANCE,
     MAX_IMAGES,
@@ -18,8 +18,8 @@ from service.validation import (
     MAX_STEPS,
     SIZE_STEP_PX,
 )
-from service.wire.bodies import Prompt
-from service.wire.nulls import NullsLeftOut
+from service.schemas.nulls import NullsLeftOut
+from service.schemas.requests import Prompt
 
 _ANY_SEED = -1
 Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]

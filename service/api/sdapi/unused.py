@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.report import Unused
+from service.core.report import Unused
 
 _NOTHING: tuple[Any, ...] = (None, False, 0, "", [], {}, "None", "Automatic", "automatic")
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.jobs.engines import LoadEngine
-from service.settings import Settings
+from service.engine.protocol import LoadEngine
+from service.runtime.settings import Settings
 from tests.service.live import until_ready
 from tests.service.scripted import ScriptedEngine
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from service.store.chunks import Chunk, read_chunks, write_chunks
+from service.images.png_chunks import Chunk, read_chunks, write_chunks
 from tests.service.scripted import encoded, noise
 
 PIXELS = noise((40, 48), 1)

@@ -13,11 +13,11 @@ import pytest
 from fastapi import UploadFile
 from fastapi.testclient import TestClient
 
-from service.api.body_limits import MAX_PLAIN_BYTES, BodyLimits
 from service.api.context import Context
+from service.api.middleware.body_limits import MAX_PLAIN_BYTES, BodyLimits
 from service.api.problems import BodyTooLarge, BodyTooSlow
-from service.settings import Settings
-from service.wire.json_text import MAX_DEPTH, MAX_VALUES
+from service.runtime.settings import Settings
+from service.schemas.json_text import MAX_DEPTH, MAX_VALUES
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, encoded, noise
 

@@ -12,10 +12,10 @@ import pytest
 import webuiapi
 
 from service.client import Anatomend
+from service.core.errors import NotFound, Unauthorized
 from service.database.connect import Database
-from service.errors import NotFound, Unauthorized
 from service.keys.records import add_key
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.live import live
 from tests.service.scripted import ScriptedEngine
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from service.engine.stub import StubEngine
 from service.jobs.records import EventType
-from service.stub import StubEngine
-from service.wire.event_shapes import EVENTS
+from service.schemas.events import EVENTS
 from tests.service.api.test_jobs import LATER, events_of
 from tests.service.scripted import encoded, noise
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from service.report import Outcome, Policy, RepairParams, Unused
-from service.store.report_chunk import read_report
-from service.wire.answers import MAX_HEADER_BYTES
+from service.core.report import Outcome, Policy, RepairParams, Unused
+from service.images.embedded_report import read_report
+from service.schemas.answer_builder import MAX_HEADER_BYTES
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, noise
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench.serving import until
-from service.jobs.told import Told
-from service.stub import StubEngine
+from service.engine.stub import StubEngine
+from service.jobs.job_listener import Told
 from tests.service.problems import assert_problem
 from tests.service.scripted import encoded, noise
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.database.connect import Database
 from service.keys.records import Scope, add_key, revoke_key
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine
 

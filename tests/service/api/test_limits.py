@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from bench.serving import until
 from service.database.connect import Database
 from service.database.schema import jobs
+from service.engine.stub import StubEngine
 from service.keys.records import Scope, add_key, revoke_key
-from service.settings import Settings
-from service.stub import StubEngine
+from service.runtime.settings import Settings
 from tests.service.api.test_jobs import LATER, WISH, events_of
 from tests.service.api.test_keys import bearer
 from tests.service.problems import assert_problem

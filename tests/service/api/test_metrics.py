@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.serving import until
 from service.api.app import create_app
-from service.errors import ModelUnavailable
+from service.core.errors import ModelUnavailable
+from service.core.report import Outcome
 from service.jobs.leases import Leases
-from service.report import Outcome
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, encoded, noise
 
@@ -119,7 +119,7 @@ def test_every_request_is_one_line_without_its_query(client: TestClient, caplog:
     caplog.set_level(logging.INFO)
     client.get("/jobs/7?token=secret")
     client.get("/livez")
-    lines = [record for record in caplog.records if record.name == "service.api.measured"]
+    lines = [record for record in caplog.records if record.name == "service.api.middleware.request_log"]
     assert [line.getMessage() for line in lines] == ["GET /jobs/7 404"]
     assert lines[0].route == "/jobs/{job_id}"
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("service")]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.limits import ModelLimits
+from service.core.model_limits import ModelLimits
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, encoded, noise
 

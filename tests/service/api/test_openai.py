@@ -12,9 +12,9 @@ import numpy as np
 import openai
 import pytest
 
-from service.report import Outcome, Unused
-from service.settings import Settings
-from service.stub import StubEngine
+from service.core.report import Outcome, Unused
+from service.engine.stub import StubEngine
+from service.runtime.settings import Settings
 from tests.service.live import live
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 

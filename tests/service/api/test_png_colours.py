@@ -9,10 +9,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from service.report import Outcome, RepairReport
-from service.store.chunks import read_chunks
-from service.wire.answers import picture_png, told_of
-from service.wire.uploads import Limits, Upload, read_image, read_mask
+from service.core.report import Outcome, RepairReport
+from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.png_chunks import read_chunks
+from service.schemas.answer_builder import picture_png, told_of
 from tests.service.api.hostile import png_of, png_with
 from tests.service.scripted import decoded, encoded, noise
 

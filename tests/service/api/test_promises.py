@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.engine import Engine
-from service.settings import Settings
+from service.engine.engine import Engine
+from service.runtime.settings import Settings
 from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.live import until_ready
 from tests.service.problems import assert_problem

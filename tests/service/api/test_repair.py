@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from service.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
-from service.report import Outcome, RepairParams
-from service.store.chunks import read_chunks
-from service.store.png import encode_image
+from service.core.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
+from service.core.report import Outcome, RepairParams
+from service.images.encode import encode_image
+from service.images.png_chunks import read_chunks
 from tests.service.api.hostile import png_of, png_with
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine, decoded, encoded, noise
@@ -53,7 +53,7 @@ def test_an_upload_that_stays_as_it_was_is_encoded_once(client, monkeypatch: pyt
         encoded_sizes.append(image.shape)
         return encode_image(image, alpha)
 
-    monkeypatch.setattr("service.wire.answers.encode_image", counted)
+    monkeypatch.setattr("service.schemas.answer_builder.encode_image", counted)
     answer = post(client, encoded(PIXELS, "WEBP", lossless=True)).json()["images"][0]
     assert answer["outcome"] == "clean"
     assert answer["url"] == answer["original_url"]

@@ -20,11 +20,11 @@ from pydantic import BaseModel
 from service.api.openai.shapes import GenerationBody
 from service.api.sdapi.adetailer import Detailer, Unit, detailer_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img
-from service.params import Policy, RegionSettings
-from service.report import Outcome, RepairParams, Unused
-from service.settings import Settings
-from service.stub import MODEL_ID, StubEngine
-from service.wire.refusals import Refused
+from service.core.params import Policy, RegionSettings
+from service.core.report import Outcome, RepairParams, Unused
+from service.engine.stub import MODEL_ID, StubEngine
+from service.runtime.settings import Settings
+from service.schemas.refusals import Refused
 from tests.service.live import live
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.errors import InvalidSettings, ModelUnavailable
-from service.settings import Settings
+from service.core.errors import InvalidSettings, ModelUnavailable
+from service.runtime.settings import Settings
 from tests.service.live import until_ready
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine, encoded, noise

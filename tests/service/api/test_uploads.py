@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from service.errors import AnatomendError, InvalidImage, InvalidRequest, TooLarge
-from service.wire.container.jpeg import read_jpeg
-from service.wire.container.png import read_png
-from service.wire.container.webp import read_webp
-from service.wire.uploads import Limits, read_image, read_mask
+from service.core.errors import AnatomendError, InvalidImage, InvalidRequest, TooLarge
+from service.images.decode import Limits, read_image, read_mask
+from service.images.jpeg import read_jpeg
+from service.images.png import read_png
+from service.images.webp import read_webp
 from tests.service.api.hostile import SECRET, bitstream, canvas, exif, jpeg_with, png_of, png_with, riff
 from tests.service.scripted import encoded, noise
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from service.client import Anatomend
-from service.report import JobKind
-from service.runs import Alarm, InFlight, Run, RunEnd, Sampling, Thresholds, WatchParams
-from service.store.report_chunk import read_report
-from service.wire.answer_shapes import ImageAnswer
-from service.wire.answers import picture_png
-from service.wire.bodies import GenerateBody
-from service.wire.costs import cost_of_generate
+from service.core.report import JobKind
+from service.core.runs import Alarm, InFlight, Run, RunEnd, Sampling, Thresholds, WatchParams
+from service.images.embedded_report import read_report
+from service.schemas.answer_builder import picture_png
+from service.schemas.answers import ImageAnswer
+from service.schemas.costs import cost_of_generate
+from service.schemas.requests import GenerateBody
+from tests.service.cli.test_commands import engine as cli_engine
+from tests.service.cli.test_commands import run
 from tests.service.scripted import ScriptedEngine
-from tests.service.test_cli import engine as cli_engine
-from tests.service.test_cli import run
 
 ALARM = Alarm("far_over", "malformed_hand", 0.95, 1.4, 0.9, 3, 0.3, (1.0, 2.0, 3.0, 4.0))
 SAMPLING = Sampling(

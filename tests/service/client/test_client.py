@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 from service.client import Anatomend
-from service.errors import Cancelled, InvalidImage, InvalidRequest, ModelUnavailable, NotFound, Unreachable
+from service.core.errors import (
+    Cancelled,
+    InvalidImage,
+    InvalidRequest,
+    ModelUnavailable,
+    NotFound,
+    Unreachable,
+)
+from service.core.report import JobKind, JobState, Outcome
 from service.jobs.records import EventType, JobEvent
-from service.report import JobKind, JobState, Outcome
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 
 PIXELS = noise((40, 48), 1)

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from service.client import Anatomend
-from service.errors import (
+from service.core.errors import (
     AnatomendError,
     Forbidden,
     ModelUnavailable,

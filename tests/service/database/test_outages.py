@@ -15,13 +15,13 @@ from fastapi.testclient import TestClient
 from bench.serving import until
 from service import cli
 from service.api.app import create_app
+from service.core.errors import DatabaseUnavailable
+from service.core.report import SILENT, GenerateRequest, JobKind, JobState, Listener, RepairReport
 from service.database.connect import Database
-from service.errors import DatabaseUnavailable
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
 from service.jobs.worker import Worker
-from service.report import SILENT, GenerateRequest, JobKind, JobState, Listener, RepairReport
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.jobs.conftest import LIMITS
 from tests.service.live import until_ready
 from tests.service.postgres import own_postgres

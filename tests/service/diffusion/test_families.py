@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from service.diffusion.decision import Limit, PreviewThresholds
+from service.core.errors import ModelUnavailable
+from service.core.runs import FRACTIONS
+from service.diffusion.hooks import StopRun, tap
 from service.diffusion.latents import Packing
 from service.diffusion.nudge import Direction, Nudge, NudgeParams
 from service.diffusion.preview import preview_for
 from service.diffusion.replay import DenoiserReplay
-from service.diffusion.tap import StopRun, tap
-from service.diffusion.watch import Watch
-from service.errors import ModelUnavailable
-from service.runs import FRACTIONS
+from service.generation.abort_rules import Limit, PreviewThresholds
+from service.generation.watch_hook import Watch
 from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
-from tests.service.diffusion.test_tap import run_family
+from tests.service.diffusion.test_hooks import run_family
 
 LIMITS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
 REGION = (8.0, 8.0, 24.0, 24.0)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.diffusion.hooks import Step
 from service.diffusion.latents import cells_around, mask_to_cells
 from service.diffusion.nudge import (
     Direction,
@@ -17,8 +18,7 @@ from service.diffusion.nudge import (
     unit_direction,
     views,
 )
-from service.diffusion.prediction import Kind, Prediction
-from service.diffusion.tap import Step
+from service.diffusion.parameterization import Kind, Prediction
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, PresentDarkGuide
 
 REGION = (64.0, 64.0, 96.0, 96.0)  # cells 8..12 of 32

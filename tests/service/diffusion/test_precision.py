@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from service.core.errors import InvalidSettings
+from service.diffusion.model import DiffusionModel
 from service.diffusion.precision import in_bfloat16, wants_bfloat16
-from service.diffusion.sampler import DiffusionModel
-from service.errors import InvalidSettings
 
 
 @pytest.mark.parametrize(("feature", "wanted"), [("avx512_bf16", True), ("amx_bf16", True), ("avx2", False)])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from service.diffusion.hooks import tap
 from service.diffusion.latents import Packing
 from service.diffusion.preview import (
     LinearPreview,
@@ -14,9 +15,8 @@ from service.diffusion.preview import (
     preview_for,
     to_images,
 )
-from service.diffusion.tap import tap
 from tests.service.diffusion.families import build_family
-from tests.service.diffusion.test_tap import run_family
+from tests.service.diffusion.test_hooks import run_family
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from service.diffusion.models import load_diffusion
-from service.diffusion.sampler import DiffusionModel
-from service.errors import ModelUnavailable
+from service.core.errors import ModelUnavailable
+from service.diffusion.loading import load_diffusion
+from service.diffusion.model import DiffusionModel
 from tests.service.diffusion.families import FAMILIES, _sd, _sd3, build_family
 from tests.tiny import TINY_PX
 

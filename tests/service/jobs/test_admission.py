@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from service.core.errors import InvalidRequest, QueueFull
+from service.core.report import JobKind
 from service.database.connect import Database
-from service.errors import InvalidRequest, QueueFull
 from service.jobs.queue import JobQueue
 from service.jobs.records import Limits, NewJob
 from service.keys.records import add_key, revoke_key
-from service.report import JobKind
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
 

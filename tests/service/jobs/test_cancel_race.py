@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from bench.serving import until
+from service.core.report import JobKind, JobState
 from service.jobs.leases import Leases
 from service.jobs.records import NewJob
-from service.report import JobKind, JobState
 
 NEW = NewJob(JobKind.DETECT, {"conf": None}, cost=0.001)
 

@@ -9,7 +9,7 @@ import pytest
 from service.jobs.gpu import gpu_memory
 from service.jobs.leases import living_workers
 from service.jobs.worker import Worker
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.scripted import ScriptedEngine
 
 

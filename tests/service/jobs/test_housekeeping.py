@@ -4,14 +4,14 @@ import os
 import time
 from pathlib import Path
 
+from service.core.report import JobKind
 from service.database.connect import Database
 from service.jobs.housekeeping import Forgotten, Housekeeping
 from service.jobs.leases import Leases
-from service.jobs.pictures import keep_feedback, owns_image
+from service.jobs.picture_owners import keep_feedback, owns_image
 from service.jobs.queue import JobQueue
 from service.jobs.records import Limits, NewJob
-from service.report import JobKind
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.store.images import ImageStore
 
 DAY_S = 86_400.0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from service.core.errors import StorageFull
+from service.core.report import JobKind
 from service.database.connect import Database
-from service.errors import StorageFull
 from service.jobs.inbox import Inbox
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
-from service.report import JobKind
 from service.store.images import ImageStore
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from service.core.errors import AnatomendError, DatabaseUnavailable, InvalidRequest, QueueFull
+from service.core.report import JobKind
 from service.database.connect import Database
-from service.errors import AnatomendError, DatabaseUnavailable, InvalidRequest, QueueFull
 from service.jobs.intake import Answers, Intake
 from service.jobs.queue import JobQueue
 from service.jobs.records import Limits, NewJob
-from service.report import JobKind
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, 1.0)
 

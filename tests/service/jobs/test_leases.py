@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select, update
 
+from service.core.report import JobKind, JobState
 from service.database.connect import Database
 from service.database.schema import jobs, metadata
 from service.jobs.leases import LeaseLost, Leases, leave, living_workers
-from service.jobs.pictures import owns_image
+from service.jobs.picture_owners import owns_image
 from service.jobs.queue import JobQueue
 from service.jobs.records import Lease, NewJob, WorkerFacts
-from service.report import JobKind, JobState
 from tests.service.jobs.conftest import LIMITS
 
 NEW = NewJob(JobKind.DETECT, {"conf": None}, cost=1.0, owner="ann")

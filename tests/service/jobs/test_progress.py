@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from bench.serving import until
+from service.core.report import JobKind
 from service.database.connect import Database
-from service.jobs import signs
+from service.jobs import liveness as signs
 from service.jobs.leases import Leases, living_workers
 from service.jobs.progress import Progress, Watchdog, patience_s
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
 from service.jobs.worker import Worker
-from service.report import JobKind
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.jobs.conftest import LIMITS
 from tests.service.scripted import ScriptedEngine
 
@@ -93,7 +93,7 @@ def test_a_hung_worker_shows_no_life_and_its_job_goes_to_another(
 HOLDER = """
 import sys, time
 from pathlib import Path
-from service.jobs.signs import alive
+from service.jobs.liveness import alive
 with alive(Path(sys.argv[1]), "a" * 32):
     print("held", flush=True)
     time.sleep(60)

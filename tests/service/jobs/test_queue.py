@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.errors import Conflict, InvalidRequest, NotFound, QueueFull
+from service.core.errors import Conflict, InvalidRequest, NotFound, QueueFull
+from service.core.report import JobKind, JobState
 from service.jobs.queue import JobQueue, delete_finished
 from service.jobs.records import EventType, Limits, NewJob
-from service.report import JobKind, JobState
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=2.0, owner="ann")
 

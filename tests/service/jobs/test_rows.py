@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from service.core.errors import NotFound, Unreadable
+from service.core.report import JobKind, JobState
 from service.database.connect import Database
 from service.database.schema import jobs
-from service.errors import NotFound, Unreadable
 from service.jobs.inbox import needed_inputs
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
-from service.report import JobKind, JobState
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
 BROKEN = [("request", "{"), ("inputs", "[]"), ("kind", "paint"), ("state", "lost"), ("problem", "[" * 5000)]

@@ -5,10 +5,10 @@ import time
 
 from sqlalchemy import insert
 
+from service.core.report import JobKind, JobState
 from service.database.schema import image_owners
-from service.jobs.pictures import owns_image
+from service.jobs.picture_owners import owns_image
 from service.jobs.records import NewJob
-from service.report import JobKind, JobState
 
 PICTURE = "a" * 64
 

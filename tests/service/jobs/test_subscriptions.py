@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from service.core.report import JobKind
 from service.database.connect import Database
 from service.database.schema import job_events
 from service.jobs import loops
@@ -18,7 +19,6 @@ from service.jobs.loops import repeat
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob
 from service.jobs.subscriptions import PAGE, Subscriptions
-from service.report import JobKind
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
 MANY = PAGE + 50

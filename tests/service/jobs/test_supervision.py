@@ -14,17 +14,17 @@ from fastapi.testclient import TestClient
 
 from bench.serving import until
 from service.api.app import create_app
+from service.core.errors import DatabaseUnavailable
+from service.core.report import JobKind, JobState
 from service.database.connect import Database
-from service.errors import DatabaseUnavailable
 from service.jobs import executors, housekeeping, vital
-from service.jobs.desk import Desk
 from service.jobs.executors import ProcessExecutor
+from service.jobs.job_service import Desk
 from service.jobs.leases import Leases, living_workers
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, WorkerFacts
 from service.jobs.worker import Worker
-from service.report import JobKind, JobState
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.service.jobs.conftest import LIMITS
 from tests.service.live import until_ready
 from tests.service.problems import assert_problem

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from service.core.report import JobKind, JobState
 from service.database.connect import Database
 from service.database.schema import jobs
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
-from service.report import JobKind, JobState
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from service.core.report import JobKind
 from service.database.connect import Database
 from service.jobs.queue import JobQueue
 from service.jobs.records import Limits, NewJob
-from service.report import JobKind
 
 
 def test_it_changes_when_something_is_written_and_only_then(tmp_path: Path):

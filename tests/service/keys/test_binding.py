@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from service.core.errors import InvalidSettings
 from service.database.connect import Database
-from service.errors import InvalidSettings
 from service.keys.binding import check_bind, is_loopback
 from service.keys.records import add_key, revoke_key
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 
 @pytest.fixture

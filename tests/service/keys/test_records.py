@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from service.core.errors import InvalidRequest, NotFound
 from service.database.connect import Database
-from service.errors import InvalidRequest, NotFound
 from service.keys.records import Scope, add_key, all_keys, revoke_key
 from service.keys.ring import FRESH_S, KeyRing
 

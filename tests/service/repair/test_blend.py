@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detectors import masks
 from service.repair.blend import MOST_GROUND_SHIFT, MOST_SHIFT, composite, match_ground, match_tone, seam
-from service.repair.verify import SEAM_LIMIT
+from service.repair.gate import SEAM_LIMIT
 
 BOX = (16, 16, 48, 48)
 

@@ -8,8 +8,8 @@ import pytest
 from detectors import masks
 from detectors.detections import Detections
 from detectors.protocols import CLASS_NAMES
-from service.errors import InvalidRequest
-from service.params import (
+from service.core.errors import InvalidRequest
+from service.core.params import (
     SEEDS_PER_ATTEMPT,
     STRENGTHS,
     Choice,
@@ -19,13 +19,13 @@ from service.params import (
     Order,
     RegionSettings,
 )
-from service.repair.attempts import rungs_of, wording_of
-from service.repair.guided import hot_places
+from service.core.report import RepairParams
+from service.repair.gate import Gate
 from service.repair.ladder import Ladder
+from service.repair.methods.nudge import hot_places
 from service.repair.plan import plan_from_mask, plan_repair
-from service.repair.verify import Gate
-from service.repair.wording import Wording
-from service.report import RepairParams
+from service.repair.prompts import Wording
+from service.repair.rungs import rungs_of, wording_of
 from tests.fakes import THRESHOLDS, ColourDetector, PaintInpainter, paint_part, picture
 
 pytestmark = pytest.mark.usefixtures("colours_mean_classes")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.repair.colour import foreign_colour
-from service.repair.verify import MOST_FOREIGN
+from service.repair.gate import MOST_FOREIGN
 
 SKY, TROUSERS, RED = (200, 215, 240), (60, 60, 130), (190, 40, 60)
 SIDE = 96

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from detectors.protocols import CLASS_NAMES
-from service.errors import Cancelled
-from service.params import RegionSettings
+from service.core.errors import Cancelled
+from service.core.params import RegionSettings
+from service.core.report import SILENT, RepairParams, Verdict
 from service.repair.colour import foreign_colour
+from service.repair.gate import Gate
 from service.repair.ladder import Ladder, attempt_seeds
 from service.repair.plan import plan_repair
-from service.repair.verify import Gate
-from service.repair.wording import Wording
-from service.report import SILENT, RepairParams, Verdict
+from service.repair.prompts import Wording
 from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 
 pytestmark = pytest.mark.usefixtures("colours_mean_classes")
@@ -79,7 +79,7 @@ def test_one_repair_does_not_undo_another():
 def test_what_another_repair_mended_is_left_alone(monkeypatch: pytest.MonkeyPatch):
     """The first region's mask reaches over the second defect, and the redraw takes it away."""
     # The mask's edge cuts through the second part, so that its seam shows; here that is not the question.
-    monkeypatch.setattr("service.repair.verify.SEAM_LIMIT", 2.0)
+    monkeypatch.setattr("service.repair.gate.SEAM_LIMIT", 2.0)
     image = picture(("malformed_hand", (30, 30, 60, 60)), ("malformed_hand", (61, 40, 66, 50)))
     result, _ = climb(image, lambda *_: paint_part("hand"), params=RepairParams(grow=0.3))
     assert [o.accepted for o in result.outcomes] == [True, False]

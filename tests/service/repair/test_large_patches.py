@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detectors import masks
-from service.errors import Cancelled
+from service.core.errors import Cancelled
 from service.repair import tiles
 from service.repair.blend import composite, laid_over, match_ground, match_tone, seam
 

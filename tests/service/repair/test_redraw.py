@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from detectors import masks
-from service.repair.redraw import fill, redraw, starts_from_fill, window_of
-from service.repair.wording import Wording, wording_for
-from service.report import Region
+from service.core.report import Region
+from service.repair.methods.redraw import fill, redraw, starts_from_fill, window_of
+from service.repair.prompts import Wording, wording_for
 from tests.fakes import PaintInpainter, picture
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import StorageFull
+from service.core.errors import StorageFull
 from service.store.images import ImageStore
 
 
@@ -50,7 +50,7 @@ def test_a_file_that_the_system_cuts_short(tmp_path: Path):
     script = f"""
         import resource
         from pathlib import Path
-        from service.errors import StorageFull
+        from service.core.errors import StorageFull
         from service.store.images import ImageStore
 
         store = ImageStore(Path({str(tmp_path)!r}))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.errors import NotFound, StorageFull
+from service.core.errors import NotFound, StorageFull
+from service.images.encode import encode_image, encode_mask
 from service.store.files import write_atomically
 from service.store.images import ImageStore
-from service.store.png import encode_image, encode_mask
 from tests.service.scripted import decoded, noise
 
 

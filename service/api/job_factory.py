@@ -1,0 +1,96 @@
+"""From checked parameters and uploaded bytes to a job that can be handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from detectors.detections import Mask
+from detectors.masks import count_components
+from service.api.context import Context
+from service.api.middleware.auth import Caller
+from service.core.model_limits import Limits
+from service.core.report import JobKind, RepairParams, RepairRequest
+from service.core.validation import check_generate, check_repair
+from service.images.decode import read_image, read_mask
+from service.jobs.records import NewJob, WorkerFacts
+from service.jobs.work import IMAGE, MASK
+from service.schemas.costs import cost_of_generate, cost_of_repair
+from service.schemas.refusals import check_gradient
+from service.schemas.requests import GenerateBody, RepairJobBody
+
+
+def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str | None = None) -> NewJob:
+    """A job that makes pictures.
+
+    Raises:
+        InvalidRequest: if the models or the settings do not allow for it.
+        NotReady, ModelUnavailable: if nobody could do it now.
+    """
+    worker, wish = context.desk.worker(), body.to_request()
+    _check_gradient(wish.repair, worker)
+    limits = Limits.of_cards(worker.models)
+    check_generate(wish, worker.class_names, context.settings.max_side_px, limits)
+    return NewJob(
+        JobKind.GENERATE,
+        body.model_dump(mode="json"),
+        cost_of_generate(body, worker.models),
+        caller.owner,
+        idempotency_key=key,
+    )
+
+
+async def repair_job(
+    context: Context,
+    caller: Caller,
+    body: RepairJobBody,
+    image: bytes,
+    mask: bytes | None = None,
+    key: str | None = None,
+) -> NewJob:
+    """A job that repairs a picture; its files are kept where the worker finds them.
+
+    Raises:
+        InvalidImage, TooLarge: if one of the files is no picture that we take.
+        InvalidRequest, NotReady, ModelUnavailable: as for ``generate_job``.
+    """
+    upload = await context.pixels(read_image, image, context.limits)
+    files, painted = {IMAGE: image}, None
+    if mask is not None:
+        files[MASK] = mask
+        painted = await context.pixels(read_mask, mask, context.limits, upload.image.shape[:2])
+    worker = context.desk.worker()
+    params = body.to_params()
+    _check_gradient(params, worker)
+    check_repair(
+        RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
+        worker.class_names,
+        Limits.of_cards(worker.models),
+    )
+    cost = cost_of_repair(body, worker.models, upload.image.shape[:2], await _areas(context, painted))
+    new = NewJob(JobKind.REPAIR, body.model_dump(mode="json"), cost, caller.owner, idempotency_key=key)
+    return await with_files(context, new, files)
+
+
+def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
+    """Refuses at once what the detector could not do when the job's turn comes."""
+    if params is not None and params.needs_gradient:
+        check_gradient(worker.models, "methods" if params.may_nudge else "mask_source")
+
+
+async def _areas(context: Context, painted: Mask | None) -> int | None:
+    return None if painted is None else await context.pixels(count_components, painted)
+
+
+async def with_files(context: Context, new: NewJob, files: Mapping[str, bytes]) -> NewJob:
+    """The same job with its uploaded files, put where the worker finds them.
+
+    Nothing is kept for a job that would be refused. One with an Idempotency-Key may be known already, which
+    is seen when it is handed in; see ``handed_in``.
+
+    Raises:
+        QueueFull, InvalidRequest: if there is no room for the job.
+    """
+    if new.idempotency_key is None:
+        await context.desk.check(new)
+    return replace(new, inputs=await context.pixels(context.inbox.put, files))

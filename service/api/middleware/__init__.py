@@ -1,0 +1,1 @@
+"""Layers around every request: its id and limits, who asks, the log."""

@@ -1,0 +1,30 @@
+"""Which of a detector's classes a request speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from detectors.protocols import is_malformed, part_of
+from service.core.params import Policy, RepairParams
+
+
+def wanted_classes(class_names: Collection[str], params: RepairParams) -> frozenset[str]:
+    """The class names to look for under a policy.
+
+    A part's name in ``params.classes`` stands for its malformed kind too. Context classes, which have no
+    malformed kind (a person, a horse), are never redrawn unless they are named, or the detector knows no
+    defects at all.
+    """
+    parts = {part_of(name) for name in class_names if is_malformed(name)} or set(class_names)
+    named = set(params.classes)
+    if params.policy is Policy.EVERY:
+        allowed = {name for name in class_names if part_of(name) in parts or name in named}
+    else:
+        allowed = {name for name in class_names if is_malformed(name)}
+    return frozenset(name for name in allowed if not named or name in named or part_of(name) in named)
+
+
+def repairable_classes(class_names: Collection[str], params: RepairParams) -> list[str]:
+    """The class names that, named alone, would let something be repaired under the same policy."""
+    return [name for name in class_names if wanted_classes(class_names, replace(params, classes=(name,)))]

@@ -1,0 +1,182 @@
+"""What a denoiser's output says about the finished picture: x0, for every scheduler and kind of prediction.
+
+All of them take a noisy sample to be ``alpha * x0 + sigma * noise``. They differ in the two numbers and in
+what the model predicts, so x0 is ``keep * sample + gain * model_output`` with two numbers for each pair
+(Salimans and Ho, "Progressive distillation", 2022, appendix D; Lipman et al., "Flow matching", 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from service.core.errors import ModelUnavailable
+
+
+class Kind(StrEnum):
+    """What the model predicts, by the schedulers' own names."""
+
+    EPSILON = "epsilon"
+    SAMPLE = "sample"
+    V = "v_prediction"
+    FLOW = "flow_prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How to read one model output.
+
+    Attributes:
+        kind: what the model predicts.
+        alpha: share of x0 in the sample, in [0, 1].
+        sigma: share of the unit noise in it, 0 or more.
+    """
+
+    kind: Kind
+    alpha: float
+    sigma: float
+
+    @property
+    def keep(self) -> float:
+        """What the sample is multiplied with on the way to x0."""
+        if self.kind is Kind.EPSILON:
+            return 1.0 / self.alpha
+        if self.kind is Kind.V:
+            return self.alpha / (self.alpha**2 + self.sigma**2)
+        return 1.0 if self.kind is Kind.FLOW else 0.0
+
+    @property
+    def gain(self) -> float:
+        """What the model output is multiplied with on the way to x0."""
+        if self.kind is Kind.EPSILON:
+            return -self.sigma / self.alpha
+        if self.kind is Kind.V:
+            return -self.sigma / float((self.alpha**2 + self.sigma**2) ** 0.5)
+        return -self.sigma if self.kind is Kind.FLOW else 1.0
+
+    def x0(self, model_output: Tensor, sample: Tensor) -> Tensor:
+        """The predicted finished latents, float32 of the sample's shape; differentiable in both."""
+        return self.keep * sample.float() + self.gain * model_output.float()
+
+    def output_for(self, changed: Tensor, x0: Tensor, model_output: Tensor, sample: Tensor) -> Tensor:
+        """The model output that predicts ``changed``.
+
+        Args:
+            changed: the wanted x0.
+            x0: what was predicted, after the scheduler's clipping, if it clips.
+            model_output: what the model gave.
+            sample: the noisy latents.
+
+        Returns:
+            Of the shape and dtype of ``model_output``, and equal to it, bit for bit, where
+            ``changed`` equals ``x0``.
+
+        Raises:
+            ValueError: where no noise is left, so that no output could change x0.
+        """
+        if self.gain == 0.0:
+            raise ValueError("x0 cannot be changed where the sample holds no noise")
+        # By way of the difference: rounding then matters only for what changes.
+        moved = model_output.float() + (changed.float() - self.x0(model_output, sample)) / self.gain
+        return torch.where(changed != x0, moved.to(model_output.dtype), model_output)
+
+    def renoised(self, x0: Tensor, noise: Tensor) -> Tensor:
+        """A sample of this noise level around ``x0``, float32."""
+        return self.alpha * x0.float() + self.sigma * noise.float()
+
+
+def prediction_of(scheduler: Any, timestep: Any) -> Prediction:
+    """How to read the output that ``scheduler.step`` is about to be given.
+
+    Args:
+        scheduler: a diffusers scheduler in the middle of a run.
+        timestep: one of its timesteps, number or tensor.
+
+    Raises:
+        ModelUnavailable: if the scheduler is of a kind that is not understood.
+    """
+    kind = _kind(scheduler)
+    if hasattr(scheduler, "sigmas") and hasattr(scheduler, "index_for_timestep"):
+        return Prediction(kind, *_level_of_sigma(scheduler, _sigma(scheduler, timestep), kind))
+    if hasattr(scheduler, "alphas_cumprod"):
+        share = float(scheduler.alphas_cumprod[int(timestep)])
+        return Prediction(kind, share**0.5, (1.0 - share) ** 0.5)
+    raise _not_understood(scheduler)
+
+
+def is_understood(scheduler: Any) -> bool:
+    """Whether ``prediction_of`` can read this scheduler's runs."""
+    try:
+        _kind(scheduler)
+    except ModelUnavailable:
+        return False
+    return hasattr(scheduler, "sigmas") or hasattr(scheduler, "alphas_cumprod")
+
+
+def restricted(scheduler: Any, x0: Tensor) -> Tensor:
+    """``x0`` as the scheduler clips it, if it is set to."""
+    config = scheduler.config
+    if config.get("thresholding"):
+        thresholded: Tensor = scheduler._threshold_sample(x0)
+        return thresholded
+    if config.get("clip_sample"):
+        reach = config.get("clip_sample_range") or 1.0
+        return x0.clamp(-reach, reach)
+    return x0
+
+
+def schedule_index(scheduler: Any, timestep: Any) -> int:
+    """Where in ``scheduler.timesteps`` the coming step is."""
+    for known in ("step_index", "begin_index"):
+        index = getattr(scheduler, known, None)
+        if index is not None:
+            return int(index)
+    if hasattr(scheduler, "index_for_timestep"):
+        return int(scheduler.index_for_timestep(timestep))
+    return int((scheduler.timesteps - timestep).abs().argmin())
+
+
+def _kind(scheduler: Any) -> Kind:
+    config = scheduler.config
+    if "sigma_data" in config:  # EDM preconditioning: the output is neither of the four
+        raise _not_understood(scheduler)
+    if hasattr(scheduler, "scale_noise"):  # only the flow-matching ones have it, and they predict one thing
+        return Kind.FLOW
+    named = config.get("prediction_type")
+    try:
+        return Kind.SAMPLE if named == "original_sample" else Kind(named)
+    except ValueError as error:
+        raise _not_understood(scheduler) from error
+
+
+def _level_of_sigma(scheduler: Any, sigma: float, kind: Kind) -> tuple[float, float]:
+    """Alpha and sigma of a sample, whose scale depends on the family of the scheduler."""
+    if kind is Kind.FLOW or scheduler.config.get("use_flow_sigmas"):
+        return 1.0 - sigma, sigma
+    if "solver_order" in scheduler.config or "predictor_order" in scheduler.config:
+        alpha = (1.0 + sigma**2) ** -0.5  # DPM-Solver, UniPC, DEIS, SA: samples keep their variance
+        return alpha, alpha * sigma
+    return 1.0, sigma  # Euler, Heun, LMS and kin: noise is added, nothing is scaled down
+
+
+def _sigma(scheduler: Any, timestep: Any) -> float:
+    """Noise level at which the model was asked; in the second half of a step it may be one in between."""
+    index = schedule_index(scheduler, timestep)
+    if not getattr(scheduler, "state_in_first_order", True):
+        between = getattr(scheduler, "mid_point_sigma", None)
+        if between is not None:
+            return float(between)
+        if hasattr(scheduler, "sigmas_interpol"):
+            return float(scheduler.sigmas_interpol[index])
+    return float(scheduler.sigmas[index])
+
+
+def _not_understood(scheduler: Any) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{type(scheduler).__name__} predicts in a way that cannot be looked into",
+        allowed=["DDIM", "DDPM", "DPM-Solver", "UniPC", "Euler", "Heun", "LCM", "PNDM", "flow matching"],
+    )

@@ -1,0 +1,205 @@
+"""Keeps where a run has been, and resumes it there inside a mask: repair in flight.
+
+Nothing is decoded and encoded again, so what lies outside the mask is what it was, to the last bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detectors.detections import Mask
+from service.diffusion.hooks import Hook, Step, replaced, tap
+from service.diffusion.latents import Packing, mask_to_cells
+from service.diffusion.parameterization import Prediction
+
+# Not the scheduler's own state: its frozen configuration, and methods that were wrapped on the instance.
+NOT_STATE = frozenset({"_internal_dict", "step", "scale_model_input", "set_timesteps"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A place from which a run can go on.
+
+    Attributes:
+        prediction: noise level there.
+        x0: float32 (B, C, h, w), what was predicted there.
+        state: the scheduler's attributes, with the history of a multistep method.
+    """
+
+    prediction: Prediction
+    x0: Tensor
+    state: Mapping[str, Any]
+
+
+class Keep:
+    """A hook that saves x_t before every step, and after the last.
+
+    Put it before a hook that may stop the run: the step at which that happens is then kept as well.
+
+    Attributes:
+        samples: (B, C, h, w) each, by index of the step; one more than steps after a whole run.
+        kept: by index, the steps from which the run can be resumed.
+    """
+
+    def __init__(self, at: Collection[int] | None = None) -> None:
+        """Takes the indices of steps from which to resume; None means every one."""
+        self._at = at
+        self.samples: list[Tensor] = []
+        self.kept: dict[int, Kept] = {}
+
+    def __call__(self, step: Step) -> None:
+        """Saves the sample, and the scheduler's state where it is wanted."""
+        self.samples.append(step.sample.clone())
+        if self._at is None or step.index in self._at:
+            state = _copied(vars(step.scheduler))
+            self.kept[step.index] = Kept(step.prediction, step.x0.clone(), state)
+
+    def after(self, step: Step, latents: Tensor) -> None:
+        """Saves the finished latents."""
+        if step.is_last:
+            self.samples.append(latents.clone())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resume:
+    """Where a kept run is taken up again.
+
+    Attributes:
+        keep: what the run left.
+        index: a key of ``keep.kept``.
+        mask: float32 (H, W) in pixels of the picture; above 0 = sample again.
+        seed: of the fresh noise.
+    """
+
+    keep: Keep
+    index: int
+    mask: Mask
+    seed: int
+
+    @property
+    def cells(self) -> Tensor:
+        """The mask as ``resume_inside`` takes it."""
+        rows, columns = self.keep.samples[self.index].shape[-2:]
+        return mask_to_cells(self.mask, (rows, columns))
+
+
+class Follow:
+    """A hook that holds a run to kept samples wherever a mask is 0, for as long as there are some."""
+
+    def __init__(self, samples: Sequence[Tensor], first: int, inside: Tensor) -> None:
+        """Takes what to follow.
+
+        Args:
+            samples: by index of the step in the run that was kept.
+            first: the index there of this run's first step.
+            inside: bool, broadcast over (B, C, h, w); False = follow.
+        """
+        self._samples = samples
+        self._first = first
+        self._inside = inside
+
+    def after(self, step: Step, latents: Tensor) -> Tensor | None:
+        """The latents inside, the kept ones outside."""
+        index = self._first + step.index + 1
+        if index >= len(self._samples):
+            return None
+        return torch.where(self._inside, latents, self._samples[index])
+
+
+@contextmanager
+def resume_inside(
+    pipeline: Any,
+    keep: Keep,
+    index: int,
+    cells: Tensor,
+    seeds: Sequence[int],
+    hooks: Sequence[Hook] = (),
+    packing: Packing | None = None,
+) -> Iterator[Tensor]:
+    """Goes back to a kept step and samples again inside a mask, from fresh noise around the x0 of then.
+
+    For one call of the same text-to-image pipeline with the same arguments and ``latents=`` set to what
+    the ``with`` gives; only the steps from ``index`` on are run. Outside the mask every sample is
+    the kept one; after a run that was stopped, that holds up to where it was stopped, and from there on the
+    whole picture goes on together.
+
+    Args:
+        pipeline: the one whose run ``keep`` saw, from its first step on.
+        keep: what it saw.
+        index: a key of ``keep.kept``.
+        cells: (1, 1, h, w); above 0 = sample again.
+        seeds: of the fresh noise, one for each picture in the batch.
+        hooks: more of them, called before the kept samples are put back.
+        packing: as for ``tap``.
+
+    Raises:
+        KeyError: if nothing was kept at ``index``.
+    """
+    kept, sample = keep.kept[index], keep.samples[index]
+    inside = (cells > 0).to(sample.device)
+    noise = [torch.randn(sample.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds]
+    fresh = kept.prediction.renoised(kept.x0, torch.stack(noise).to(sample.device)).to(sample.dtype)
+    start = torch.where(inside, fresh, sample)
+    row = start if packing is None else packing.pack(start)
+    scheduler = pipeline.scheduler
+    vars(scheduler).update(_copied(kept.state))
+    # Pipelines multiply the latents that they are given with this, where the scheduler has it.
+    given = row / getattr(scheduler, "init_noise_sigma", 1.0)
+    with (
+        tap(pipeline, [*hooks, Follow(keep.samples, index, inside)], packing),
+        _from(scheduler, index, kept.state, row),
+    ):
+        yield given
+
+
+@contextmanager
+def _from(scheduler: Any, index: int, state: Mapping[str, Any], sample: Tensor) -> Iterator[None]:
+    """Lets the next run begin at ``index`` with ``sample``, and the scheduler in ``state``.
+
+    The pipeline sets the timesteps anew; it is shown the later ones only. The scheduler itself counts
+    from the schedule's start, so its state is put back when the pipeline first uses it after that.
+    """
+    to_restore, to_give = [state], [sample]
+
+    def arrive() -> None:
+        if to_restore:
+            vars(scheduler).update(_copied(to_restore.pop()))
+
+    def set_timesteps(*args: Any, **kwargs: Any) -> None:
+        before["set_timesteps"](*args, **kwargs)
+        scheduler.timesteps = scheduler.timesteps[index:]
+
+    def scale_model_input(*args: Any, **kwargs: Any) -> Any:
+        arrive()
+        return before["scale_model_input"](*args, **kwargs)
+
+    def step(model_output: Tensor, timestep: Any, latents: Tensor, *args: Any, **kwargs: Any) -> Any:
+        arrive()
+        exact = to_give.pop() if to_give else latents  # what came by way of the pipeline was rounded
+        return before["step"](model_output, timestep, exact, *args, **kwargs)
+
+    wrapped = [w for w in (set_timesteps, scale_model_input, step) if hasattr(scheduler, w.__name__)]
+    before = {wrapper.__name__: getattr(scheduler, wrapper.__name__) for wrapper in wrapped}
+    with ExitStack() as stack:
+        for wrapper in wrapped:
+            name = wrapper.__name__
+            stack.enter_context(replaced(scheduler, name, functools.wraps(before[name])(wrapper)))
+        yield
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with tensors of its own, since some schedulers add to theirs in place."""
+    return {name: _copy(value) for name, value in state.items() if name not in NOT_STATE}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone()
+    return [_copy(item) for item in value] if isinstance(value, list) else value

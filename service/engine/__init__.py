@@ -1,0 +1,1 @@
+"""The composition root: loaded models put together; one request in, one report out."""

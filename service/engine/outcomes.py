@@ -1,0 +1,90 @@
+"""What a report owes its reader beside the regions: what had no effect, and what an outcome leaves unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from detectors.protocols import is_malformed
+from service.core.params import MaskSource, Policy, RepairParams
+from service.core.report import Outcome, RepairPlan, Unused
+from service.core.runs import WatchParams
+
+_DEFAULT = RepairParams()
+_MASK_CLASS = "mask"
+_UNWISHED = ("max_regions", "mask")
+"""Limits that leave out what nobody asked to have left out."""
+
+
+def concluded(settled: Outcome, plan: RepairPlan, class_names: Collection[str]) -> tuple[Outcome, str]:
+    """The outcome of a picture and what it leaves unsaid, given what became of the regions alone.
+
+    A picture is called clean only if no defect was spared, and if the detector knows any; and repaired only
+    if no limit cut the work short.
+    """
+    reason = _spared(plan.spared)
+    if settled is Outcome.CLEAN and plan.spared:
+        return Outcome.NOTHING_ASKED, reason
+    can_ask = plan.params.policy is Policy.EVERY or any(is_malformed(name) for name in class_names)
+    if settled is Outcome.CLEAN and not can_ask:
+        return Outcome.NOTHING_ASKED, (
+            "the detector in use knows no malformed class; the policy `every` redraws what it finds"
+        )
+    if settled is Outcome.REPAIRED and any(name in plan.spared for name in _UNWISHED):
+        return Outcome.PARTLY, reason
+    return settled, reason
+
+
+def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
+    """The parameters of a plan that had no effect; those that ask for the default ask for nothing."""
+    params, is_painted = plan.params, plan.is_painted
+    where_sought = [*_sought(params)] if is_painted else []
+    told = [Unused(name, "a mask says what is redrawn") for name in where_sought]
+    told += [
+        Unused("per_class", "a mask says what is redrawn" if is_painted else "there is no mask", name)
+        for name in params.per_class
+        if (name == _MASK_CLASS) is not is_painted
+    ]
+    if not is_painted and params.mask.source is not MaskSource.HEATMAP:
+        told += [Unused(name, "mask_source is not `heatmap`") for name in _heat(params)]
+    if params.nudge != _DEFAULT.nudge and not params.may_nudge:
+        told.append(Unused("nudge", "no method is `nudge`"))
+    if beyond := plan.spared.get("mask"):
+        kept = "is left as it is" if beyond == 1 else "are left as they are"
+        told.append(Unused("mask", f"{beyond} of its painted areas, the smallest, {kept}"))
+    return tuple(told)
+
+
+def unused_in_watch(watch: WatchParams | None) -> tuple[Unused, ...]:
+    """The parameters of a watch that had no effect."""
+    if watch is None or watch.stop or watch.max_restarts == WatchParams().max_restarts:
+        return ()
+    return (Unused("watch.max_restarts", "no run is stopped"),)
+
+
+def _sought(params: RepairParams) -> Iterator[str]:
+    """The parameters other than default that speak of places to be found."""
+    pairs = {
+        "classes": (params.classes, _DEFAULT.classes),
+        "policy": (params.policy, _DEFAULT.policy),
+        "max_regions": (params.max_regions, _DEFAULT.max_regions),
+        "merge_iou": (params.merge_iou, _DEFAULT.merge_iou),
+        "mask_source": (params.mask.source, _DEFAULT.mask.source),
+        **{
+            name: (getattr(params.choice, name), getattr(_DEFAULT.choice, name))
+            for name in ("max_conf", "min_area", "max_area", "order")
+        },
+    }
+    yield from (name for name, (asked, default) in pairs.items() if asked != default)
+    yield from _heat(params)
+
+
+def _heat(params: RepairParams) -> Iterator[str]:
+    if params.mask.threshold != _DEFAULT.mask.threshold:
+        yield "mask_threshold"
+    if params.mask.least_share != _DEFAULT.mask.least_share:
+        yield "mask_least_share"
+
+
+def _spared(spared: Mapping[str, int]) -> str:
+    counts = ", ".join(f"{count} by {name}" for name, count in spared.items())
+    return f"left as they were: {counts}" if counts else ""

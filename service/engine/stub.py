@@ -1,0 +1,107 @@
+"""A simulated engine: noise for pictures, sleep for work. For load tests of all that is around the models."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from detectors.detections import Detections, Image
+from detectors.protocols import CLASS_NAMES
+from service.core.errors import InvalidRequest
+from service.core.report import (
+    SILENT,
+    Attempt,
+    GenerateRequest,
+    Listener,
+    ModelCard,
+    Outcome,
+    Region,
+    RegionOutcome,
+    RepairReport,
+    RepairRequest,
+    Verdict,
+)
+
+SIZE_PX = 64
+STEPS = 4
+MODEL_ID = "stub (simulated: draws noise, repairs nothing real)"
+
+
+class StubEngine:
+    """Sleeps ``step_s`` for each denoising step, and calls the upper left quarter of an upload malformed."""
+
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+    def __init__(self, step_s: float = 0.0) -> None:
+        self._step_s = step_s
+
+    def models(self) -> Sequence[ModelCard]:
+        """One card, which says that this is a simulation."""
+        return [ModelCard("generator", MODEL_ID, "stub", "StubEngine", (SIZE_PX, SIZE_PX), {"steps": STEPS})]
+
+    def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
+        """Noise of the asked-for size; the same for the same seed."""
+        first = secrets.randbits(32) if request.seed is None else request.seed
+        steps = request.num_inference_steps or STEPS
+        size_hw = request.height or SIZE_PX, request.width or SIZE_PX
+        reports = []
+        for picture in range(request.num_images):
+            image = _noise(size_hw, first + picture)
+            for step in range(steps):
+                listener.progress("generate", picture * steps + step, request.num_images * steps)
+                if listener.wants_preview():
+                    listener.preview(picture, step, image)
+                time.sleep(self._step_s)
+            listener.found(picture, ())
+            reports.append(_report(image, image, first + picture, ()))
+        listener.progress("generate", request.num_images * steps, request.num_images * steps)
+        return reports
+
+    def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
+        """The picture with noise in its upper left quarter, and nothing else changed."""
+        seed = secrets.randbits(32) if request.seed is None else request.seed
+        height, width = request.image.shape[:2]
+        corner = max(height // 2, 1), max(width // 2, 1)
+        mask = np.zeros((height, width), np.float32)
+        mask[: corner[0], : corner[1]] = 1
+        region = Region((0, 0, corner[1], corner[0]), "malformed_hand", 0.9, mask, mask)
+        listener.found(0, (region,))
+        for step in range(STEPS):
+            listener.progress("repair", step, STEPS)
+            time.sleep(self._step_s)
+        listener.progress("repair", STEPS, STEPS)
+        if request.dry_run:
+            outcome = RegionOutcome(region, (), False, "looked only", region.conf)
+            return _report(request.image, request.image, seed, (outcome,))
+        image = request.image.copy()
+        image[: corner[0], : corner[1]] = _noise(corner, seed)
+        attempt = Attempt("stub", 1.0, seed, 0.1, None, 1.0, 0.0, Verdict.ACCEPTED)
+        listener.tried(0, 0, attempt)
+        outcome = RegionOutcome(region, (attempt,), True, "simulated", 0.1)
+        return _report(image, request.image, seed, (outcome,))
+
+    def detect(self, image: Image, conf: float | None = None) -> Detections:
+        """One malformed hand in the upper left quarter."""
+        time.sleep(self._step_s)
+        height, width = image.shape[:2]
+        seen = Detections.of([[0, 0, max(width / 2, 1), max(height / 2, 1)]], [0.9], [1])
+        return seen[seen.conf >= (conf or 0.0)]
+
+    def heatmap(self, image: Image, seen: Detections) -> Image:
+        """Nothing: noise has no reasons."""
+        raise InvalidRequest(
+            "a simulation cannot say where its scores come from", code="no_gradient", allowed="no heat map"
+        )
+
+
+def _report(image: Image, original: Image, seed: int, regions: tuple[RegionOutcome, ...]) -> RepairReport:
+    accepted = any(outcome.accepted for outcome in regions)
+    outcome = Outcome.REPAIRED if accepted else Outcome.UNREPAIRED if regions else Outcome.CLEAN
+    return RepairReport(image, original, seed, outcome, regions, {"generator": MODEL_ID}, {})
+
+
+def _noise(size_hw: tuple[int, int], seed: int) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Runs of the generator: candidates, the watch over them, and the choice of the best."""

@@ -1,0 +1,262 @@
+"""When a run is hopeless: decided from what a detector saw in its previews. No torch; plain records."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from detectors.boxes import area, iou
+from detectors.protocols import is_malformed
+from service.core.errors import ModelUnavailable
+from service.core.runs import FRACTIONS
+
+THRESHOLDS_FILE = "previews.json"
+MOST_LOCAL_SHARE = 0.25
+SEEN_CONF = 0.25
+"""Of a sighting that is more than a faint suspicion."""
+
+
+class Rule(StrEnum):
+    """What made a run hopeless, or worth a repair in flight."""
+
+    FAR_OVER = "far_over"
+    TWICE = "seen_twice"
+    ONE_PLACE = "one_place"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Sums of one class's scores in a preview (see ``Look.expected``) from which they count.
+
+    Attributes:
+        hit: must be reached in two looks running.
+        far: enough by itself; not below ``hit``.
+    """
+
+    hit: float
+    far: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.hit <= self.far:
+            raise ValueError(f"0 <= hit <= far, not {self.hit} and {self.far}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A malformed part in one preview.
+
+    Attributes:
+        class_name: of the detector.
+        conf: in [0, 1].
+        xyxy: in pixels of the finished picture.
+    """
+
+    class_name: str
+    conf: float
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at one moment of a run.
+
+    Attributes:
+        index: the step's.
+        fraction: the calibrated fraction of the run that this look stands for.
+        sightings: malformed parts, most confident first.
+    """
+
+    index: int
+    fraction: float
+    sightings: tuple[Sighting, ...] = ()
+
+    def expected(self, class_name: str) -> float:
+        """The sum of a class's scores: how many such parts there are to be expected.
+
+        Which run is worse is told better by it than by the worst part, since most have some (decision 15).
+        """
+        return sum(seen.conf for seen in self.sightings if seen.class_name == class_name)
+
+
+@dataclass(frozen=True, slots=True)
+class AbortReason:
+    """Why a run was stopped, for the report.
+
+    Attributes:
+        sighting: the surest one of the class.
+        expected: sum of the class's scores, which reached the limit.
+    """
+
+    rule: Rule
+    index: int
+    fraction: float
+    sighting: Sighting
+    expected: float
+    limit: Limit
+
+    def __str__(self) -> str:
+        seen = f"{self.expected:.2f} {self.sighting.class_name} expected"
+        return f"{seen} at step {self.index + 1}, {self.rule.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewThresholds:
+    """The detector's thresholds for previews, in which everything looks a little malformed.
+
+    Attributes:
+        limits: by fraction of the run, by class name. A class that is not named never counts.
+        detector: id of the model they were fitted for; empty if they were not fitted.
+        preview: kind of preview that they were fitted on.
+        generator: id of the model whose runs they were fitted on.
+    """
+
+    limits: Mapping[float, Mapping[str, Limit]]
+    detector: str = ""
+    preview: str = ""
+    generator: str = ""
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """At which moments of a run to look, rising: those that they are for."""
+        return tuple(sorted(self.limits)) or FRACTIONS
+
+    @classmethod
+    def guessed(
+        cls, default_conf: Mapping[str, float], fractions: Sequence[float] = FRACTIONS
+    ) -> PreviewThresholds:
+        """For a detector without fitted ones: stricter than for finished pictures, most of all early."""
+        return cls(
+            {
+                fraction: {
+                    name: _guess(conf, fraction) for name, conf in default_conf.items() if is_malformed(name)
+                }
+                for fraction in fractions
+            }
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> PreviewThresholds:
+        """Reads what ``save`` wrote.
+
+        Raises:
+            ModelUnavailable: if it cannot be read.
+        """
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            limits = {
+                float(fraction): {name: Limit(**limit) for name, limit in by_class.items()}
+                for fraction, by_class in stored["limits"].items()
+            }
+            return cls(limits, stored["detector"], stored["preview"], stored["generator"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelUnavailable(f"{path} cannot be read: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Writes JSON, to be kept beside the detector as ``THRESHOLDS_FILE``."""
+        limits = {
+            str(fraction): {name: asdict(limit) for name, limit in by_class.items()}
+            for fraction, by_class in self.limits.items()
+        }
+        stored = {
+            "detector": self.detector,
+            "preview": self.preview,
+            "generator": self.generator,
+            "limits": limits,
+        }
+        path.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
+
+    def limit(self, fraction: float, class_name: str) -> Limit | None:
+        """At the nearest fraction there is; None for a class that never counts."""
+        if not self.limits:
+            return None
+        nearest = min(self.limits, key=lambda known: (abs(known - fraction), known))
+        return self.limits[nearest].get(class_name)
+
+
+def checkpoints(total: int, fractions: Sequence[float] = FRACTIONS) -> dict[int, float]:
+    """At which steps to look: step index to fraction.
+
+    The last step is never among them, unless it is the only one: after it there is nothing to save but
+    the decode. In short runs fewer looks are left.
+
+    Args:
+        total: steps of the run, 1 or more.
+        fractions: of the run, each in (0, 1).
+    """
+    found: dict[int, float] = {}
+    for fraction in sorted(fractions):
+        done = min(max(math.floor(fraction * total + 0.5), 1), max(1, total - 1))
+        nearest = min(fractions, key=lambda known: (abs(known - done / total), known))
+        found[done - 1] = nearest
+    return found
+
+
+def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> AbortReason | None:
+    """Whether to stop after the last of ``looks``.
+
+    A class far over its limit is enough; else the same class must have been a hit in the look before.
+    """
+    if not looks:
+        return None
+    last, before = looks[-1], looks[-2] if len(looks) > 1 else None
+    for name, surest in _surest(last).items():
+        limit = thresholds.limit(last.fraction, name)
+        expected = last.expected(name)
+        if limit is None or expected < limit.hit:
+            continue
+        far = expected >= limit.far
+        if far or (before is not None and _is_hit(before, name, thresholds)):
+            rule = Rule.FAR_OVER if far else Rule.TWICE
+            return AbortReason(rule, last.index, last.fraction, surest, expected, limit)
+    return None
+
+
+def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
+    """Whether anything in it counts: by itself, or once it is seen again."""
+    return any(_is_hit(look, name, thresholds) for name in _surest(look))
+
+
+def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, float]) -> AbortReason | None:
+    """The only malformed place of an otherwise good picture, if it is small: worth a repair in flight.
+
+    It must be as sure as is guessed for previews, since fitted limits are for sums of several parts.
+
+    Args:
+        look: what was seen.
+        size_hw: height and width of the picture in pixels.
+        default_conf: score from which a class counts in a finished picture, by class name.
+    """
+    seen = [sighting for sighting in look.sightings if sighting.conf >= SEEN_CONF]
+    if not seen:
+        return None
+    surest = max(seen, key=lambda sighting: sighting.conf)
+    limit = _guess(default_conf[surest.class_name], look.fraction)
+    is_small = float(area(surest.xyxy)[0]) <= MOST_LOCAL_SHARE * size_hw[0] * size_hw[1]
+    is_alone = all(float(iou(surest.xyxy, other.xyxy)[0, 0]) > 0.0 for other in seen)
+    if surest.conf < limit.hit or not (is_small and is_alone):
+        return None
+    return AbortReason(
+        Rule.ONE_PLACE, look.index, look.fraction, surest, look.expected(surest.class_name), limit
+    )
+
+
+def _guess(conf: float, fraction: float) -> Limit:
+    hit = conf + (1.0 - conf) * 0.5 * (1.0 - fraction)
+    return Limit(hit, hit + (1.0 - hit) * 0.5)
+
+
+def _is_hit(look: Look, class_name: str, thresholds: PreviewThresholds) -> bool:
+    limit = thresholds.limit(look.fraction, class_name)
+    return limit is not None and look.expected(class_name) >= limit.hit
+
+
+def _surest(look: Look) -> dict[str, Sighting]:
+    """Of each class that was seen the surest sighting."""
+    found: dict[str, Sighting] = {}
+    for seen in sorted(look.sightings, key=lambda seen: -seen.conf):
+        found.setdefault(seen.class_name, seen)
+    return found

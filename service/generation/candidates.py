@@ -1,0 +1,162 @@
+"""One picture from several runs: seeds, restarts within a budget, and the choice among what came through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from detectors.detections import Image
+from service.core.errors import InvalidRequest
+from service.core.report import SILENT, GenerateRequest, Listener, RepairParams
+from service.core.runs import Run, RunEnd, Sampling
+from service.diffusion.model import DiffusionModel
+from service.generation.abort_rules import PreviewThresholds
+from service.generation.ranking import rank
+from service.generation.watched_run import Drawing, Watcher, unwatched
+from service.repair.inspection import Looker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The picture that was taken."""
+
+    image: Image
+    seed: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Makes the runs for a picture and takes the best.
+
+    Attributes:
+        generator: makes the pictures.
+        looker: compares finished pictures; its detector watches the runs.
+        fitted: the watch's thresholds, where some were fitted for these models.
+    """
+
+    generator: DiffusionModel
+    looker: Looker
+    fitted: PreviewThresholds | None
+
+    def best(self, request: GenerateRequest, first_seed: int, picture: int, listener: Listener) -> Chosen:
+        """The best of the candidates for one picture of a request.
+
+        Candidate ``k`` is made from the picture's first seed plus ``k``. Only if all of them were stopped are
+        further seeds tried, and the last of these is finished whatever the watch sees.
+
+        Args:
+            request: what to make.
+            first_seed: of the whole request.
+            picture: its index in the request.
+            listener: told of the steps.
+
+        Raises:
+            InvalidRequest: if the model cannot be watched as wished.
+        """
+        watcher = self._watcher(request)
+        start = first_seed + picture * request.seeds_per_image
+        seeds = range(start, start + request.seeds_per_image)
+        progress = self._progress(request, picture, listener)
+        runs, finished = list[Run](), dict[int, Image]()
+        progress.at(0, 0)
+        for place, seed in enumerate(seeds):
+            if place >= request.best_of and finished:
+                break
+            drawing = self._drawing(request, picture, progress, place, listener)
+            may_stop = bool(finished) or seed != seeds[-1]
+            image, run = self._one(watcher, drawing, seed, may_stop)
+            runs.append(run)
+            if image is not None:
+                finished[place] = image
+        progress.at(request.best_of, 0)
+        place = self._best_of(request, runs, finished)
+        runs[place] = replace(runs[place], chosen=True)
+        return Chosen(finished[place], runs[place].seed, _sampling(tuple(runs), watcher, len(seeds)))
+
+    def _one(
+        self, watcher: Watcher | None, drawing: Drawing, seed: int, may_stop: bool
+    ) -> tuple[Image | None, Run]:
+        if watcher is None:
+            return unwatched(self.generator, drawing, seed)
+        return watcher.run(drawing, seed, may_stop)
+
+    def _watcher(self, request: GenerateRequest) -> Watcher | None:
+        if request.watch is None:
+            return None
+        if not self.generator.can_be_tapped:
+            raise InvalidRequest(
+                "this model's scheduler cannot be looked into", code="watch_unsupported", allowed=False
+            )
+        if request.watch.in_flight and not self.generator.can_resume:
+            raise InvalidRequest(
+                "a run of this model cannot be taken up again", code="in_flight_unsupported", allowed=False
+            )
+        return Watcher.of(self.generator, self.looker.detector, self.fitted, request.watch)
+
+    def _progress(self, request: GenerateRequest, picture: int, listener: Listener) -> _Progress:
+        steps = request.num_inference_steps or self.generator.defaults.num_inference_steps
+        return _Progress(listener, picture, request.num_images, request.best_of, steps)
+
+    def _drawing(
+        self, request: GenerateRequest, picture: int, progress: _Progress, place: int, listener: Listener
+    ) -> Drawing:
+        defaults = self.generator.defaults
+        guidance = defaults.guidance_scale if request.guidance_scale is None else request.guidance_scale
+        return Drawing(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            width=request.width or defaults.width,
+            height=request.height or defaults.height,
+            num_inference_steps=progress.steps,
+            guidance_scale=guidance,
+            on_step=partial(progress.at, min(place, request.best_of - 1)),
+            on_preview=None if listener is SILENT else partial(listener.preview, picture),
+            wants_preview=listener.wants_preview,
+        )
+
+    def _best_of(self, request: GenerateRequest, runs: list[Run], finished: Mapping[int, Image]) -> int:
+        """The place of the best run; notes in ``runs`` what was seen of each, if there was a choice."""
+        if len(finished) == 1:
+            return next(iter(finished))
+        badness = {}
+        for place, image in finished.items():
+            params = request.repair or RepairParams()
+            seen = rank(image, self.looker, params)
+            badness[place] = seen.badness
+            runs[place] = replace(
+                runs[place],
+                conf=seen.conf,
+                critic=seen.critic,
+                defects=seen.defects,
+                detector_passes=runs[place].detector_passes + seen.passes,
+            )
+        return min(finished, key=lambda place: (badness[place], place))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Tells of steps as if no run were stopped: a restart is heard of again where it gets farther."""
+
+    listener: Listener
+    picture: int
+    num_images: int
+    best_of: int
+    steps: int
+    told: int = 0
+
+    def at(self, run: int, done: int) -> None:
+        """So many steps of this run are done."""
+        whole = self.best_of * self.steps
+        self.told = max(self.told, min(run * self.steps + min(done, self.steps), whole))
+        self.listener.progress("generate", self.picture * whole + self.told, self.num_images * whole)
+
+
+def _sampling(runs: tuple[Run, ...], watcher: Watcher | None, budget: int) -> Sampling:
+    if watcher is None:
+        return Sampling(runs)
+    notes = list(watcher.notes)
+    if len(runs) == budget and all(run.end is RunEnd.ABORTED for run in runs[:-1]) and runs[-1].alarm:
+        notes.append(f"all {budget} seeds of the budget looked hopeless: the last run was finished")
+    return Sampling(runs, watcher.preview.kind, watcher.origin, tuple(notes))

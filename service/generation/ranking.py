@@ -1,0 +1,97 @@
+"""Which of several finished candidates looks best: by the gate, which later judges their repairs too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from detectors.detections import Detections, Image
+from detectors.protocols import Detector, is_malformed
+from service.core.report import Policy, RepairParams
+from service.repair.gate import LOOK_CONF, Gate
+from service.repair.inspection import Looker
+from service.repair.ladder import rivals_of
+from service.repair.methods.redraw import window_of
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How a candidate looks; of two the better one is less.
+
+    Attributes:
+        conf: score of its worst place, in [0, 1].
+        expected: sum of the scores of its places; without any, of what is suspected below the threshold.
+        critic: the critic's worst probability of malformed; None if nothing was shown to it.
+        defects: places to repair.
+        passes: pictures that the detector was shown to find this out.
+        is_empty: whether nothing that the detector knows is in it, well-formed or not.
+    """
+
+    conf: float
+    expected: float
+    critic: float | None
+    defects: int
+    passes: int
+    is_empty: bool = False
+
+    @property
+    def badness(self) -> tuple[bool, int, float]:
+        """What is empty comes last: it has no bad hand either. Else fewer places come first, then the sum.
+
+        The worst place says less: most pictures have a bad one (decision 15).
+        """
+        return self.is_empty, self.defects, self.expected
+
+
+@dataclass(slots=True)
+class Counted:
+    """A detector that counts the pictures it is shown."""
+
+    detector: Detector
+    passes: int = 0
+    model_id: str = field(init=False)
+    class_names: tuple[str, ...] = field(init=False)
+    default_conf: Mapping[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model_id, self.class_names = self.detector.model_id, self.detector.class_names
+        self.default_conf = self.detector.default_conf
+
+    def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
+        """What the detector sees."""
+        self.passes += len(images)
+        return self.detector.detect(images, conf)
+
+
+def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
+    """How one candidate looks.
+
+    Each place that would be repaired is read as before a repair. Pictures without one are ranked by what the
+    detector suspects in them below its threshold.
+
+    Args:
+        image: uint8 RGB.
+        looker: finds the places; its detector and critic read them.
+        params: what counts as a place; the policy does not matter here.
+    """
+    counted = Counted(looker.detector)
+    counting = replace(looker, detector=counted)
+    looked = counting.look(image, replace(params, policy=Policy.MALFORMED))
+    regions = looked.plan.regions
+    if not regions:
+        seen = counting.found(image, dict.fromkeys(counted.class_names, LOOK_CONF))
+        suspected = [
+            float(conf)
+            for conf, i in zip(seen.conf, seen.class_id, strict=True)
+            if is_malformed(counted.class_names[i])
+        ]
+        worst = max(suspected, default=0.0)
+        return Rank(worst, sum(suspected), None, 0, counted.passes, is_empty=not looked.seen)
+    gate = Gate(counted, looker.critic, looked.thresholds, looked.fusion)
+    readings = []
+    for index, region in enumerate(regions):
+        near = window_of(region, image.shape[:2], looker.native_px).box
+        readings += gate.read([image], region, near, rivals_of(looked.plan, index))
+    critics = [reading.critic for reading in readings if reading.critic is not None]
+    scores = [reading.conf for reading in readings]
+    return Rank(max(scores), sum(scores), max(critics, default=None), len(regions), counted.passes)

@@ -1,0 +1,267 @@
+"""One watched run of the generator: looked at, stopped where it is hopeless, mended in flight if wished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from detectors.detections import Image, Mask
+from detectors.masks import box_mask, rounded_out
+from detectors.protocols import Detector, is_malformed
+from service.core.runs import BACK_SHARE, FRACTIONS, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
+from service.diffusion.hooks import Hook, Step, StopRun
+from service.diffusion.model import DiffusionModel
+from service.diffusion.preview import Preview
+from service.diffusion.resume import Keep, Resume
+from service.generation.abort_rules import (
+    THRESHOLDS_FILE,
+    AbortReason,
+    PreviewThresholds,
+    Rule,
+    one_place,
+)
+from service.generation.watch_hook import Mendable, StopRule, Watch
+
+GROWN_SHARE = 0.1
+"""How far a box is grown for it on each side, of its diagonal."""
+SEED_RANGE = 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What all runs for one picture have in common; sizes in pixels.
+
+    Attributes:
+        on_step: told how many steps are done of the run.
+        on_preview: told how many, and what it looks like; None if nobody looks.
+        wants_preview: asked before each preview.
+    """
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_inference_steps: int
+    guidance_scale: float
+    on_step: Callable[[int], None]
+    on_preview: Callable[[int, Image], None] | None = None
+    wants_preview: Callable[[], bool] = lambda: True
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.height, self.width
+
+    def by(self, model: DiffusionModel, seed: int, **more: Any) -> Image:
+        """The picture that a model makes of it, uint8 RGB (height, width, 3)."""
+        return model.generate(
+            self.prompt,
+            negative_prompt=self.negative_prompt,
+            seed=seed,
+            width=self.width,
+            height=self.height,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            on_step=self.on_step,
+            on_preview=self.on_preview,
+            wants_preview=self.wants_preview,
+            **more,
+        )
+
+
+def unwatched(model: DiffusionModel, drawing: Drawing, seed: int) -> tuple[Image, Run]:
+    """One run that nobody looks into."""
+    steps = drawing.num_inference_steps
+    image = drawing.by(model, seed)
+    return image, Run(seed, RunEnd.FINISHED, steps, steps, denoiser_calls=steps, decodes=1)
+
+
+class Count:
+    """A hook that counts denoiser calls.
+
+    Attributes:
+        calls: that were made.
+        total: that the last run would make, from where it began.
+    """
+
+    def __init__(self) -> None:
+        self.calls = self.total = 0
+
+    def __call__(self, step: Step) -> None:
+        """Counts."""
+        self.calls += 1
+        self.total = step.total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watcher:
+    """Makes watched runs.
+
+    Attributes:
+        model: makes the pictures.
+        detector: looks at them on the way.
+        preview: what it looks through.
+        thresholds: what counts there.
+        origin: where these come from.
+        notes: what one should know of them.
+        params: how to watch.
+    """
+
+    model: DiffusionModel
+    detector: Detector
+    preview: Preview
+    thresholds: PreviewThresholds
+    origin: Thresholds
+    notes: tuple[str, ...]
+    params: WatchParams
+
+    @classmethod
+    def of(
+        cls,
+        model: DiffusionModel,
+        detector: Detector,
+        fitted: PreviewThresholds | None,
+        params: WatchParams,
+    ) -> Watcher:
+        """With thresholds that were fitted for just these models, else guessed ones, and a note why.
+
+        Args:
+            model: makes the pictures.
+            detector: looks at them.
+            fitted: what lies beside the detector; None if nothing does.
+            params: how to watch.
+        """
+        preview = model.preview()
+        objection = _objection(fitted, model, detector, preview)
+        if fitted is not None and objection is None:
+            return cls(model, detector, preview, fitted, Thresholds.FITTED, (), params)
+        guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions or FRACTIONS)
+        notes = [f"the watch's thresholds are guessed: {objection}"]
+        if not any(is_malformed(name) for name in detector.class_names):
+            notes.append("the detector knows no malformed class, so no run can be stopped")
+        return cls(model, detector, preview, guessed, Thresholds.GUESSED, tuple(notes), params)
+
+    def run(self, drawing: Drawing, seed: int, may_stop: bool) -> tuple[Image | None, Run]:
+        """One run; the picture is None if it was stopped.
+
+        Args:
+            drawing: what to make.
+            seed: what from.
+            may_stop: whether a hopeless run may be stopped; if not, it is finished.
+        """
+        flight, may_stop = self.params.in_flight, may_stop and self.params.stop
+        count, keep = Count(), Keep()
+        mendable = partial(one_place, size_hw=drawing.size_hw, default_conf=self.detector.default_conf)
+        stops = partial(_stops, may_stop)
+        watch = self._watch(drawing, stops, mendable=mendable if flight else None)
+        image, stopped = self._sampled(drawing, seed, [count, *([keep] if flight else []), watch])
+        steps, looks = count.total, len(watch.looks)
+        if stopped is None or stopped.rule is not Rule.ONE_PLACE:
+            return image, _run(seed, image, watch.reason, stopped, None, count.calls, steps, looks)
+        resume = _resume(keep, stopped, drawing.size_hw, seed, steps)
+        again = self._watch(drawing, stops, resume.index)
+        image, stopped_again = self._sampled(drawing, seed, [count, again], resume)
+        cured = again.reason is None and not any(mendable(look) for look in again.looks)
+        mended = InFlight(alarm_of(stopped), resume.index, resume.seed, cured)
+        looks += len(again.looks)
+        return image, _run(seed, image, again.reason, stopped_again, mended, count.calls, steps, looks)
+
+    def _watch(
+        self, drawing: Drawing, stop: StopRule, first: int = 0, mendable: Mendable | None = None
+    ) -> Watch:
+        return Watch(
+            self.preview,
+            self.detector,
+            self.thresholds,
+            drawing.size_hw,
+            fractions=self.params.fractions or self.thresholds.fractions,
+            stop=stop,
+            first=first,
+            mendable=mendable,
+        )
+
+    def _sampled(
+        self, drawing: Drawing, seed: int, hooks: Sequence[Hook], resume: Resume | None = None
+    ) -> tuple[Image | None, AbortReason | None]:
+        try:
+            return drawing.by(self.model, seed, hooks=hooks, resume=resume), None
+        except StopRun as stopped:
+            if not isinstance(stopped.reason, AbortReason):
+                raise
+            return None, stopped.reason
+
+
+def _stops(may_stop: bool, reason: AbortReason) -> bool:
+    return may_stop or reason.rule is Rule.ONE_PLACE
+
+
+def alarm_of(reason: AbortReason) -> Alarm:
+    """The same for the report."""
+    seen, limit = reason.sighting, reason.limit
+    return Alarm(
+        rule=reason.rule.value,
+        class_name=seen.class_name,
+        conf=seen.conf,
+        expected=reason.expected,
+        threshold=limit.far if reason.rule is Rule.FAR_OVER else limit.hit,
+        step=reason.index + 1,
+        fraction=reason.fraction,
+        xyxy=seen.xyxy,
+    )
+
+
+def _objection(
+    fitted: PreviewThresholds | None, model: DiffusionModel, detector: Detector, preview: Preview
+) -> str | None:
+    """Why thresholds cannot be used; None if they can."""
+    if fitted is None:
+        return f"there is no {THRESHOLDS_FILE} beside the detector"
+    pairs = (
+        ("generator", fitted.generator, model.model_id),
+        ("detector", fitted.detector, detector.model_id),
+        ("preview", fitted.preview, preview.kind),
+    )
+    wrong = [f"the {what} {known or '?'} and not {used}" for what, known, used in pairs if known != used]
+    return f"{THRESHOLDS_FILE} was fitted for {', '.join(wrong)}" if wrong else None
+
+
+def _resume(keep: Keep, stopped: AbortReason, size_hw: tuple[int, int], seed: int, steps: int) -> Resume:
+    """Back by some steps, in the place of the defect."""
+    index = max(0, stopped.index - max(1, round(BACK_SHARE * steps)))
+    fresh = int(np.random.default_rng([seed, index]).integers(SEED_RANGE))
+    return Resume(keep, index, _place(stopped.sighting.xyxy, size_hw), fresh)
+
+
+def _place(xyxy: tuple[float, float, float, float], size_hw: tuple[int, int]) -> Mask:
+    x1, y1, x2, y2 = xyxy
+    by = GROWN_SHARE * float(np.hypot(x2 - x1, y2 - y1))
+    return box_mask(rounded_out(np.array([x1 - by, y1 - by, x2 + by, y2 + by]), size_hw), size_hw)
+
+
+def _run(
+    seed: int,
+    image: Image | None,
+    reason: AbortReason | None,
+    stopped: AbortReason | None,
+    in_flight: InFlight | None,
+    calls: int,
+    steps: int,
+    looks: int,
+) -> Run:
+    held = stopped or reason
+    return Run(
+        seed=seed,
+        end=RunEnd.FINISHED if image is not None else RunEnd.ABORTED,
+        step=steps if stopped is None else stopped.index + 1,
+        steps=steps,
+        alarm=None if held is None else alarm_of(held),
+        in_flight=in_flight,
+        denoiser_calls=calls,
+        decodes=0 if image is None else 1,
+        previews=looks,
+        detector_passes=looks,
+    )

@@ -1,0 +1,223 @@
+"""How a job goes, written down beside the work: the work never waits for the disk."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+
+from detectors.detections import Image
+from service.core.errors import Cancelled, DatabaseUnavailable, TimeLimit
+from service.core.report import Attempt, Region
+from service.jobs.events import EventLog
+from service.jobs.leases import Leases
+from service.jobs.records import EventType, Json, Lease
+from service.jobs.vital_thread import VitalThread
+
+WRITE_EVERY_S = 0.1
+ASK_EVERY_S = 0.05
+"""How often the table is asked whether the work is still wanted: at each step, unless steps are quicker."""
+PROGRESS_EVERY_S = 0.1
+UNSEEN_PROGRESS_EVERY_S = 0.5
+"""Of a job that nobody follows: on two cores, each line that is written stops the denoiser for a while."""
+PREVIEW_EVERY_S = 0.5
+PREVIEW_SIDE_PX = 256
+AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses after which a database that is away is tried again; the last one as often as need be."""
+
+_log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """The worker was told to leave in the middle of a job."""
+
+
+class News:
+    """A thread that writes events, all that came since the last write in one transaction.
+
+    Use as a context manager; on leaving, what is left is written.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[str, EventType, Callable[[], Json]]] = []
+        self._writing = self._hurry = self._closed = False
+        self._thread = VitalThread(self._run, "news", daemon=True)
+
+    def __enter__(self) -> News:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def tell(self, job_id: str, kind: EventType, data: Callable[[], Json]) -> None:
+        """Returns at once; ``data`` is called in the thread, for what takes a while to put into words."""
+        with self._changed:
+            self._waiting.append((job_id, kind, data))
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Returns when all that was told before is written, so that nothing follows a job's end."""
+        with self._changed:
+            self._hurry = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._waiting and not self._writing)
+            self._hurry = False
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                # Let more come together, unless somebody waits for it.
+                self._changed.wait_for(lambda: self._hurry or self._closed, WRITE_EVERY_S)
+                batch, self._waiting = self._waiting, []
+                self._writing = True
+                if not batch:
+                    return
+            self._write(batch)
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+
+    def _write(self, batch: Sequence[tuple[str, EventType, Callable[[], Json]]]) -> None:
+        try:
+            events = [(job_id, kind, data()) for job_id, kind, data in batch]
+            for pause_s in AGAIN_S:
+                try:
+                    self._log.append(events)
+                except DatabaseUnavailable:
+                    time.sleep(pause_s)
+                else:
+                    return
+            _log.warning("%d news could not be told", len(batch))  # they may be missed; the work goes on
+        except Exception:  # noqa: BLE001 - this thread must live on: a job's end waits for it
+            _log.exception("%d news could not be told", len(batch))
+
+
+class Told:
+    """The listener of one job: passes on how it goes, not too often, and ends it when that is asked for.
+
+    Args:
+        leases: where it is asked whether the work is still wanted.
+        news: where it is told how it goes.
+        lease: of the job.
+        leave_now: set when the worker has to leave between two steps.
+        beat: told of every step, rung and decode.
+        limit_s: how long the job may be at work; for ever if 0.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        news: News,
+        lease: Lease,
+        leave_now: threading.Event,
+        beat: Callable[[], None] = lambda: None,
+        limit_s: float = 0.0,
+    ) -> None:
+        self._leases, self._news, self._lease = leases, news, lease
+        self._begun_at, self._limit_s = time.monotonic(), limit_s
+        self._leave_now, self._beat = leave_now, beat
+        self._phase = ""
+        self._progress_at = self._preview_at = self._asked_at = -1e9
+        self._asked_version: int | None = None
+        self._pauses = iter(AGAIN_S)
+        self._attended = False
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Also the place where the work is ended: it is called between any two steps."""
+        self._beat()
+        if self._leave_now.is_set():
+            raise Stopping
+        now = time.monotonic()
+        if self._limit_s and now - self._begun_at > self._limit_s:
+            raise TimeLimit(
+                f"the job was stopped after {now - self._begun_at:.0f} s, in the phase {phase}",
+                allowed={"seconds": self._limit_s, "by": "fewer or smaller pictures, steps or attempts"},
+            )
+        if now - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = now
+            self._ask_patiently()
+        every = PROGRESS_EVERY_S if self._attended else UNSEEN_PROGRESS_EVERY_S
+        if phase != self._phase or done == total or now - self._progress_at >= every:
+            self._phase, self._progress_at = phase, now
+            self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
+
+    def _ask_patiently(self) -> None:
+        """A database that is away for a while ends no work: whether the lease held shows at the end."""
+        try:
+            self._ask()
+        except DatabaseUnavailable:
+            self._asked_version = None
+            self._asked_at = time.monotonic() + next(self._pauses, AGAIN_S[-1])
+        else:
+            self._pauses = iter(AGAIN_S)
+
+    def _ask(self) -> None:
+        """Reads what is wanted of the job, unless nothing was written anywhere since it was read."""
+        version = self._leases.version()
+        if version is not None and version == self._asked_version:
+            return
+        self._asked_version = version
+        wishes = self._leases.wishes(self._lease)
+        if wishes.cancel:
+            raise Cancelled("the job was cancelled")
+        self._attended = wishes.previews
+
+    def wants_preview(self) -> bool:
+        """Whether anybody looks on, and has not just been shown one."""
+        return self._attended and time.monotonic() - self._preview_at >= PREVIEW_EVERY_S
+
+    def preview(self, picture: int, step: int, image: Image) -> None:
+        """Shows the picture as it is."""
+        self._beat()
+        self._preview_at = time.monotonic()
+        self._news.tell(
+            self._lease.job.id,
+            EventType.PREVIEW,
+            lambda: {"picture": picture, "step": step, "image": _data_url(image)},
+        )
+
+    def found(self, picture: int, regions: Sequence[Region]) -> None:
+        """Tells the places that are to be repaired."""
+        rows = [{"class_name": r.class_name, "xyxy": list(r.xyxy), "conf": round(r.conf, 4)} for r in regions]
+        self._tell(EventType.REGIONS, {"picture": picture, "regions": rows})
+
+    def tried(self, picture: int, region: int, attempt: Attempt) -> None:
+        """Tells one attempt."""
+        facts = {
+            "method": attempt.method,
+            "strength": attempt.strength,
+            "seed": attempt.seed,
+            "conf": round(attempt.conf, 4),
+            "critic": None if attempt.critic is None else round(attempt.critic, 4),
+            "seam": round(attempt.seam, 3),
+            "foreign_colour": round(attempt.foreign_colour, 3),
+            "verdict": attempt.verdict.value,
+        }
+        if attempt.guide_after is not None:
+            facts |= {"guide_before": attempt.guide_before, "guide_after": attempt.guide_after}
+        self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
+
+    def _tell(self, kind: EventType, data: Json) -> None:
+        self._beat()
+        self._news.tell(self._lease.job.id, kind, lambda: data)
+
+
+def _data_url(image: Image) -> str:
+    picture = Pillow.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

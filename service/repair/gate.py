@@ -1,0 +1,254 @@
+"""The gate: is a redrawn region better than what was there? It scores what the user gets.
+
+Every candidate is composited into the full picture and shown to the detector whole, and again after JPEG
+compression and after reduction, since a defect that comes back there was not gone. Of a large picture the
+detector also sees the surroundings of the region alone, where a small part is large enough to be judged.
+The critic, another model, has the second word on the part's own crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors import boxes
+from detectors.detections import Box, Detections, Image
+from detectors.fusion import Fusion
+from detectors.protocols import Critic, Detector, is_malformed, part_of
+from service.core.report import Region, Verdict
+from service.repair.plan import MASK_CLASS
+from service.repair.presence import best_part, malformed_here, part_lost
+from service.repair.views import views_of
+
+GATE_SHARE = 0.75
+"""What is accepted must stay this far below the score at which a defect is called one."""
+MOST_DOUBT = 0.4
+"""A threshold set high to raise few alarms says nothing about how sure one is that a defect is gone."""
+MOST_FUSED_DOUBT = 0.6
+"""The same on the scale of both looks. Two in three redrawn limbs well below it were good by eye, one in
+four above it (``docs/decisions/0011``)."""
+DOUBT_SHARE = 0.5
+LOOK_CONF = 0.05
+SEAM_LIMIT = 1.35
+"""Mottled patches that anyone sees measured 1.42 and more on smooth ground."""
+MOST_FOREIGN = 0.05
+"""Of the mask's area. Redrawn legs and sleeves above it wore other clothes (``docs/decisions/0013``)."""
+CONF_NOISE, CRITIC_NOISE = 0.05, 0.1
+"""A rise within these is not "worse"."""
+SAME_DEFECT_IOU = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """What the detector saw in one picture, in its pixels.
+
+    Attributes:
+        plain: in the picture as it is.
+        worn: in its compressed and reduced copies.
+    """
+
+    plain: Detections
+    worn: Detections
+
+    @property
+    def all(self) -> Detections:
+        """Both together."""
+        return _joined([self.plain, self.worn])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """How one picture looks in one region.
+
+    Attributes:
+        sighting: all that was seen.
+        conf: worst malformed score in the region, over all copies; 0 if none. Fused with the other two where
+            the gate fuses.
+        sound: best well-formed score in the region, in the picture as it is; 0 if none.
+        critic: the critic's probability of malformed; None if there is no critic or no part to show it.
+    """
+
+    sighting: Sighting
+    conf: float
+    sound: float
+    critic: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a candidate fits into the picture, whatever it shows.
+
+    Attributes:
+        seam: see ``blend.seam``.
+        foreign_colour: see ``colour.foreign_colour``; 0 where other colours were asked for.
+    """
+
+    seam: float = 1.0
+    foreign_colour: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The gate's word on one candidate."""
+
+    conf: float
+    critic: float | None
+    fit: Fit
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """Reads pictures and judges candidates.
+
+    Attributes:
+        detector: the same that found the defects.
+        critic: the second opinion, if there is one.
+        thresholds: score from which each class counts, by class name.
+        fusion: makes one score of the detector's and the critic's, where the thresholds are for that.
+    """
+
+    detector: Detector
+    critic: Critic | None
+    thresholds: Mapping[str, float]
+    fusion: Fusion | None = None
+
+    def limit(self, class_name: str) -> float:
+        """Below this score a defect counts as gone; no high threshold loosens it."""
+        if self._fuses(class_name):
+            return GATE_SHARE * min(self.thresholds[class_name], MOST_FUSED_DOUBT)
+        thresholds = self.thresholds[class_name], self.detector.default_conf[class_name], MOST_DOUBT
+        return GATE_SHARE * min(thresholds)
+
+    def is_sound(self, region: Region, reading: Reading) -> bool:
+        """Whether nothing is left to repair here."""
+        return reading.conf < self._worst_allowed(region) and not self._critic_objects(reading)
+
+    def read(
+        self, images: Sequence[Image], region: Region, near: Box, rivals: Sequence[Box] = ()
+    ) -> list[Reading]:
+        """Looks at several pictures, all in one batch.
+
+        Args:
+            images: uint8 RGB (H, W, 3), all of one size.
+            region: the place in question.
+            near: its surroundings, looked at more closely in a large picture.
+            rivals: the other planned regions; a defect that lies closer to one of them is not this one's.
+        """
+        names = self.detector.class_names
+        sightings = self._look(images, near)
+        found = [best_part(s.plain, region, names, self.thresholds) for s in sightings]
+        critics = self._ask_critic(images, [box for box, _ in found], part_of(region.class_name))
+        readings = []
+        for sighting, (_, sound), critic in zip(sightings, found, critics, strict=True):
+            seen = sighting.all
+            here = seen[malformed_here(seen, region, names, rivals)]
+            conf = self._fused(region, float(here.conf.max(initial=0.0)), sound, critic)
+            readings.append(Reading(sighting, conf, sound, critic))
+        return readings
+
+    def _fuses(self, class_name: str) -> bool:
+        return self.fusion is not None and part_of(class_name) in self.fusion.weights
+
+    def _fused(self, region: Region, conf: float, sound: float, critic: float | None) -> float:
+        if self.fusion is None:
+            return conf
+        return self.fusion.score(part_of(region.class_name), conf, sound, critic)
+
+    def judge(
+        self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box] = ()
+    ) -> Judgement:
+        """Compares one candidate with what was there.
+
+        Args:
+            region: the place in question.
+            before: the reading of the picture without the candidate.
+            after: the reading with it.
+            fit: how it fits into the picture.
+            rivals: as for ``read``.
+        """
+        return Judgement(after.conf, after.critic, fit, self._verdict(region, before, after, fit, rivals))
+
+    def _verdict(
+        self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box]
+    ) -> Verdict:
+        names, plain = self.detector.class_names, (before.sighting.plain, after.sighting.plain)
+        allowed = self._worst_allowed(region)
+        # More malformed than well-formed, if only faintly so, is not well-formed.
+        is_told = not self._fuses(region.class_name) and part_of(region.class_name) in names
+        doubtful = is_told and after.sound < after.conf >= DOUBT_SHARE * allowed
+        checks = (
+            (Verdict.STILL_MALFORMED, after.conf >= allowed or doubtful),
+            (Verdict.PART_LOST, part_lost(*plain, region, names, self.thresholds)),
+            (Verdict.NEW_DEFECT, self._has_new_defect(region, before, after, rivals)),
+            (Verdict.CRITIC_DISAGREES, self._critic_objects(after)),
+            (Verdict.VISIBLE_SEAM, fit.seam > SEAM_LIMIT),
+            (Verdict.FOREIGN_COLOUR, fit.foreign_colour > MOST_FOREIGN),
+            (Verdict.NOT_BETTER, _is_worse(before, after)),
+        )
+        return next((verdict for verdict, holds in checks if holds), Verdict.ACCEPTED)
+
+    def _worst_allowed(self, region: Region) -> float:
+        defects = [name for name in self.detector.class_names if is_malformed(name)]
+        if region.class_name != MASK_CLASS:
+            defects = [name for name in defects if part_of(name) == part_of(region.class_name)]
+        return min((self.limit(name) for name in defects), default=1.0)
+
+    def _critic_objects(self, reading: Reading) -> bool:
+        return (
+            self.critic is not None and reading.critic is not None and reading.critic >= self.critic.threshold
+        )
+
+    def _has_new_defect(self, region: Region, before: Reading, after: Reading, rivals: Sequence[Box]) -> bool:
+        """Whether a defect stands where none was, in any copy and anywhere in the picture."""
+        names, old, new = self.detector.class_names, before.sighting.all, after.sighting.all
+        own = malformed_here(new, region, names, rivals)
+        for row in np.flatnonzero(~own):
+            class_id, name = new.class_id[row], names[new.class_id[row]]
+            if not is_malformed(name) or new.conf[row] < self.thresholds[name]:
+                continue
+            known = old[(old.class_id == class_id) & (old.conf >= GATE_SHARE * self.thresholds[name])]
+            if not (boxes.iou(new.xyxy[row], known.xyxy) >= SAME_DEFECT_IOU).any():
+                return True
+        return False
+
+    def _ask_critic(
+        self, images: Sequence[Image], found: Sequence[Box | None], part: str
+    ) -> list[float | None]:
+        answers: list[float | None] = [None] * len(images)
+        if self.critic is not None:
+            rows = [i for i, box in enumerate(found) if box is not None]
+            crops = [self.critic.crop(images[i], box) for i in rows if (box := found[i]) is not None]
+            for i, answer in zip(rows, self.critic.malformed(crops, [part] * len(crops)), strict=True):
+                answers[i] = answer
+        return answers
+
+    def _look(self, images: Sequence[Image], near: Box) -> list[Sighting]:
+        views = [view for image in images for view in views_of(image, near)]
+        seen = self.detector.detect([view.image for view in views], LOOK_CONF)
+        placed = [view.to_picture(found) for view, found in zip(views, seen, strict=True)]
+        per_image = len(views) // len(images) if images else 0
+        sightings = []
+        for start in range(0, len(views), per_image or 1):
+            rows = range(start, start + per_image)
+            plain = [placed[i] for i in rows if not views[i].worn]
+            worn = [placed[i] for i in rows if views[i].worn]
+            sightings.append(Sighting(_joined(plain), _joined(worn)))
+        return sightings
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    return Detections(
+        np.concatenate([part.xyxy for part in parts]),
+        np.concatenate([part.conf for part in parts]),
+        np.concatenate([part.class_id for part in parts]),
+    )
+
+
+def _is_worse(before: Reading, after: Reading) -> bool:
+    by_detector = after.conf > before.conf + CONF_NOISE
+    if before.critic is None or after.critic is None:
+        return by_detector
+    return by_detector or after.critic > before.critic + CRITIC_NOISE

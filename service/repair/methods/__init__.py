@@ -1,0 +1,1 @@
+"""Repair methods: each draws candidates for one region."""

@@ -1,0 +1,1 @@
+"""The process around the service: settings, logs, traces, the libraries' environment."""

@@ -1,0 +1,52 @@
+"""Keeps the libraries from phoning home, from running what nobody asked for, and from burning idle cores."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from service.runtime.settings import AUTO, BUNDLED, STUB, Settings
+
+_DEFAULTS = {
+    # ultralytics: no DNS probe at import, and with it no analytics, crash reports or update check
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    # a .pt file is a pickle: load tensors and known classes only
+    "ULTRALYTICS_SAFE_LOAD": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "DO_NOT_TRACK": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    # OpenMP's threads burn a core while they wait, and containers share cores: beside any other load a
+    # repair took six times as long. After so many turns they sleep; on an idle machine it costs nothing.
+    "GOMP_SPINCOUNT": "10000",
+}
+
+
+def quiet(settings: Settings) -> None:
+    """Sets this process's environment; call it before a model library is imported, since they read it then.
+
+    What the operator has set stays. Where all models lie on this machine the hub is switched off as well.
+    A single file is the exception: the library may have to ask the hub for that family's configuration.
+    """
+    defaults = dict(_DEFAULTS)
+    # A directory of its own, away from the user's own ultralytics settings, which may say otherwise.
+    defaults["YOLO_CONFIG_DIR"] = str(_cache_dir())
+    if all(_needs_no_hub(model) for model in (settings.model, settings.repair_model)):
+        defaults["HF_HUB_OFFLINE"] = "1"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _needs_no_hub(model: str) -> bool:
+    return model in ("", AUTO, BUNDLED, STUB) or Path(model).expanduser().is_dir()
+
+
+def _cache_dir() -> Path:
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in some containers
+        base = Path(tempfile.gettempdir())
+    return base / "anatomend"
