@@ -17,12 +17,12 @@ from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from service.core.report import GenerateRequest, Region, RepairParams, RepairReport, RepairRequest
 from service.engine.engine import Engine
-from service.repair.inspection import Looker
+from service.repair.inspection import Inspector
 from training.anatomy.world import read_shard, shards
 
 MALFORMED = 0.5
 """The judge's probability from which a part counts as malformed."""
-LOOK_CONF = 0.25
+PART_CONF = 0.25
 DEFAULT = RepairParams()
 
 
@@ -39,7 +39,7 @@ class Case:
 
 def parts_of(engine: Engine, image: Image) -> list[Place]:
     """All hands and limbs, however they look; overlapping ones counted once."""
-    found = engine.detect(image, LOOK_CONF).by_confidence()
+    found = engine.detect(image, PART_CONF).by_confidence()
     names = [part_of(engine.class_names[i]) for i in found.class_id]
     kept: list[Place] = []
     for xyxy, name in zip(found.xyxy, names, strict=True):
@@ -61,9 +61,9 @@ def serve(engine: Engine, case: Case, params: RepairParams = DEFAULT) -> RepairR
     return engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed, params=params))
 
 
-def looker_of(models: Models, case: Case) -> Looker:
+def inspector_of(models: Models, case: Case) -> Inspector:
     """What finds defects in such a picture, as in the service."""
-    return models.looker(own=case.known is None)
+    return models.inspector(own=case.known is None)
 
 
 def generated(engine: Engine, count: int, seed: int) -> list[Case]:

@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--eyes", type=Path, default=EYES_DIR, help="another folder of labelled pictures")
     args = parser.parse_args()
     models, seen = load_models(), read_labelled(args.eyes)
-    measure, own = models.looker(own=True).measure, models.own_thresholds
+    calibration, own = models.inspector(own=True).calibration, models.generator_calibration
     detected = by_detector(models.detector, seen)
     limits = models.detector.default_conf if own is None else own.conf
     asked = None if models.critic is None else by_critic(models.critic, seen)
@@ -90,9 +90,9 @@ def main() -> None:
         rows.append(row("detector", part, seen, detected[:, 0], limits[f"malformed_{part}"]))
         if models.critic is not None and asked is not None:
             rows.append(row("critic", part, seen, asked, models.critic.threshold))
-            if measure.fusion is not None:
-                fused = by_both(measure.fusion, seen, detected, asked)
-                rows.append(row("both, fused", part, seen, fused, measure.conf[f"malformed_{part}"]))
+            if calibration.fusion is not None:
+                fused = by_both(calibration.fusion, seen, detected, asked)
+                rows.append(row("both, fused", part, seen, fused, calibration.conf[f"malformed_{part}"]))
         rows.append(row("judge", part, seen, judged, MALFORMED))
     print(machine())
     print(table(HEADER, rows))

@@ -19,7 +19,7 @@ from bench.cases import Case, generated, rendered, serve
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
-from bench.repair import Bench, Tally
+from bench.repair import RepairBench, Tally
 from service.core.params import MaskShape, MaskSource, RepairParams
 from service.core.report import RepairReport
 
@@ -51,7 +51,7 @@ def row(name: str, tally: Tally, reports: Sequence[RepairReport]) -> list[str]:
     ]  # fmt: skip
 
 
-def run(bench: Bench, cases: Sequence[Case], params: RepairParams) -> tuple[Tally, list[RepairReport]]:
+def run(bench: RepairBench, cases: Sequence[Case], params: RepairParams) -> tuple[Tally, list[RepairReport]]:
     """One way over all cases; reports only of those in which something was found."""
     tally, reports = Tally(), list[RepairReport]()
     for case in tqdm(cases):
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--rendered", type=int, default=40)
     args = parser.parse_args()
     models = load_models()
-    bench = Bench(models.engine(), Judge())
+    bench = RepairBench(models.engine(), Judge())
     cases = generated(bench.engine, args.generated, FIRST_SEED) + rendered(args.test, args.rendered)
     rows = [row(name, *run(bench, cases, params)) for name, params in WAYS.items()]
     print(machine())

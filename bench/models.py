@@ -16,13 +16,13 @@ from service.engine.loading import (
     load_critic,
     load_detector,
     load_generator,
+    load_generator_calibration,
     load_inpainter,
-    load_own_thresholds,
     load_preview_thresholds,
 )
 from service.generation.abort_rules import PreviewThresholds
-from service.repair.calibration import OwnThresholds, own_measure
-from service.repair.inspection import Looker
+from service.repair.calibration import GeneratorCalibration, calibration_for
+from service.repair.inspection import Inspector
 from service.runtime.settings import read_settings
 
 
@@ -35,7 +35,7 @@ class Models:
     detector: YoloDetector
     critic: Critic | None
     preview_thresholds: PreviewThresholds | None
-    own_thresholds: OwnThresholds | None
+    generator_calibration: GeneratorCalibration | None
 
     @property
     def redraws(self) -> DiffusionModel:
@@ -50,19 +50,19 @@ class Models:
             self.critic,
             inpainter=self.inpainter,
             preview_thresholds=self.preview_thresholds,
-            own_thresholds=self.own_thresholds,
+            generator_calibration=self.generator_calibration,
         )
 
-    def looker(self, own: bool, detector: Detector | None = None) -> Looker:
+    def inspector(self, own: bool, detector: Detector | None = None) -> Inspector:
         """What finds, as the service's engine has it.
 
         Args:
             own: whether it looks at the generator's own pictures or at uploads.
             detector: in the place of theirs, if given.
         """
-        fitted = self.own_thresholds if own else None
-        measure = own_measure(fitted, self.detector, self.critic, self.generator.model_id)
-        return Looker(detector or self.detector, self.critic, self.redraws.native_px, measure)
+        fitted = self.generator_calibration if own else None
+        calibration = calibration_for(fitted, self.detector, self.critic, self.generator.model_id)
+        return Inspector(detector or self.detector, self.critic, self.redraws.native_px, calibration)
 
 
 def step_inputs(model: DiffusionModel) -> tuple[Tensor, Tensor]:
@@ -87,5 +87,5 @@ def load_models() -> Models:
         load_detector(settings, device),
         load_critic(settings, device),
         load_preview_thresholds(settings),
-        load_own_thresholds(settings),
+        load_generator_calibration(settings),
     )

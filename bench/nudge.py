@@ -32,8 +32,8 @@ from service.diffusion.nudge import BoxF, Nudge
 from service.repair import blend
 from service.repair.gate import Gate
 from service.repair.methods.nudge import Nudger
-from service.repair.methods.redraw import MakeBend, redraw, window_of
-from service.repair.prompts import Wording, wording_for
+from service.repair.methods.redraw import MakeGuidanceHook, redraw, window_of
+from service.repair.prompts import Prompts, prompts_for
 from training.textures import jpeg
 
 WORN = ("plain", "JPEG 90", "0.9×")
@@ -47,14 +47,14 @@ class Scores:
     judge: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORN})
 
 
-class Bench:
+class NudgeBench:
     """The service's own parts, without the ladder: every candidate counts, whatever the gate thinks."""
 
     def __init__(self) -> None:
         models = load_models()
         self.redraws, detector = models.redraws, models.detector
         self.detector = detector
-        self.looker = models.looker(own=False)
+        self.inspector = models.inspector(own=False)
         self.gate = Gate(detector, models.critic, detector.default_conf)
         preview = self.redraws.preview()
         self.nudgers = {"detector": Nudger(preview, detector)}
@@ -65,14 +65,16 @@ class Bench:
     def regions(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Region]]:
         """The places of known defects that the detector finds."""
         for case in cases:
-            plan = self.looker.look(case.image, RepairParams()).plan
+            plan = self.inspector.inspect(case.image, RepairParams()).plan
             if plan.regions:
                 yield case, plan.regions[0]
 
-    def bends(self, guide: str, params: NudgeParams, seed: int) -> dict[str, MakeBend | None]:
+    def guidance_hooks(
+        self, guide: str, params: NudgeParams, seed: int
+    ) -> dict[str, MakeGuidanceHook | None]:
         """The arms."""
         nudger = self.nudgers[guide]
-        gradient: MakeBend = partial(nudger.hook, params=params, seed=seed)
+        gradient: MakeGuidanceHook = partial(nudger.hook, params=params, seed=seed)
         random = replace(params, direction=Direction.RANDOM)
 
         def elsewhere(xyxy: BoxF, mask: Mask) -> Nudge:
@@ -94,13 +96,25 @@ class Bench:
         }
 
     def measure(
-        self, case: Case, region: Region, strength: float, bend: MakeBend | None, into: Scores
+        self,
+        case: Case,
+        region: Region,
+        strength: float,
+        guidance_hook: MakeGuidanceHook | None,
+        into: Scores,
     ) -> None:
         """Draws one candidate and notes what gate and judge say of it."""
         window = window_of(region, case.image.shape[:2], self.redraws.native_px)
-        said = wording_for(region, Wording(case.prompt), ())
+        said = prompts_for(region, Prompts(case.prompt), ())
         drawn = redraw(
-            self.redraws, case.image, region, window, said, strength=strength, seeds=[case.seed], bend=bend
+            self.redraws,
+            case.image,
+            region,
+            window,
+            said,
+            strength=strength,
+            seeds=[case.seed],
+            guidance_hook=guidance_hook,
         )
         x1, y1, x2, y2 = window.box
         toned = blend.match_tone(drawn.patches[0], case.image[y1:y2, x1:x2], drawn.repainted)
@@ -155,15 +169,15 @@ def main() -> None:
     parser.add_argument("--guides", nargs="+", choices=("detector", "critic"), default=["detector"])
     parser.add_argument("--size", type=float, nargs=2, default=NudgeParams().strength, help="of the nudge")
     args = parser.parse_args()
-    bench = Bench()
+    bench = NudgeBench()
     found = list(bench.regions(rendered(args.test, args.count)))
     rows = []
     for setting in map(Setting, *zip(*product(args.guides, args.strengths, args.windows), strict=True)):
         arms: dict[str, Scores] = {}
         params = NudgeParams(window=setting.window, strength=tuple(args.size))
         for case, region in tqdm(found, desc=str(setting)):
-            for name, bend in bench.bends(setting.guide, params, case.seed).items():
-                bench.measure(case, region, setting.strength, bend, arms.setdefault(name, Scores()))
+            for name, guidance_hook in bench.guidance_hooks(setting.guide, params, case.seed).items():
+                bench.measure(case, region, setting.strength, guidance_hook, arms.setdefault(name, Scores()))
         rows += [row(setting, name, scores, arms["no nudge"]) for name, scores in arms.items()]
     print(machine())
     print(f"{len(found)} defects found of {args.count}; size {tuple(args.size)}")

@@ -36,7 +36,7 @@ from service.core.report import GenerateRequest
 from service.core.runs import WatchParams
 from service.diffusion.model import DiffusionModel
 from service.engine.engine import Engine
-from service.repair.inspection import Looker
+from service.repair.inspection import Inspector
 
 SEEDS_TRIED = 4
 """How many seeds an arm may try for one picture."""
@@ -62,14 +62,14 @@ class Arms:
         engine: generates, looks and repairs.
         generator: its model, for the arm that uses no engine.
         redraws: what redraws in the engine, for the arm that uses no ladder.
-        looker: what finds in any picture, for the same.
+        inspector: what finds in any picture, for the same.
     """
 
     def __init__(
-        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, looker: Looker
+        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, inspector: Inspector
     ) -> None:
         self._engine, self._generator, self._redraws = engine, generator, redraws
-        self._looker = looker
+        self._inspector = inspector
 
     def all(self) -> dict[str, Arm]:
         """Every arm but those of another seed, by its name."""
@@ -102,7 +102,7 @@ class Arms:
     def _redrawn_once(self, prompt: str, seed: int) -> Image:
         """As the usual detailer does: every part once at 0.4, and whatever comes of it stays."""
         image, _ = self.plain(prompt, seed)
-        return redraw_once(self._redraws, self._looker, Case(image, "", prompt, seed), ONCE).image
+        return redraw_once(self._redraws, self._inspector, Case(image, "", prompt, seed), ONCE).image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,7 +206,7 @@ SEEDS_ARMS = {"a: what comes": 1} | {f"b: up to {n} seeds": n for n in range(2, 
 """Arms that are read off the same tries; how many each may have."""
 
 
-class Bench:
+class OpenQuestionBench:
     """Runs arms over wishes and examines what they make."""
 
     def __init__(self) -> None:
@@ -214,8 +214,8 @@ class Bench:
         self._meter = Meter([models.generator, models.redraws], models.detector)
         engine = models.engine(self._meter.detector)
         self._examiner = Examiner(engine, Judge())
-        looker = models.looker(own=False, detector=self._meter.detector)
-        self.arms = Arms(engine, models.generator, models.redraws, looker)
+        inspector = models.inspector(own=False, detector=self._meter.detector)
+        self.arms = Arms(engine, models.generator, models.redraws, inspector)
 
     def run(
         self, wanted: Sequence[tuple[Prompt, int]], letters: Sequence[str]
@@ -295,7 +295,7 @@ def main() -> None:
         report(read_figures(args.read), args.out, args.against)
         return
     figures, sheet = dict[str, list[Made]](), list[Image]()
-    for finished in Bench().run(wishes(args.count, args.kinds), args.arms):
+    for finished in OpenQuestionBench().run(wishes(args.count, args.kinds), args.arms):
         for name, made in finished.items():
             figures[name] = [one for one, _ in made]
             keep_pictures(name, [image for _, image in made], args.out / "pictures")

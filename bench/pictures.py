@@ -24,7 +24,7 @@ from service.core.params import RepairParams
 from service.core.report import GenerateRequest, Region, Silent
 from service.repair.gate import Gate, Reading
 from service.repair.ladder import Ladder, Repaired
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 
 EACH = {"hand": 2, "horse": 2, "person": 1, "rider": 1}
 MOST_TRIED = 40
@@ -108,7 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
-    redraws, engine, looker = models.redraws, models.engine(), models.looker(own=True)
+    redraws, engine, inspector = models.redraws, models.engine(), models.inspector(own=True)
     print(machine())
     for kind in KINDS:
         shown = 0
@@ -117,14 +117,14 @@ def main() -> None:
                 break
             previews, seed = Previews(), args.seed + index
             made = engine.generate(GenerateRequest(prompt.text, seed=seed, repair=None), previews)[0].image
-            look = looker.look(made, RepairParams())
+            look = inspector.inspect(made, RepairParams())
             if not look.plan.regions:
                 continue
             gate = ShownGate(models.detector, models.critic, look.thresholds, look.fusion)
-            done = Ladder(redraws, gate, Wording(prompt.text), look.seen, own=redraws.per_class).repair(
+            done = Ladder(redraws, gate, Prompts(prompt.text), look.seen, own=redraws.per_class).repair(
                 made, look.plan, seed
             )
-            heat = engine.heatmap(made, looker.found(made, looker.measure.conf))
+            heat = engine.heatmap(made, inspector.found(made, inspector.calibration.conf))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(
                 args.out / name

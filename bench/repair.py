@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bench.cases import MALFORMED, Case, generated, looker_of, parts_of, place_of, rendered, serve
+from bench.cases import MALFORMED, Case, generated, inspector_of, parts_of, place_of, rendered, serve
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
@@ -27,9 +27,9 @@ from service.core.report import Outcome, RepairParams, RepairReport
 from service.diffusion.model import DiffusionModel
 from service.engine.engine import Engine
 from service.images.report_sheet import repair_sheet
-from service.repair.inspection import Looker
+from service.repair.inspection import Inspector
 from service.repair.ladder import Ladder
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 from training.redrawn import AcceptAlways
 
 PAIRS = 48
@@ -97,7 +97,7 @@ RUNG_HEADER = ("drawn by", "strength", "accepted, of the regions it was tried on
 
 def redraw_once(
     redraws: DiffusionModel,
-    looker: Looker,
+    inspector: Inspector,
     case: Case,
     params: RepairParams = CONTROL,
 ) -> RepairReport:
@@ -105,17 +105,17 @@ def redraw_once(
 
     Args:
         redraws: what redraws.
-        looker: finds.
+        inspector: finds.
         case: the picture.
         params: how to redraw.
     """
-    look = looker.look(case.image, params)
-    gate = AcceptAlways(looker.detector, None, look.thresholds)
-    made = Ladder(redraws, gate, Wording(case.prompt)).repair(case.image, look.plan, case.seed)
+    look = inspector.inspect(case.image, params)
+    gate = AcceptAlways(inspector.detector, None, look.thresholds)
+    made = Ladder(redraws, gate, Prompts(case.prompt)).repair(case.image, look.plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
 
 
-class Bench:
+class RepairBench:
     """One engine, one judge, and the same cases for each arm."""
 
     def __init__(self, engine: Engine, judge: Judge) -> None:
@@ -188,10 +188,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     models = load_models()
     engine = models.engine()
-    bench = Bench(engine, Judge())
+    bench = RepairBench(engine, Judge())
     arms: dict[str, Callable[[Case], RepairReport]] = {
         "repair": lambda case: serve(engine, case),
-        "control": lambda case: redraw_once(models.redraws, looker_of(models, case), case),
+        "control": lambda case: redraw_once(models.redraws, inspector_of(models, case), case),
     }
     rows, figures = [], {}
     for source, cases in (

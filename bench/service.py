@@ -21,7 +21,7 @@ import numpy as np
 from bench.intervals import machine, table
 from bench.serving import Service
 from service.engine.protocol import load_engine
-from service.runtime.library_env import quiet
+from service.runtime.library_env import set_library_env
 from service.runtime.settings import Settings
 from service.schemas.requests import GenerateBody
 
@@ -140,7 +140,7 @@ def overload(args: argparse.Namespace) -> list[list[object]]:
 def overhead(args: argparse.Namespace) -> list[list[object]]:
     """The same call made to the engine and over HTTP through the queue, one after the other."""
     settings = Settings(model=args.model)
-    quiet(settings)
+    set_library_env(settings)
     engine = load_engine(settings)
     body = GenerateBody(prompt="a hand", seed=1, num_inference_steps=args.steps, repair=False)
     asked = body.model_dump(mode="json")

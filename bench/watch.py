@@ -30,8 +30,8 @@ from service.core.report import RepairParams
 from service.core.runs import WatchParams
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import Look, PreviewThresholds, decide
-from service.generation.watch_hook import Watch
-from service.generation.watched_run import Watcher
+from service.generation.watch_hook import WatchHook
+from service.generation.watched_run import RunWatcher
 
 FIRST_SEED = 3_000_000
 """Far from the seeds of the fit and of the open question."""
@@ -57,15 +57,15 @@ def stopped_at(run: WatchedPicture, thresholds: PreviewThresholds) -> float | No
     return None
 
 
-class Bench:
+class WatchBench:
     """The service's models, and the judge."""
 
     def __init__(self) -> None:
         models = load_models()
         self.model, self.detector = models.generator, models.detector
         self.engine = models.engine()
-        self.looker = models.looker(own=True)
-        watcher = Watcher.of(self.model, self.detector, models.preview_thresholds, WatchParams())
+        self.inspector = models.inspector(own=True)
+        watcher = RunWatcher.of(self.model, self.detector, models.preview_thresholds, WatchParams())
         self.thresholds, self.origin = watcher.thresholds, watcher.origin
         self.judge = Judge()
 
@@ -75,10 +75,10 @@ class Bench:
         size_hw = defaults.height, defaults.width
         preview = self.model.preview()
         looks_at = self.thresholds.fractions
-        watch = Watch(preview, self.detector, self.thresholds, size_hw, fractions=looks_at, stop=False)
+        watch = WatchHook(preview, self.detector, self.thresholds, size_hw, fractions=looks_at, stop=False)
         _, watched_s = _timed(self.model, prompt, seed, [watch])
         image, plain_s = _timed(self.model, prompt, seed, [])
-        malformed = bool(self.looker.look(image, RepairParams()).plan.regions)
+        malformed = bool(self.inspector.inspect(image, RepairParams()).plan.regions)
         places = parts_of(self.engine, image)
         worst = max(self.judge.malformed([image] * len(places), places), default=0.0)
         return WatchedPicture(tuple(watch.looks), malformed, worst > MALFORMED, watched_s, plain_s)
@@ -115,7 +115,7 @@ def row_of_first_look(name: str, runs: Sequence[WatchedPicture], bad: Sequence[b
     holds exactly; the watch's own limits are those of the other table.
     """
     is_bad = np.array(bad)
-    scores = np.array([sum(seen.conf for seen in run.looks[0].sightings) for run in runs])
+    scores = np.array([sum(seen.conf for seen in run.looks[0].defects) for run in runs])
     limit = np.quantile(scores[~is_bad], 1 - FALSE_STOPS, method="higher")
     stopped = scores > limit
     saved = float(stopped.mean()) * (1 - runs[0].looks[0].fraction)
@@ -144,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
-    bench = Bench()
+    bench = WatchBench()
     runs = [bench.run(wish.text, FIRST_SEED + seed) for wish, seed in tqdm(wishes(args.count))]
     added = [run.watched_s - run.plain_s for run in runs]
     plain = float(np.mean([run.plain_s for run in runs]))

@@ -19,7 +19,7 @@ from detectors.protocols import MALFORMED_PREFIX, Critic, part_of
 
 LEAST_SCORE = 1e-3
 """Below this no model's score says anything more."""
-LOOK_CONF = 0.01
+FUSION_LEAST_CONF = 0.01
 PLACE_CONF = 0.25
 """A part is there from this score on, well-formed or malformed."""
 SAME_IOU = 0.5
@@ -68,7 +68,7 @@ class Fusion:
 
         Args:
             image: uint8 RGB (H, W, 3).
-            found: what the detector saw in it, from ``LOOK_CONF`` on.
+            found: what the detector saw in it, from ``FUSION_LEAST_CONF`` on.
             class_names: class name by ``class_id``.
             critic: shown every part.
 

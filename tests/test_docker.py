@@ -11,7 +11,7 @@ import yaml
 
 from service.api.metrics import Metrics
 from service.jobs.executors import InlineExecutor
-from service.jobs.job_service import Desk
+from service.jobs.job_service import JobService
 from service.runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,10 +20,10 @@ DOCKER = ROOT / "docker"
 
 def test_the_dashboard_asks_for_metrics_that_there_are(tmp_path: Path):
     settings = Settings(data_dir=tmp_path, model="stub")
-    desk = Desk(settings, InlineExecutor(settings))
-    desk.database.migrate()
-    told = Metrics(desk, "1").told().decode()
-    desk.database.close()
+    job_service = JobService(settings, InlineExecutor(settings))
+    job_service.database.migrate()
+    told = Metrics(job_service, "1").told().decode()
+    job_service.database.close()
     there = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE)) | {"anatomend_gpu_memory_bytes"}
     panels = json.loads((DOCKER / "grafana" / "anatomend.json").read_text())["panels"]
     asked = {

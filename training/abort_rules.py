@@ -51,7 +51,7 @@ def fit_thresholds(
     if not good:
         raise ValueError("thresholds need runs that ended well")
     fractions = sorted({look.fraction for run in seen for look in run.looks})
-    names = sorted({s.class_name for run in seen for look in run.looks for s in look.sightings})
+    names = sorted({s.class_name for run in seen for look in run.looks for s in look.defects})
     for rate in RATES:
         limits = {f: {name: _limit(good, f, name, rate) for name in names} for f in fractions}
         thresholds = PreviewThresholds(limits, detector, preview, generator)

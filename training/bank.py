@@ -36,7 +36,7 @@ from training.redrawn import choose, redrawn
 from training.remembered import remember, restore
 from training.sheets import number_tile, page_of
 
-LOOK_CONF = 0.25
+PART_CONF = 0.25
 SAME_IOU = 0.6
 REDRAW_CONF = 0.3
 STRENGTHS = (0.4, 0.55, 0.75, 1.0)
@@ -83,7 +83,7 @@ def wish(kind: str, rng: np.random.Generator) -> str:
 
 def look(detector: YoloDetector, picture: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Everything the detector sees, parts as well-formed ones, of overlapping boxes the surest."""
-    found = detector.detect([picture], LOOK_CONF)[0].by_confidence()
+    found = detector.detect([picture], PART_CONF)[0].by_confidence()
     parts: list[dict[str, Any]] = []
     for xyxy, class_id in zip(found.xyxy, found.class_id, strict=True):
         name = part_of(detector.class_names[class_id])

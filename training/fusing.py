@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from detectors.critic import CropCritic
 from detectors.fusion import Fusion, Weights, log_odds
 from detectors.yolo import YoloDetector
-from service.repair.calibration import Fused
+from service.repair.calibration import FusedCalibration
 from training.labelled import Seen, by_both, by_critic, by_detector
 
 
@@ -31,7 +31,9 @@ def fit(scores: NDArray[np.float32], malformed: Sequence[bool]) -> Weights:
     return Weights(*by)
 
 
-def choose_fused(detector: YoloDetector, critic: CropCritic, seen: Sequence[Seen], alarms: float) -> Fused:
+def choose_fused(
+    detector: YoloDetector, critic: CropCritic, seen: Sequence[Seen], alarms: float
+) -> FusedCalibration:
     """Weights by part, and the least fused score that at most such a share of its well-formed parts reaches.
 
     Args:
@@ -53,4 +55,4 @@ def choose_fused(detector: YoloDetector, critic: CropCritic, seen: Sequence[Seen
         conf[f"malformed_{part}"] = least
         recalled, alarmed = ((fused[some] >= least).mean() for some in (truth, ~truth))
         print(f"fused {part}: {weights[part]}, {least}: {recalled:.0%} recalled, {alarmed:.0%} alarmed")
-    return Fused(conf, Fusion(weights), critic.model_id)
+    return FusedCalibration(conf, Fusion(weights), critic.model_id)

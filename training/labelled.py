@@ -19,7 +19,7 @@ from training.textures import read_picture
 
 LABELS_FILE = "labels.jsonl"
 SAME_IOU = 0.5
-LOOK_CONF = 0.01
+FUSION_LEAST_CONF = 0.01
 WANTED = {"hand": "hand", "horse": "limb", "person": "limb", "rider": "limb"}
 """Which parts of a kind of picture are labelled."""
 
@@ -52,7 +52,7 @@ def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> NDArray[np.floa
     looks: dict[int, Detections] = {}
     for row, one in enumerate(seen):
         if id(one.image) not in looks:  # a picture has several parts
-            looks[id(one.image)] = detector.detect([one.image], LOOK_CONF)[0]
+            looks[id(one.image)] = detector.detect([one.image], FUSION_LEAST_CONF)[0]
         found = looks[id(one.image)]
         near = boxes.iou(found.xyxy, one.xyxy)[:, 0] >= SAME_IOU
         for column, name in enumerate((f"malformed_{one.part}", one.part)):

@@ -28,13 +28,13 @@ from service.engine.loading import (
     load_critic,
     load_detector,
     load_generator,
-    load_own_thresholds,
+    load_generator_calibration,
 )
 from service.generation.abort_rules import THRESHOLDS_FILE, PreviewThresholds
 from service.generation.ranking import rank
-from service.generation.watch_hook import Watch
-from service.repair.calibration import own_measure
-from service.repair.inspection import Looker
+from service.generation.watch_hook import WatchHook
+from service.repair.calibration import calibration_for
+from service.repair.inspection import Inspector
 from service.runtime.settings import read_settings
 from training.abort_rules import WatchedRun, fit_thresholds, stopped_share
 
@@ -44,7 +44,7 @@ HELD_OUT = 0.25
 
 def watched_runs(
     model: DiffusionModel,
-    looker: Looker,
+    inspector: Inspector,
     prompts: Sequence[str],
     count: int,
     first_seed: int = 0,
@@ -54,7 +54,7 @@ def watched_runs(
 
     Args:
         model: makes the pictures.
-        looker: looks at the end, its detector at previews, its critic has the second word.
+        inspector: looks at the end, its detector at previews, its critic has the second word.
         prompts: taken in turn.
         count: how many runs.
         first_seed: run ``i`` has the seed ``first_seed + i``.
@@ -64,9 +64,9 @@ def watched_runs(
     size_hw = defaults.height, defaults.width
     never = PreviewThresholds({})
     for i in range(count):
-        watch = Watch(
+        watch = WatchHook(
             model.preview(),
-            looker.detector,
+            inspector.detector,
             never,
             size_hw,
             fractions=fractions,
@@ -74,7 +74,7 @@ def watched_runs(
             sparing=False,
         )
         image = model.generate_plainly(prompts[i % len(prompts)], first_seed + i, [watch])
-        seen, critic = rank(image, looker, RepairParams()), looker.critic
+        seen, critic = rank(image, inspector, RepairParams()), inspector.critic
         agrees = critic is None or seen.critic is None or seen.critic >= critic.threshold
         yield WatchedRun(tuple(watch.looks), malformed=seen.defects > 0 and agrees)
 
@@ -125,12 +125,12 @@ def main() -> None:
     device = choose_device(settings.device)
     model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
-    measure = own_measure(load_own_thresholds(settings), detector, critic, model.model_id)
-    looker = Looker(detector, critic, model.native_px, measure)
+    measure = calibration_for(load_generator_calibration(settings), detector, critic, model.model_id)
+    inspector = Inspector(detector, critic, model.native_px, measure)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
         tqdm(
-            watched_runs(model, looker, prompts, arguments.count, arguments.seed, arguments.fractions),
+            watched_runs(model, inspector, prompts, arguments.count, arguments.seed, arguments.fractions),
             total=arguments.count,
         )
     )

@@ -20,7 +20,7 @@ from service.diffusion.model import DiffusionModel
 from service.repair.gate import Gate, Judgement
 from service.repair.ladder import Ladder
 from service.repair.plan import plan_repair
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 
 MOST_PLACES = 2
 
@@ -92,5 +92,5 @@ def redrawn(
     params = RepairParams(strengths=(what.strength,), seeds_per_attempt=1)
     plan = plan_repair(found, names, picture.shape[:2], params, inpainter.native_px)
     gate = AcceptAlways(detector, None, detector.default_conf)
-    ladder = Ladder(inpainter, gate, Wording(prompt))
+    ladder = Ladder(inpainter, gate, Prompts(prompt))
     return ladder.repair(picture, plan, seed).image

@@ -28,13 +28,13 @@ from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
 from service.engine.loading import choose_device, load_generator
-from service.repair.calibration import OWN_THRESHOLDS_FILE, OwnThresholds
+from service.repair.calibration import GENERATOR_CALIBRATION_FILE, GeneratorCalibration
 from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards
 from training.detector import read_photographs
 from training.labelled import Seen, by_detector, read_labelled
 
-LOOK_CONF = 0.05
+LEAST_CONF = 0.05
 THRESHOLDS = tuple(percent / 100 for percent in range(25, 91))
 OWN_THRESHOLDS = tuple(percent / 100 for percent in range(10, 91))
 Labelled = tuple[Image, list[dict[str, Any]]]
@@ -60,7 +60,7 @@ def worst_scores(
     truth = np.zeros((len(labelled), len(names)), bool)
     for start in tqdm(range(0, len(labelled), 32), unit="batches"):
         batch = labelled[start : start + 32]
-        seen = detector.detect([picture for picture, _ in batch], LOOK_CONF)
+        seen = detector.detect([picture for picture, _ in batch], LEAST_CONF)
         for row, (found, (_, parts)) in enumerate(zip(seen, batch, strict=True), start):
             np.maximum.at(scores[row], found.class_id, found.conf)
             for part in parts:
@@ -154,8 +154,8 @@ def main() -> None:
             from training.fusing import choose_fused  # wants scikit-learn, which the rest does not
 
             fused = choose_fused(detector, CropCritic.load(args.critic), seen, args.own_alarms)
-        own = OwnThresholds(conf, detector.model_id, generator.model_id, fused)
-        own.save(args.detector / OWN_THRESHOLDS_FILE)
+        own = GeneratorCalibration(conf, detector.model_id, generator.model_id, fused)
+        own.save(args.detector / GENERATOR_CALIBRATION_FILE)
 
 
 if __name__ == "__main__":

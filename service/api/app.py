@@ -27,13 +27,13 @@ from service.api.routes.metrics import metric_routes
 from service.api.routes.pictures import form_routes, json_routes, plain_routes
 from service.api.sdapi.routes import sdapi_json_routes, sdapi_plain_routes
 from service.engine.protocol import LoadEngine
-from service.images.decode import Limits
+from service.images.decode import UploadLimits
 from service.jobs.executors import Executor, InlineExecutor, ProcessExecutor
 from service.jobs.housekeeping import Housekeeping, keep_house
 from service.jobs.inbox import Inbox
-from service.jobs.job_service import Desk
+from service.jobs.job_service import JobService
 from service.keys.ring import KeyRing
-from service.runtime.library_env import quiet
+from service.runtime.library_env import set_library_env
 from service.runtime.settings import Settings, read_settings
 from service.runtime.tracing import tracer_provider
 from service.store.open_store import stores_of
@@ -67,22 +67,22 @@ def create_app(
         InvalidSettings: if the environment asks for something that cannot be.
     """
     settings = settings if settings is not None else read_settings()
-    quiet(settings)
+    set_library_env(settings)
     executor: Executor = ProcessExecutor(settings) if load is None else InlineExecutor(settings, load)
-    desk = Desk(settings, executor, on_failure)
+    job_service = JobService(settings, executor, on_failure)
     spans = tracer_provider(settings, "web")
     stores = stores_of(settings.store_url, settings.data_dir)
-    keeping = Housekeeping(settings, desk.database, *stores)
+    keeping = Housekeeping(settings, job_service.database, *stores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await desk.start()
+        await job_service.start()
         async with anyio.create_task_group() as chores:
             if keeping.is_wanted:
                 chores.start_soon(keep_house, keeping)
             yield
             chores.cancel_scope.cancel()
-        await desk.stop()
+        await job_service.stop()
         if spans is not None:
             await anyio.to_thread.run_sync(spans.shutdown)
 
@@ -95,8 +95,8 @@ def create_app(
         lifespan=lifespan,
         telemetry={"tracing": spans is not None, "tracer_provider": spans, **_NO_OTHER_TELEMETRY},
     )
-    app.state.context = Context(settings, desk, *stores, Inbox(stores[1], desk.database))
-    app.state.metrics = Metrics(desk, app.version)
+    app.state.context = Context(settings, job_service, *stores, Inbox(stores[1], job_service.database))
+    app.state.metrics = Metrics(job_service, app.version)
     for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
         app.include_router(routes)
     for routes in (openai_json_routes, openai_form_routes, openai_plain_routes):
@@ -105,7 +105,7 @@ def create_app(
         app.include_router(routes)
     page.install(app)
     problems.install(app)
-    _add_layers(app, settings, KeyRing(desk.database, settings.require_keys), app.state.metrics)
+    _add_layers(app, settings, KeyRing(job_service.database, settings.require_keys), app.state.metrics)
     return app
 
 
@@ -124,7 +124,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metric
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(
         Guard,
-        limits=BodyLimits(Limits.of(settings).max_bytes),
+        limits=BodyLimits(UploadLimits.of(settings).max_bytes),
         is_shared=bool(origins),
     )
     app.add_middleware(OpenAIErrors)  # outside of all, for the refusals of all

@@ -12,9 +12,9 @@ import anyio.to_thread
 from fastapi import Depends, Request, UploadFile
 
 from service.api.middleware.auth import Caller
-from service.images.decode import Limits
+from service.images.decode import UploadLimits
 from service.jobs.inbox import Inbox
-from service.jobs.job_service import Desk
+from service.jobs.job_service import JobService
 from service.jobs.picture_owners import keep_feedback, owns_image
 from service.runtime.settings import Settings
 from service.schemas.requests import FeedbackBody
@@ -29,7 +29,7 @@ class Context:
     """The parts of the running service."""
 
     settings: Settings
-    desk: Desk
+    job_service: JobService
     images: ImageStore
     inputs: ImageStore
     inbox: Inbox
@@ -39,9 +39,9 @@ class Context:
     pixel_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> UploadLimits:
         """How large an upload may be."""
-        return Limits.of(self.settings)
+        return UploadLimits.of(self.settings)
 
     async def pixels(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Decodes or encodes in a thread, a few at a time."""
@@ -60,7 +60,7 @@ class Context:
             NotFound: ``unknown_image``, just as if there were none.
         """
         if caller.sees is not None and not await self._in_thread(
-            owns_image, self.desk.database, sha256, caller.owner
+            owns_image, self.job_service.database, sha256, caller.owner
         ):
             raise unknown_image()
         if not await self.pixels(self.images.exists, sha256):
@@ -69,7 +69,7 @@ class Context:
     async def keep_feedback(self, sha256: str, body: FeedbackBody, caller: Caller) -> None:
         """Keeps one verdict on one region, in the place of the caller's earlier one."""
         await self._in_thread(
-            keep_feedback, self.desk.database, sha256, body.region, body.verdict, caller.owner
+            keep_feedback, self.job_service.database, sha256, body.region, body.verdict, caller.owner
         )
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

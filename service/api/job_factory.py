@@ -27,7 +27,7 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
         InvalidRequest: if the models or the settings do not allow for it.
         NotReady, ModelUnavailable: if nobody could do it now.
     """
-    worker, wish = context.desk.worker(), body.to_request()
+    worker, wish = context.job_service.worker(), body.to_request()
     _check_gradient(wish.repair, worker)
     limits = Limits.of_cards(worker.models)
     check_generate(wish, worker.class_names, context.settings.max_side_px, limits)
@@ -59,7 +59,7 @@ async def repair_job(
     if mask is not None:
         files[MASK] = mask
         painted = await context.pixels(read_mask, mask, context.limits, upload.image.shape[:2])
-    worker = context.desk.worker()
+    worker = context.job_service.worker()
     params = body.to_params()
     _check_gradient(params, worker)
     check_repair(
@@ -92,5 +92,5 @@ async def with_files(context: Context, new: NewJob, files: Mapping[str, bytes]) 
         QueueFull, InvalidRequest: if there is no room for the job.
     """
     if new.idempotency_key is None:
-        await context.desk.check(new)
+        await context.job_service.check(new)
     return replace(new, inputs=await context.pixels(context.inbox.put, files))

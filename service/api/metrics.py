@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from service.jobs.ended import EndedJob, EndedJobs
-from service.jobs.job_service import Desk
+from service.jobs.job_service import JobService
 
 _HTTP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _WORK_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -27,15 +27,15 @@ class Metrics:
     """All measures of one service, in a registry of its own.
 
     Args:
-        desk: whose queue and workers are told of.
+        job_service: whose queue and workers are told of.
         version: of this program.
     """
 
-    def __init__(self, desk: Desk, version: str) -> None:
+    def __init__(self, job_service: JobService, version: str) -> None:
         registry = self._registry = CollectorRegistry()
-        self._ended = EndedJobs(desk.database, time.time())
+        self._ended = EndedJobs(job_service.database, time.time())
         ProcessCollector(registry=registry)
-        registry.register(_Now(desk, version))
+        registry.register(_Now(job_service, version))
 
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(f"anatomend_{name}", about, labels, registry=registry)
@@ -103,20 +103,22 @@ class Metrics:
 class _Now(Collector):
     """What is so at the moment: asked for when it is told, and never out of date."""
 
-    def __init__(self, desk: Desk, version: str) -> None:
-        self._desk, self._version = desk, version
+    def __init__(self, job_service: JobService, version: str) -> None:
+        self._job_service, self._version = job_service, version
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """See the base."""
-        desk, workers = self._desk, self._desk.workers
+        job_service, workers = self._job_service, self._job_service.workers
         build = GaugeMetricFamily("anatomend_build_info", "What runs.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
-        yield _gauge("queue_jobs", "Jobs that wait.", desk.depth.jobs)
-        yield _gauge("queue_megapixel_steps", "What waits, in megapixels times steps.", desk.depth.cost)
+        yield _gauge("queue_jobs", "Jobs that wait.", job_service.depth.jobs)
+        yield _gauge(
+            "queue_megapixel_steps", "What waits, in megapixels times steps.", job_service.depth.cost
+        )
         ready = any(worker.state == "ready" for worker in workers)
         yield _gauge("worker_up", "Whether a worker with loaded models is there.", ready)
-        yield _gauge("draining", "Whether the service is stopping.", desk.draining.is_set())
+        yield _gauge("draining", "Whether the service is stopping.", job_service.draining.is_set())
         memory = GaugeMetricFamily(
             "anatomend_gpu_memory_bytes",
             "Memory of a card: in all, used by all programs, and allocated and reserved by the worker.",

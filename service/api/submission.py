@@ -64,7 +64,7 @@ async def handed_in(context: Context, new: NewJob) -> Job:
     If it is refused, the files that were kept for it go.
     """
     try:
-        job, is_new = await context.desk.submit(new)
+        job, is_new = await context.job_service.submit(new)
     except AnatomendError:
         await context.pixels(context.inbox.drop, new.inputs)
         raise
@@ -191,12 +191,12 @@ async def _waited(request: Request, context: Context, job: Job, timeout_s: float
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             if not stays:
-                await context.desk.cancel(job.id, None)
+                await context.job_service.cancel(job.id, None)
             group.cancel_scope.cancel()
 
         group.start_soon(watch_client)
         try:
-            result = await context.desk.wait(job.id, timeout_s)
+            result = await context.job_service.wait(job.id, timeout_s)
         except AnatomendError as error:  # raised out of the group, which would wrap it
             failure = error
         group.cancel_scope.cancel()

@@ -43,7 +43,7 @@ class Seen:
     heatmap: bytes | None = None
 
 
-class Place(Protocol):
+class Backend(Protocol):
     """Does what a command asks for. Errors are the project's own, wherever they come from."""
 
     def generate(self, body: GenerateBody) -> Made:

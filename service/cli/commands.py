@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.backend import Made, Place
+from service.cli.backend import Backend, Made
 from service.cli.config import config
 from service.cli.console import (
     print_answer,
@@ -42,7 +42,7 @@ from service.cli.options import (
     given,
 )
 from service.cli.remote import Remote
-from service.cli.repair_options import NO_KNOBS, Knobs, with_knobs
+from service.cli.repair_options import NO_REPAIR_FLAGS, RepairFlags, with_repair_options
 from service.cli.serving import serve
 from service.cli.watch_options import watching
 from service.client import Anatomend
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @app.command()
-@with_knobs
+@with_repair_options
 def generate(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What the picture shall show.", show_default=False)],
@@ -96,7 +96,7 @@ def generate(
     max_restarts: MaxRestarts = None,
     in_flight: InFlightSwitch = None,
     repair: Annotated[bool, typer.Option(help="Whether to repair what is malformed.")] = True,
-    knobs: Knobs = NO_KNOBS,
+    options: RepairFlags = NO_REPAIR_FLAGS,
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
@@ -114,17 +114,17 @@ def generate(
             num_images=num_images,
             best_of=best_of,
             watch=watching(watch, watch_at, watch_stop, max_restarts, in_flight),
-            repair=knobs if repair else False,
+            repair=options if repair else False,
         ),
     )
     output = png_path(output)
     sheet = png_path(sheet) if sheet else None
-    made = _place(context).generate(body)
+    made = _backend(context).generate(body)
     _deliver(made, numbered(output, len(made.pngs)), sheet, as_json)
 
 
 @app.command()
-@with_knobs
+@with_repair_options
 def repair(
     context: typer.Context,
     picture: Picture,
@@ -134,18 +134,18 @@ def repair(
     seed: Seed = None,
     mask: Annotated[Path | None, typer.Option(help="White = redraw; of the picture's size.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; -o is not needed.")] = False,
-    knobs: Knobs = NO_KNOBS,
+    options: RepairFlags = NO_REPAIR_FLAGS,
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
     """Redraw only the malformed places of a picture."""
     body = validated(
         RepairUploadBody,
-        {**knobs, **given(prompt=prompt, negative_prompt=negative_prompt, seed=seed)},
+        {**options, **given(prompt=prompt, negative_prompt=negative_prompt, seed=seed)},
     )
     target = png_path(output) if output or not dry_run else None
     sheet = png_path(sheet) if sheet else None
-    made = _place(context).repair(read(picture), body, read(mask) if mask else None, dry_run)
+    made = _backend(context).repair(read(picture), body, read(mask) if mask else None, dry_run)
     _deliver(made, [target], sheet, as_json, name=str(picture))
 
 
@@ -162,7 +162,7 @@ def detect(
     body = validated(DetectBody, given(conf=conf, heatmap=heatmap is not None))
     sheet = png_path(sheet) if sheet else None
     heatmap = png_path(heatmap) if heatmap else None
-    seen = _place(context).detect(read(picture), body)
+    seen = _backend(context).detect(read(picture), body)
     if heatmap and seen.heatmap is not None:
         write(heatmap, seen.heatmap)
     if sheet:
@@ -177,7 +177,7 @@ def detect(
 @app.command()
 def models(context: typer.Context, as_json: Json = False) -> None:
     """Tell which models are in use."""
-    facts = _place(context).models()
+    facts = _backend(context).models()
     if as_json:
         print_json(facts)
     else:
@@ -209,7 +209,7 @@ def jobs(
         print_jobs(found)
 
 
-def _place(context: typer.Context) -> Place:
+def _backend(context: typer.Context) -> Backend:
     return Local(read_settings()) if context.obj is None else Remote(context.obj)
 
 

@@ -10,10 +10,10 @@ from service.cli.backend import Made, Seen
 from service.cli.console import progress_bars, waiting
 from service.core.report import RepairReport, RepairRequest
 from service.engine.protocol import Engine, load_engine
-from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.decode import Upload, UploadLimits, read_image, read_mask
 from service.images.encode import encode_image
 from service.images.report_sheet import detection_sheet, repair_sheet
-from service.runtime.library_env import quiet
+from service.runtime.library_env import set_library_env
 from service.runtime.settings import Settings
 from service.schemas.answer_builder import (
     detections_answer,
@@ -28,20 +28,20 @@ from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
 
 
 class Local:
-    """See ``Place``. Pictures are read before the models are: a mistake is told at once."""
+    """See ``Backend``. Pictures are read before the models are: a mistake is told at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def generate(self, body: GenerateBody) -> Made:
-        """See ``Place``."""
+        """See ``Backend``."""
         engine = self._engine()
         with progress_bars() as listener:
             return _made(engine.generate(body.to_request(), listener))
 
     def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
-        """See ``Place``."""
-        limits = Limits.of(self._settings)
+        """See ``Backend``."""
+        limits = UploadLimits.of(self._settings)
         upload = read_image(picture, limits)
         wish = RepairRequest(
             image=upload.image,
@@ -57,8 +57,8 @@ class Local:
             return _made([engine.repair(wish, listener)], upload)
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
-        """See ``Place``."""
-        image = read_image(picture, Limits.of(self._settings)).image
+        """See ``Backend``."""
+        image = read_image(picture, UploadLimits.of(self._settings)).image
         engine = self._engine()
         seen = engine.detect(image, body.conf).by_confidence()
         height, width = image.shape[:2]
@@ -72,13 +72,13 @@ class Local:
         )
 
     def models(self) -> ModelsAnswer:
-        """See ``Place``."""
+        """See ``Backend``."""
         engine = self._engine()
         cards = [model_facts(card) for card in engine.models()]
         return ModelsAnswer(models=cards, class_names=list(engine.class_names))
 
     def _engine(self) -> Engine:
-        quiet(self._settings)
+        set_library_env(self._settings)
         with waiting("loading the models"):
             return load_engine(self._settings)
 

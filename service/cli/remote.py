@@ -12,31 +12,31 @@ from service.cli.backend import Made, Seen
 from service.cli.console import progress_bars, waiting
 from service.client.client import Anatomend, OnEvent, Result
 from service.core.report import Region, RegionOutcome, RepairReport
-from service.images.decode import Limits, read_image
+from service.images.decode import UploadLimits, read_image
 from service.images.encode import encode_image
 from service.images.report_sheet import detection_sheet, repair_sheet
 from service.jobs.records import EventType, JobEvent
 from service.schemas.answers import DetectionAnswer, ImageAnswer, ModelsAnswer
 from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
 
-_ANY_SIZE = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
+_ANY_SIZE = UploadLimits(max_bytes=1 << 30, max_pixels=1 << 28)
 """The service has let the picture in, or made it."""
 
 
 class Remote:
-    """See ``Place``."""
+    """See ``Backend``."""
 
     def __init__(self, client: Anatomend) -> None:
         self._client = client
 
     def generate(self, body: GenerateBody) -> Made:
-        """See ``Place``."""
+        """See ``Backend``."""
         options = body.model_dump(mode="json", exclude_unset=True)
         with _bars() as on_event:
             return _made(self._client.generate(options.pop("prompt"), on_event=on_event, **options))
 
     def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
-        """See ``Place``."""
+        """See ``Backend``."""
         options = body.model_dump(mode="json", exclude_unset=True)
         with _bars() as on_event:
             return _made(
@@ -44,7 +44,7 @@ class Remote:
             )
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
-        """See ``Place``."""
+        """See ``Backend``."""
         with waiting("looking"):
             seen = self._client.detect(picture, conf=body.conf, heatmap=body.heatmap)
             url = seen.heatmap_url
@@ -53,7 +53,7 @@ class Remote:
         return Seen(seen.width, seen.height, rows, lambda: _detection_sheet(_pixels(picture), rows), heat)
 
     def models(self) -> ModelsAnswer:
-        """See ``Place``."""
+        """See ``Backend``."""
         return self._client.models()
 
 

@@ -15,7 +15,7 @@ from service.cli.options import given
 from service.core.errors import InvalidRequest
 from service.core.params import MaskSource, Method, Order, Policy
 
-KNOBS: dict[str, Any] = {
+REPAIR_OPTIONS: dict[str, Any] = {
     "conf": Annotated[float | None, typer.Option(help="Least score; the model's own if left out.")],
     "max_conf": Annotated[float | None, typer.Option(help="Highest score of a defect. 1.")],
     "classes": Annotated[
@@ -66,26 +66,26 @@ KNOBS: dict[str, Any] = {
         ),
     ],
 }
-Knobs = Mapping[str, Any]
+RepairFlags = Mapping[str, Any]
 """What of the repair object was asked for."""
-NO_KNOBS: Knobs = {}
+NO_REPAIR_FLAGS: RepairFlags = {}
 _OTHER_NAMES = {"repair_steps": "num_inference_steps", "repair_guidance": "guidance_scale"}
 
 
-def with_knobs(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command all options of how to repair; it is handed those that were used, as ``knobs``."""
+def with_repair_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command all options of how to repair; it is handed those that were used, as ``options``."""
     own = signature(command).parameters
 
     def run(**options: Any) -> None:
-        used = {name: options.pop(name) for name in KNOBS}
-        command(**options, knobs=_knobs(used))
+        used = {name: options.pop(name) for name in REPAIR_OPTIONS}
+        command(**options, options=_options(used))
 
     parameters = []
     for name, parameter in own.items():
-        added = [name] if name != "knobs" else list(KNOBS)
+        added = [name] if name != "knobs" else list(REPAIR_OPTIONS)
         defaults = parameter.default if name != "knobs" else None
         parameters += [Parameter(n, Parameter.KEYWORD_ONLY, default=defaults) for n in added]
-    hints = get_type_hints(command, include_extras=True) | KNOBS
+    hints = get_type_hints(command, include_extras=True) | REPAIR_OPTIONS
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__annotations__ = {p.name: hints[p.name] for p in parameters}
     annotated = [p.replace(annotation=hints[p.name]) for p in parameters]
@@ -93,7 +93,7 @@ def with_knobs(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _knobs(used: dict[str, Any]) -> dict[str, Any]:
+def _options(used: dict[str, Any]) -> dict[str, Any]:
     more = _object(used.pop("params"))
     return more | {_OTHER_NAMES.get(name, name): value for name, value in given(**used).items()}
 

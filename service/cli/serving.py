@@ -45,7 +45,7 @@ def serve(
     if is_seen_by_others(settings.data_dir):
         _log.warning("others on this machine may look into %s: chmod -R go= closes it", settings.data_dir)
     application = create_app(settings, on_failure=stop)
-    desk = application.state.context.desk
+    job_service = application.state.context.job_service
     server = _drained(uvicorn.Server)(
         uvicorn.Config(
             application,
@@ -57,10 +57,10 @@ def serve(
             log_config=None,
             access_log=False,  # the service logs its requests itself, with their ids and without queries
         ),
-        desk.drain,
+        job_service.drain,
     )
     server.run()
-    failure = desk.failure
+    failure = job_service.failure
     if failure is not None:
         raise failure
 

@@ -38,7 +38,7 @@ class RunEnd(StrEnum):
     ABORTED = "aborted"
 
 
-class Thresholds(StrEnum):
+class ThresholdsOrigin(StrEnum):
     """Where the watch's thresholds come from."""
 
     FITTED = "fitted"
@@ -138,5 +138,5 @@ class Sampling:
 
     runs: tuple[Run, ...]
     preview: str | None = None
-    thresholds: Thresholds | None = None
+    thresholds: ThresholdsOrigin | None = None
     notes: tuple[str, ...] = ()

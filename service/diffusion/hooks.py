@@ -16,7 +16,12 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from service.diffusion.latents import Packing
-from service.diffusion.parameterization import Prediction, prediction_of, restricted, schedule_index
+from service.diffusion.parameterization import (
+    Parameterization,
+    parameterization_of,
+    restricted,
+    schedule_index,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +32,7 @@ class Step:
         index: calls made before this one in this run. A second-order scheduler makes two for most steps.
         total: calls that the run will make.
         timestep: as the pipeline gave it.
-        prediction: noise level and kind of prediction.
+        parameterization: noise level and kind of prediction.
         sample: the noisy latents (B, C, h, w) that the denoiser saw, never packed.
         x0: float32 (B, C, h, w), what it takes for the finished latents.
         scheduler: the pipeline's, before its step.
@@ -36,7 +41,7 @@ class Step:
     index: int
     total: int
     timestep: Any
-    prediction: Prediction
+    parameterization: Parameterization
     sample: Tensor
     x0: Tensor
     scheduler: Any
@@ -165,15 +170,15 @@ class _Tapped:
         scheduler = self._scheduler
         if self._calls == 0:
             self._total = len(scheduler.timesteps) - schedule_index(scheduler, timestep)
-        prediction = prediction_of(scheduler, timestep)
-        x0 = self._grid(restricted(scheduler, prediction.x0(model_output, sample)))
-        step = Step(self._calls, self._total, timestep, prediction, self._grid(sample), x0, scheduler)
+        parameterization = parameterization_of(scheduler, timestep)
+        x0 = self._grid(restricted(scheduler, parameterization.x0(model_output, sample)))
+        step = Step(self._calls, self._total, timestep, parameterization, self._grid(sample), x0, scheduler)
         self._calls += 1
         for hook in self._before:
             changed = hook(step)
             step = step if changed is None else replace(step, x0=changed.float())
         if step.x0 is not x0:
-            output = prediction.output_for(step.x0, x0, self._grid(model_output), step.sample)
+            output = parameterization.output_for(step.x0, x0, self._grid(model_output), step.sample)
             model_output = self._row(output)
         return step, model_output
 

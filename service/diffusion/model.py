@@ -207,7 +207,7 @@ class DiffusionModel:
         if resume is None:
             with tap(pipeline, [*hooks, *shown], packing):
                 return self._run(pipeline, prompt, negative_prompt, [seed], steps, arguments)[0]
-        where = resume.keep, resume.index, resume.cells, [resume.seed]
+        where = resume.recorder, resume.index, resume.cells, [resume.seed]
         with resume_inside(pipeline, *where, [*hooks, *shown], packing) as latents:
             arguments["latents"] = latents
             return self._run(pipeline, prompt, negative_prompt, [resume.seed], steps, arguments)[0]

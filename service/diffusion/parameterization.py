@@ -17,7 +17,7 @@ from torch import Tensor
 from service.core.errors import ModelUnavailable
 
 
-class Kind(StrEnum):
+class PredictionType(StrEnum):
     """What the model predicts, by the schedulers' own names."""
 
     EPSILON = "epsilon"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Parameterization:
     """How to read one model output.
 
     Attributes:
@@ -36,27 +36,27 @@ class Prediction:
         sigma: share of the unit noise in it, 0 or more.
     """
 
-    kind: Kind
+    kind: PredictionType
     alpha: float
     sigma: float
 
     @property
     def keep(self) -> float:
         """What the sample is multiplied with on the way to x0."""
-        if self.kind is Kind.EPSILON:
+        if self.kind is PredictionType.EPSILON:
             return 1.0 / self.alpha
-        if self.kind is Kind.V:
+        if self.kind is PredictionType.V:
             return self.alpha / (self.alpha**2 + self.sigma**2)
-        return 1.0 if self.kind is Kind.FLOW else 0.0
+        return 1.0 if self.kind is PredictionType.FLOW else 0.0
 
     @property
     def gain(self) -> float:
         """What the model output is multiplied with on the way to x0."""
-        if self.kind is Kind.EPSILON:
+        if self.kind is PredictionType.EPSILON:
             return -self.sigma / self.alpha
-        if self.kind is Kind.V:
+        if self.kind is PredictionType.V:
             return -self.sigma / float((self.alpha**2 + self.sigma**2) ** 0.5)
-        return -self.sigma if self.kind is Kind.FLOW else 1.0
+        return -self.sigma if self.kind is PredictionType.FLOW else 1.0
 
     def x0(self, model_output: Tensor, sample: Tensor) -> Tensor:
         """The predicted finished latents, float32 of the sample's shape; differentiable in both."""
@@ -89,7 +89,7 @@ class Prediction:
         return self.alpha * x0.float() + self.sigma * noise.float()
 
 
-def prediction_of(scheduler: Any, timestep: Any) -> Prediction:
+def parameterization_of(scheduler: Any, timestep: Any) -> Parameterization:
     """How to read the output that ``scheduler.step`` is about to be given.
 
     Args:
@@ -101,15 +101,15 @@ def prediction_of(scheduler: Any, timestep: Any) -> Prediction:
     """
     kind = _kind(scheduler)
     if hasattr(scheduler, "sigmas") and hasattr(scheduler, "index_for_timestep"):
-        return Prediction(kind, *_level_of_sigma(scheduler, _sigma(scheduler, timestep), kind))
+        return Parameterization(kind, *_level_of_sigma(scheduler, _sigma(scheduler, timestep), kind))
     if hasattr(scheduler, "alphas_cumprod"):
         share = float(scheduler.alphas_cumprod[int(timestep)])
-        return Prediction(kind, share**0.5, (1.0 - share) ** 0.5)
+        return Parameterization(kind, share**0.5, (1.0 - share) ** 0.5)
     raise _not_understood(scheduler)
 
 
 def is_understood(scheduler: Any) -> bool:
-    """Whether ``prediction_of`` can read this scheduler's runs."""
+    """Whether ``parameterization_of`` can read this scheduler's runs."""
     try:
         _kind(scheduler)
     except ModelUnavailable:
@@ -140,22 +140,22 @@ def schedule_index(scheduler: Any, timestep: Any) -> int:
     return int((scheduler.timesteps - timestep).abs().argmin())
 
 
-def _kind(scheduler: Any) -> Kind:
+def _kind(scheduler: Any) -> PredictionType:
     config = scheduler.config
     if "sigma_data" in config:  # EDM preconditioning: the output is neither of the four
         raise _not_understood(scheduler)
     if hasattr(scheduler, "scale_noise"):  # only the flow-matching ones have it, and they predict one thing
-        return Kind.FLOW
+        return PredictionType.FLOW
     named = config.get("prediction_type")
     try:
-        return Kind.SAMPLE if named == "original_sample" else Kind(named)
+        return PredictionType.SAMPLE if named == "original_sample" else PredictionType(named)
     except ValueError as error:
         raise _not_understood(scheduler) from error
 
 
-def _level_of_sigma(scheduler: Any, sigma: float, kind: Kind) -> tuple[float, float]:
+def _level_of_sigma(scheduler: Any, sigma: float, kind: PredictionType) -> tuple[float, float]:
     """Alpha and sigma of a sample, whose scale depends on the family of the scheduler."""
-    if kind is Kind.FLOW or scheduler.config.get("use_flow_sigmas"):
+    if kind is PredictionType.FLOW or scheduler.config.get("use_flow_sigmas"):
         return 1.0 - sigma, sigma
     if "solver_order" in scheduler.config or "predictor_order" in scheduler.config:
         alpha = (1.0 + sigma**2) ** -0.5  # DPM-Solver, UniPC, DEIS, SA: samples keep their variance

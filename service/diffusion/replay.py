@@ -69,7 +69,7 @@ class DenoiserReplay:
         output = self._denoiser(*again[0], **again[1])
         guided = self._guided(output[0] if isinstance(output, tuple) else output.sample, len(sample))
         grid = guided if self._packing is None else self._packing.unpack(guided)
-        return restricted(step.scheduler, step.prediction.x0(grid, sample))
+        return restricted(step.scheduler, step.parameterization.x0(grid, sample))
 
     def _as_input(self, step: Step, sample: Tensor, asked: Tensor) -> Tensor:
         """The sample as the pipeline makes an input of it: scaled, doubled, with an inpainting mask."""

@@ -17,28 +17,28 @@ from torch import Tensor
 from detectors.detections import Mask
 from service.diffusion.hooks import Hook, Step, replaced, tap
 from service.diffusion.latents import Packing, mask_to_cells
-from service.diffusion.parameterization import Prediction
+from service.diffusion.parameterization import Parameterization
 
 # Not the scheduler's own state: its frozen configuration, and methods that were wrapped on the instance.
 NOT_STATE = frozenset({"_internal_dict", "step", "scale_model_input", "set_timesteps"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class ResumePoint:
     """A place from which a run can go on.
 
     Attributes:
-        prediction: noise level there.
+        parameterization: noise level there.
         x0: float32 (B, C, h, w), what was predicted there.
         state: the scheduler's attributes, with the history of a multistep method.
     """
 
-    prediction: Prediction
+    parameterization: Parameterization
     x0: Tensor
     state: Mapping[str, Any]
 
 
-class Keep:
+class RunRecorder:
     """A hook that saves x_t before every step, and after the last.
 
     Put it before a hook that may stop the run: the step at which that happens is then kept as well.
@@ -52,14 +52,14 @@ class Keep:
         """Takes the indices of steps from which to resume; None means every one."""
         self._at = at
         self.samples: list[Tensor] = []
-        self.kept: dict[int, Kept] = {}
+        self.kept: dict[int, ResumePoint] = {}
 
     def __call__(self, step: Step) -> None:
         """Saves the sample, and the scheduler's state where it is wanted."""
         self.samples.append(step.sample.clone())
         if self._at is None or step.index in self._at:
             state = _copied(vars(step.scheduler))
-            self.kept[step.index] = Kept(step.prediction, step.x0.clone(), state)
+            self.kept[step.index] = ResumePoint(step.parameterization, step.x0.clone(), state)
 
     def after(self, step: Step, latents: Tensor) -> None:
         """Saves the finished latents."""
@@ -72,13 +72,13 @@ class Resume:
     """Where a kept run is taken up again.
 
     Attributes:
-        keep: what the run left.
-        index: a key of ``keep.kept``.
+        recorder: what the run left.
+        index: a key of ``recorder.kept``.
         mask: float32 (H, W) in pixels of the picture; above 0 = sample again.
         seed: of the fresh noise.
     """
 
-    keep: Keep
+    recorder: RunRecorder
     index: int
     mask: Mask
     seed: int
@@ -86,11 +86,11 @@ class Resume:
     @property
     def cells(self) -> Tensor:
         """The mask as ``resume_inside`` takes it."""
-        rows, columns = self.keep.samples[self.index].shape[-2:]
+        rows, columns = self.recorder.samples[self.index].shape[-2:]
         return mask_to_cells(self.mask, (rows, columns))
 
 
-class Follow:
+class HoldOutside:
     """A hook that holds a run to kept samples wherever a mask is 0, for as long as there are some."""
 
     def __init__(self, samples: Sequence[Tensor], first: int, inside: Tensor) -> None:
@@ -116,7 +116,7 @@ class Follow:
 @contextmanager
 def resume_inside(
     pipeline: Any,
-    keep: Keep,
+    recorder: RunRecorder,
     index: int,
     cells: Tensor,
     seeds: Sequence[int],
@@ -131,9 +131,9 @@ def resume_inside(
     whole picture goes on together.
 
     Args:
-        pipeline: the one whose run ``keep`` saw, from its first step on.
-        keep: what it saw.
-        index: a key of ``keep.kept``.
+        pipeline: the one whose run ``recorder`` saw, from its first step on.
+        recorder: what it saw.
+        index: a key of ``recorder.kept``.
         cells: (1, 1, h, w); above 0 = sample again.
         seeds: of the fresh noise, one for each picture in the batch.
         hooks: more of them, called before the kept samples are put back.
@@ -142,10 +142,10 @@ def resume_inside(
     Raises:
         KeyError: if nothing was kept at ``index``.
     """
-    kept, sample = keep.kept[index], keep.samples[index]
+    kept, sample = recorder.kept[index], recorder.samples[index]
     inside = (cells > 0).to(sample.device)
     noise = [torch.randn(sample.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds]
-    fresh = kept.prediction.renoised(kept.x0, torch.stack(noise).to(sample.device)).to(sample.dtype)
+    fresh = kept.parameterization.renoised(kept.x0, torch.stack(noise).to(sample.device)).to(sample.dtype)
     start = torch.where(inside, fresh, sample)
     row = start if packing is None else packing.pack(start)
     scheduler = pipeline.scheduler
@@ -153,7 +153,7 @@ def resume_inside(
     # Pipelines multiply the latents that they are given with this, where the scheduler has it.
     given = row / getattr(scheduler, "init_noise_sigma", 1.0)
     with (
-        tap(pipeline, [*hooks, Follow(keep.samples, index, inside)], packing),
+        tap(pipeline, [*hooks, HoldOutside(recorder.samples, index, inside)], packing),
         _from(scheduler, index, kept.state, row),
     ):
         yield given

@@ -35,8 +35,8 @@ from service.engine.loading import (
     load_critic,
     load_detector,
     load_generator,
+    load_generator_calibration,
     load_inpainter,
-    load_own_thresholds,
     load_preview_thresholds,
     repair_model_of,
 )
@@ -45,14 +45,14 @@ from service.engine.outcomes import concluded, unused_in_repair, unused_in_watch
 from service.engine.unread_prompts import unread_in_picture, unread_in_repair
 from service.generation.abort_rules import PreviewThresholds
 from service.generation.candidates import Candidates
-from service.repair.calibration import Measure, OwnThresholds, own_measure
+from service.repair.calibration import Calibration, GeneratorCalibration, calibration_for
 from service.repair.gate import Gate
-from service.repair.inspection import Looked, Looker
+from service.repair.inspection import Inspection, Inspector
 from service.repair.ladder import Ladder, Repaired
 from service.repair.methods.nudge import Nudger
 from service.repair.methods.redraw import Inpainter
 from service.repair.plan import MASK_CLASS, plan_from_mask
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 from service.runtime.settings import Settings
 
 DRY_RUN_REASON = "looked only: no repair was asked for"
@@ -76,7 +76,7 @@ class Engine:
         max_side_px: int = 2048,
         sources: Mapping[str, str] | None = None,
         preview_thresholds: PreviewThresholds | None = None,
-        own_thresholds: OwnThresholds | None = None,
+        generator_calibration: GeneratorCalibration | None = None,
     ) -> None:
         """Puts loaded parts together.
 
@@ -88,7 +88,7 @@ class Engine:
             max_side_px: largest width or height to generate.
             sources: where each role was loaded from, for ``models``.
             preview_thresholds: fitted for the watch; guessed if None.
-            own_thresholds: what counts in the generator's own pictures, if it was fitted for these models.
+            generator_calibration: what counts in the generator's own pictures, if it was fitted for these models.
         """
         self._generator = generator
         self._inpainter = inpainter or generator
@@ -97,12 +97,12 @@ class Engine:
         self._max_side_px = max_side_px
         self._sources = sources or {}
         native_px = self._inpainter.native_px
-        own = own_measure(own_thresholds, detector, critic, generator.model_id)
-        self._looker = Looker(detector, critic, native_px, Measure(detector.default_conf))
-        self._own_looker = Looker(detector, critic, native_px, own)
+        own = calibration_for(generator_calibration, detector, critic, generator.model_id)
+        self._inspector = Inspector(detector, critic, native_px, Calibration(detector.default_conf))
+        self._generator_inspector = Inspector(detector, critic, native_px, own)
         redraws = self._inpainter.limits if isinstance(self._inpainter, DiffusionModel) else ModelLimits()
         self._limits = Limits(generator.limits, redraws)
-        self._candidates = Candidates(generator, self._own_looker, preview_thresholds)
+        self._candidates = Candidates(generator, self._generator_inspector, preview_thresholds)
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
@@ -127,7 +127,7 @@ class Engine:
                 "critic": settings.critic,
             },
             preview_thresholds=load_preview_thresholds(settings),
-            own_thresholds=load_own_thresholds(settings),
+            generator_calibration=load_generator_calibration(settings),
         )
 
     @property
@@ -143,7 +143,7 @@ class Engine:
     def models(self) -> list[ModelCard]:
         """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
         roles = Roles(self._generator, self._inpainter, self._detector, self._critic)
-        return model_cards(roles, self._sources, self._own_looker.measure.conf)
+        return model_cards(roles, self._sources, self._generator_inspector.calibration.conf)
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
         """What is found in a picture, well-formed and malformed.
@@ -158,7 +158,7 @@ class Engine:
         check_image(image)
         if conf is not None:
             check_conf(conf)
-        return self._looker.found(
+        return self._inspector.found(
             image, {name: conf or self._detector.default_conf[name] for name in self.class_names}
         )
 
@@ -172,7 +172,7 @@ class Engine:
         Raises:
             InvalidRequest: ``no_gradient``, if the detector cannot say.
         """
-        return self._looker.heatmap(image, seen)
+        return self._inspector.heatmap(image, seen)
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Pictures from a prompt, each looked through and repaired.
@@ -186,19 +186,19 @@ class Engine:
         check_generate(request, self.class_names, self._max_side_px, self._limits)
         self._nudger(request.repair)  # refuses before the work
         first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
-        wording = Wording(request.prompt, request.negative_prompt)
+        prompts = Prompts(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
-        unread = unread_in_picture(self._generator, wording, request.guidance_scale)
+        unread = unread_in_picture(self._generator, prompts, request.guidance_scale)
         if request.repair is not None:
-            unread += unread_in_repair(self._inpainter, wording, request.repair, unread)
+            unread += unread_in_repair(self._inpainter, prompts, request.repair, unread)
         reports = []
         for i in range(request.num_images):
             timings: dict[str, float] = {}
             with _timed(timings, "generate"):
                 made = self._candidates.best(request, first_seed, i, listener)
             params = request.repair or RepairParams()
-            look = self._look(self._own_looker, made.image, params, timings, listener)
-            report = self._report(look, wording, made.seed, dry_run, timings, listener, i, made.sampling)
+            look = self._look(self._generator_inspector, made.image, params, timings, listener)
+            report = self._report(look, prompts, made.seed, dry_run, timings, listener, i, made.sampling)
             unused = report.unused + unread + unused_in_watch(request.watch)
             reports.append(replace(report, unused=unused))
         return reports
@@ -212,31 +212,35 @@ class Engine:
         check_repair(request, self.class_names, self._limits)
         self._nudger(request.params)
         seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
-        wording = Wording(request.prompt, request.negative_prompt)
+        prompts = Prompts(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
         if request.mask is None:
-            look = self._look(self._looker, request.image, request.params, timings, listener)
+            look = self._look(self._inspector, request.image, request.params, timings, listener)
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
-            look = Looked(request.image, plan, self._looker.thresholds(request.params), frozenset())
-        report = self._report(look, wording, seed, request.dry_run, timings, listener)
-        unread = unread_in_repair(self._inpainter, wording, request.params)
+            look = Inspection(request.image, plan, self._inspector.thresholds(request.params), frozenset())
+        report = self._report(look, prompts, seed, request.dry_run, timings, listener)
+        unread = unread_in_repair(self._inpainter, prompts, request.params)
         return replace(report, unused=report.unused + unread)
 
     @staticmethod
     def _look(
-        looker: Looker, image: Image, params: RepairParams, timings: dict[str, float], listener: Listener
-    ) -> Looked:
+        inspector: Inspector,
+        image: Image,
+        params: RepairParams,
+        timings: dict[str, float],
+        listener: Listener,
+    ) -> Inspection:
         listener.progress("detect", 0, 1)
         with _timed(timings, "detect"):
-            look = looker.look(image, params)
+            look = inspector.inspect(image, params)
         listener.progress("detect", 1, 1)
         return look
 
     def _report(
         self,
-        look: Looked,
-        wording: Wording,
+        look: Inspection,
+        prompts: Prompts,
         seed: int,
         dry_run: bool,
         timings: dict[str, float],
@@ -253,7 +257,7 @@ class Engine:
                 nudger = self._nudger(look.plan.params)
                 # How it redraws best was found out on pictures of its own kind; an upload may be any picture.
                 own = self._inpainter.per_class if sampling is not None else {}
-                ladder = Ladder(self._inpainter, gate, wording, look.seen, nudger, own)
+                ladder = Ladder(self._inpainter, gate, prompts, look.seen, nudger, own)
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         outcome, reason = concluded(outcome_of(repaired.outcomes, gate), look.plan, self.class_names)
         return RepairReport(
@@ -275,7 +279,7 @@ class Engine:
         Raises:
             InvalidRequest: ``no_gradient``, if a gradient is needed that there is not.
         """
-        guide = self._looker.guide if params is not None and params.needs_gradient else None
+        guide = self._inspector.guide if params is not None and params.needs_gradient else None
         if guide is None or params is None or not params.may_nudge:
             return None
         redraws = self._inpainter

@@ -13,7 +13,7 @@ from service.core.errors import InvalidSettings, ModelUnavailable
 from service.diffusion.loading import GENERATOR_FOLDER, INPAINTER_FOLDER, load_diffusion
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import THRESHOLDS_FILE, PreviewThresholds
-from service.repair.calibration import OWN_THRESHOLDS_FILE, OwnThresholds
+from service.repair.calibration import GENERATOR_CALIBRATION_FILE, GeneratorCalibration
 from service.runtime.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
@@ -106,14 +106,14 @@ def load_preview_thresholds(settings: Settings) -> PreviewThresholds | None:
     return PreviewThresholds.load(path) if path.is_file() else None
 
 
-def load_own_thresholds(settings: Settings) -> OwnThresholds | None:
+def load_generator_calibration(settings: Settings) -> GeneratorCalibration | None:
     """What counts in the generator's own pictures, from the file beside the detector; None if there is none.
 
     Raises:
         ModelUnavailable: if the file is there and cannot be read.
     """
-    path = detector_path(settings).parent / OWN_THRESHOLDS_FILE
-    return OwnThresholds.load(path) if path.is_file() else None
+    path = detector_path(settings).parent / GENERATOR_CALIBRATION_FILE
+    return GeneratorCalibration.load(path) if path.is_file() else None
 
 
 def load_critic(settings: Settings, device: str) -> CropCritic | None:

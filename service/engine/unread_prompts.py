@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from service.core.params import RepairParams
 from service.core.report import Unused
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 
 IN_REPAIRS = " of the repair"
 
@@ -25,36 +25,36 @@ class Reader(Protocol):
         ...
 
 
-def unread_in_picture(model: object, wording: Wording, guidance_scale: float | None) -> tuple[Unused, ...]:
+def unread_in_picture(model: object, prompts: Prompts, guidance_scale: float | None) -> tuple[Unused, ...]:
     """What the model that draws a picture does not use; nothing of one that cannot tell.
 
     Args:
         model: what draws.
-        wording: prompt and negative prompt.
+        prompts: prompt and negative prompt.
         guidance_scale: as asked for; the model's own if None.
     """
     if not isinstance(model, Reader):
         return ()
-    unused = model.unused(wording.prompt, "prompt") + model.unused(wording.negative_prompt, "negative_prompt")
-    if wording.negative_prompt and not model.heeds_negative(guidance_scale):
+    unused = model.unused(prompts.prompt, "prompt") + model.unused(prompts.negative_prompt, "negative_prompt")
+    if prompts.negative_prompt and not model.heeds_negative(guidance_scale):
         unused += (Unused("negative_prompt", "without guidance above 1 this model has no use for one"),)
     return unused
 
 
 def unread_in_repair(
-    model: object, wording: Wording, params: RepairParams, known: tuple[Unused, ...] | None = None
+    model: object, prompts: Prompts, params: RepairParams, known: tuple[Unused, ...] | None = None
 ) -> tuple[Unused, ...]:
     """What the model that redraws does not use, of the picture's words and of those for some regions.
 
     Args:
         model: what redraws.
-        wording: prompt and negative prompt of the picture.
+        prompts: prompt and negative prompt of the picture.
         params: the wishes, which may hold other words.
         known: what is told already of the model that drew the picture; None if nothing did.
     """
     if not isinstance(model, Reader):
         return ()
-    found = unread_in_picture(model, wording, params.guidance_scale)
+    found = unread_in_picture(model, prompts, params.guidance_scale)
     if known is not None:
         found = tuple(
             Unused(one.name + IN_REPAIRS, one.reason, one.where) for one in found if one not in known

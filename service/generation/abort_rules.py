@@ -46,7 +46,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class PreviewDefect:
     """A malformed part in one preview.
 
     Attributes:
@@ -67,39 +67,39 @@ class Look:
     Attributes:
         index: the step's.
         fraction: the calibrated fraction of the run that this look stands for.
-        sightings: malformed parts, most confident first.
+        defects: malformed parts, most confident first.
     """
 
     index: int
     fraction: float
-    sightings: tuple[Sighting, ...] = ()
+    defects: tuple[PreviewDefect, ...] = ()
 
     def expected(self, class_name: str) -> float:
         """The sum of a class's scores: how many such parts there are to be expected.
 
         Which run is worse is told better by it than by the worst part, since most have some (decision 15).
         """
-        return sum(seen.conf for seen in self.sightings if seen.class_name == class_name)
+        return sum(seen.conf for seen in self.defects if seen.class_name == class_name)
 
 
 @dataclass(frozen=True, slots=True)
-class AbortReason:
+class WatchTrigger:
     """Why a run was stopped, for the report.
 
     Attributes:
-        sighting: the surest one of the class.
+        defect: the surest one of the class.
         expected: sum of the class's scores, which reached the limit.
     """
 
     rule: Rule
     index: int
     fraction: float
-    sighting: Sighting
+    defect: PreviewDefect
     expected: float
     limit: Limit
 
     def __str__(self) -> str:
-        seen = f"{self.expected:.2f} {self.sighting.class_name} expected"
+        seen = f"{self.expected:.2f} {self.defect.class_name} expected"
         return f"{seen} at step {self.index + 1}, {self.rule.value}"
 
 
@@ -195,7 +195,7 @@ def checkpoints(total: int, fractions: Sequence[float] = FRACTIONS) -> dict[int,
     return found
 
 
-def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> AbortReason | None:
+def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> WatchTrigger | None:
     """Whether to stop after the last of ``looks``.
 
     A class far over its limit is enough; else the same class must have been a hit in the look before.
@@ -211,7 +211,7 @@ def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> AbortReason 
         far = expected >= limit.far
         if far or (before is not None and _is_hit(before, name, thresholds)):
             rule = Rule.FAR_OVER if far else Rule.TWICE
-            return AbortReason(rule, last.index, last.fraction, surest, expected, limit)
+            return WatchTrigger(rule, last.index, last.fraction, surest, expected, limit)
     return None
 
 
@@ -220,7 +220,7 @@ def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
     return any(_is_hit(look, name, thresholds) for name in _surest(look))
 
 
-def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, float]) -> AbortReason | None:
+def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, float]) -> WatchTrigger | None:
     """The only malformed place of an otherwise good picture, if it is small: worth a repair in flight.
 
     It must be as sure as is guessed for previews, since fitted limits are for sums of several parts.
@@ -230,16 +230,16 @@ def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, f
         size_hw: height and width of the picture in pixels.
         default_conf: score from which a class counts in a finished picture, by class name.
     """
-    seen = [sighting for sighting in look.sightings if sighting.conf >= SEEN_CONF]
+    seen = [defect for defect in look.defects if defect.conf >= SEEN_CONF]
     if not seen:
         return None
-    surest = max(seen, key=lambda sighting: sighting.conf)
+    surest = max(seen, key=lambda defect: defect.conf)
     limit = _guess(default_conf[surest.class_name], look.fraction)
     is_small = float(area(surest.xyxy)[0]) <= MOST_LOCAL_SHARE * size_hw[0] * size_hw[1]
     is_alone = all(float(iou(surest.xyxy, other.xyxy)[0, 0]) > 0.0 for other in seen)
     if surest.conf < limit.hit or not (is_small and is_alone):
         return None
-    return AbortReason(
+    return WatchTrigger(
         Rule.ONE_PLACE, look.index, look.fraction, surest, look.expected(surest.class_name), limit
     )
 
@@ -254,9 +254,9 @@ def _is_hit(look: Look, class_name: str, thresholds: PreviewThresholds) -> bool:
     return limit is not None and look.expected(class_name) >= limit.hit
 
 
-def _surest(look: Look) -> dict[str, Sighting]:
+def _surest(look: Look) -> dict[str, PreviewDefect]:
     """Of each class that was seen the surest sighting."""
-    found: dict[str, Sighting] = {}
-    for seen in sorted(look.sightings, key=lambda seen: -seen.conf):
+    found: dict[str, PreviewDefect] = {}
+    for seen in sorted(look.defects, key=lambda seen: -seen.conf):
         found.setdefault(seen.class_name, seen)
     return found

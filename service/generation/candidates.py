@@ -13,8 +13,8 @@ from service.core.runs import Run, RunEnd, Sampling
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import PreviewThresholds
 from service.generation.ranking import rank
-from service.generation.watched_run import Drawing, Watcher, unwatched
-from service.repair.inspection import Looker
+from service.generation.watched_run import Drawing, RunWatcher, unwatched
+from service.repair.inspection import Inspector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +32,12 @@ class Candidates:
 
     Attributes:
         generator: makes the pictures.
-        looker: compares finished pictures; its detector watches the runs.
+        inspector: compares finished pictures; its detector watches the runs.
         fitted: the watch's thresholds, where some were fitted for these models.
     """
 
     generator: DiffusionModel
-    looker: Looker
+    inspector: Inspector
     fitted: PreviewThresholds | None
 
     def best(self, request: GenerateRequest, first_seed: int, picture: int, listener: Listener) -> Chosen:
@@ -76,13 +76,13 @@ class Candidates:
         return Chosen(finished[place], runs[place].seed, _sampling(tuple(runs), watcher, len(seeds)))
 
     def _one(
-        self, watcher: Watcher | None, drawing: Drawing, seed: int, may_stop: bool
+        self, watcher: RunWatcher | None, drawing: Drawing, seed: int, may_stop: bool
     ) -> tuple[Image | None, Run]:
         if watcher is None:
             return unwatched(self.generator, drawing, seed)
         return watcher.run(drawing, seed, may_stop)
 
-    def _watcher(self, request: GenerateRequest) -> Watcher | None:
+    def _watcher(self, request: GenerateRequest) -> RunWatcher | None:
         if request.watch is None:
             return None
         if not self.generator.can_be_tapped:
@@ -93,7 +93,7 @@ class Candidates:
             raise InvalidRequest(
                 "a run of this model cannot be taken up again", code="in_flight_unsupported", allowed=False
             )
-        return Watcher.of(self.generator, self.looker.detector, self.fitted, request.watch)
+        return RunWatcher.of(self.generator, self.inspector.detector, self.fitted, request.watch)
 
     def _progress(self, request: GenerateRequest, picture: int, listener: Listener) -> _Progress:
         steps = request.num_inference_steps or self.generator.defaults.num_inference_steps
@@ -123,7 +123,7 @@ class Candidates:
         badness = {}
         for place, image in finished.items():
             params = request.repair or RepairParams()
-            seen = rank(image, self.looker, params)
+            seen = rank(image, self.inspector, params)
             badness[place] = seen.badness
             runs[place] = replace(
                 runs[place],
@@ -153,7 +153,7 @@ class _Progress:
         self.listener.progress("generate", self.picture * whole + self.told, self.num_images * whole)
 
 
-def _sampling(runs: tuple[Run, ...], watcher: Watcher | None, budget: int) -> Sampling:
+def _sampling(runs: tuple[Run, ...], watcher: RunWatcher | None, budget: int) -> Sampling:
     if watcher is None:
         return Sampling(runs)
     notes = list(watcher.notes)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector, is_malformed
 from service.core.report import Policy, RepairParams
-from service.repair.gate import LOOK_CONF, Gate
-from service.repair.inspection import Looker
+from service.repair.gate import GATE_LEAST_CONF, Gate
+from service.repair.inspection import Inspector
 from service.repair.ladder import rivals_of
 from service.repair.methods.redraw import window_of
 
@@ -63,7 +63,7 @@ class Counted:
         return self.detector.detect(images, conf)
 
 
-def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
+def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
     """How one candidate looks.
 
     Each place that would be repaired is read as before a repair. Pictures without one are ranked by what the
@@ -71,15 +71,15 @@ def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
 
     Args:
         image: uint8 RGB.
-        looker: finds the places; its detector and critic read them.
+        inspector: finds the places; its detector and critic read them.
         params: what counts as a place; the policy does not matter here.
     """
-    counted = Counted(looker.detector)
-    counting = replace(looker, detector=counted)
-    looked = counting.look(image, replace(params, policy=Policy.MALFORMED))
+    counted = Counted(inspector.detector)
+    counting = replace(inspector, detector=counted)
+    looked = counting.inspect(image, replace(params, policy=Policy.MALFORMED))
     regions = looked.plan.regions
     if not regions:
-        seen = counting.found(image, dict.fromkeys(counted.class_names, LOOK_CONF))
+        seen = counting.found(image, dict.fromkeys(counted.class_names, GATE_LEAST_CONF))
         suspected = [
             float(conf)
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
@@ -87,10 +87,10 @@ def rank(image: Image, looker: Looker, params: RepairParams) -> Rank:
         ]
         worst = max(suspected, default=0.0)
         return Rank(worst, sum(suspected), None, 0, counted.passes, is_empty=not looked.seen)
-    gate = Gate(counted, looker.critic, looked.thresholds, looked.fusion)
+    gate = Gate(counted, inspector.critic, looked.thresholds, looked.fusion)
     readings = []
     for index, region in enumerate(regions):
-        near = window_of(region, image.shape[:2], looker.native_px).box
+        near = window_of(region, image.shape[:2], inspector.native_px).box
         readings += gate.read([image], region, near, rivals_of(looked.plan, index))
     critics = [reading.critic for reading in readings if reading.critic is not None]
     scores = [reading.conf for reading in readings]

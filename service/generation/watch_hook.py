@@ -12,10 +12,10 @@ from service.core.runs import FRACTIONS
 from service.diffusion.hooks import Step, StopRun
 from service.diffusion.preview import Preview, to_images
 from service.generation.abort_rules import (
-    AbortReason,
     Look,
+    PreviewDefect,
     PreviewThresholds,
-    Sighting,
+    WatchTrigger,
     checkpoints,
     decide,
     has_hit,
@@ -23,13 +23,13 @@ from service.generation.abort_rules import (
 
 LEAST_CONF = 0.05
 
-StopRule = Callable[[AbortReason], bool]
+StopRule = Callable[[WatchTrigger], bool]
 """Whether to stop for this reason."""
-Mendable = Callable[[Look], AbortReason | None]
+Mendable = Callable[[Look], WatchTrigger | None]
 """What of a look is worth a repair in flight, if anything."""
 
 
-class Watch:
+class WatchHook:
     """A hook for a run of one picture.
 
     Attributes:
@@ -78,13 +78,13 @@ class Watch:
         self._mendable = mendable
         self._on_preview = on_preview
         self.looks: list[Look] = []
-        self.reason: AbortReason | None = None
+        self.reason: WatchTrigger | None = None
 
     def __call__(self, step: Step) -> None:
         """Looks, if it is time.
 
         Raises:
-            StopRun: with an ``AbortReason``.
+            StopRun: with an ``WatchTrigger``.
             ValueError: if the run makes more than one picture at once.
         """
         index, total = self._first + step.index, self._first + step.total
@@ -95,7 +95,7 @@ class Watch:
             raise ValueError(f"a watched run makes one picture, not {len(step.x0)}")
         with torch.no_grad():
             image = to_images(self._preview.decode(step.x0))[0]
-        look = Look(index, fraction, self._sightings(image))
+        look = Look(index, fraction, self._defects(image))
         self.looks.append(look)
         if self._on_preview is not None:
             self._on_preview(look, image)
@@ -111,12 +111,12 @@ class Watch:
             self._sparing and is_last and bool(self.looks) and not has_hit(self.looks[-1], self._thresholds)
         )
 
-    def _sightings(self, image: Image) -> tuple[Sighting, ...]:
+    def _defects(self, image: Image) -> tuple[PreviewDefect, ...]:
         found: Detections = self._detector.detect([image], LEAST_CONF)[0].by_confidence()
         across, down = self._size_hw[1] / image.shape[1], self._size_hw[0] / image.shape[0]
         names = [self._detector.class_names[i] for i in found.class_id]
         return tuple(
-            Sighting(name, float(conf), (x1 * across, y1 * down, x2 * across, y2 * down))
+            PreviewDefect(name, float(conf), (x1 * across, y1 * down, x2 * across, y2 * down))
             for name, conf, (x1, y1, x2, y2) in zip(names, found.conf, found.xyxy.tolist(), strict=True)
             if is_malformed(name)
         )

@@ -12,19 +12,28 @@ import numpy as np
 from detectors.detections import Image, Mask
 from detectors.masks import box_mask, rounded_out
 from detectors.protocols import Detector, is_malformed
-from service.core.runs import BACK_SHARE, FRACTIONS, Alarm, InFlight, Run, RunEnd, Thresholds, WatchParams
+from service.core.runs import (
+    BACK_SHARE,
+    FRACTIONS,
+    Alarm,
+    InFlight,
+    Run,
+    RunEnd,
+    ThresholdsOrigin,
+    WatchParams,
+)
 from service.diffusion.hooks import Hook, Step, StopRun
 from service.diffusion.model import DiffusionModel
 from service.diffusion.preview import Preview
-from service.diffusion.resume import Keep, Resume
+from service.diffusion.resume import Resume, RunRecorder
 from service.generation.abort_rules import (
     THRESHOLDS_FILE,
-    AbortReason,
     PreviewThresholds,
     Rule,
+    WatchTrigger,
     one_place,
 )
-from service.generation.watch_hook import Mendable, StopRule, Watch
+from service.generation.watch_hook import Mendable, StopRule, WatchHook
 
 GROWN_SHARE = 0.1
 """How far a box is grown for it on each side, of its diagonal."""
@@ -98,7 +107,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watcher:
+class RunWatcher:
     """Makes watched runs.
 
     Attributes:
@@ -115,7 +124,7 @@ class Watcher:
     detector: Detector
     preview: Preview
     thresholds: PreviewThresholds
-    origin: Thresholds
+    origin: ThresholdsOrigin
     notes: tuple[str, ...]
     params: WatchParams
 
@@ -126,7 +135,7 @@ class Watcher:
         detector: Detector,
         fitted: PreviewThresholds | None,
         params: WatchParams,
-    ) -> Watcher:
+    ) -> RunWatcher:
         """With thresholds that were fitted for just these models, else guessed ones, and a note why.
 
         Args:
@@ -138,12 +147,12 @@ class Watcher:
         preview = model.preview()
         objection = _objection(fitted, model, detector, preview)
         if fitted is not None and objection is None:
-            return cls(model, detector, preview, fitted, Thresholds.FITTED, (), params)
+            return cls(model, detector, preview, fitted, ThresholdsOrigin.FITTED, (), params)
         guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions or FRACTIONS)
         notes = [f"the watch's thresholds are guessed: {objection}"]
         if not any(is_malformed(name) for name in detector.class_names):
             notes.append("the detector knows no malformed class, so no run can be stopped")
-        return cls(model, detector, preview, guessed, Thresholds.GUESSED, tuple(notes), params)
+        return cls(model, detector, preview, guessed, ThresholdsOrigin.GUESSED, tuple(notes), params)
 
     def run(self, drawing: Drawing, seed: int, may_stop: bool) -> tuple[Image | None, Run]:
         """One run; the picture is None if it was stopped.
@@ -154,15 +163,15 @@ class Watcher:
             may_stop: whether a hopeless run may be stopped; if not, it is finished.
         """
         flight, may_stop = self.params.in_flight, may_stop and self.params.stop
-        count, keep = Count(), Keep()
+        count, recorder = Count(), RunRecorder()
         mendable = partial(one_place, size_hw=drawing.size_hw, default_conf=self.detector.default_conf)
         stops = partial(_stops, may_stop)
         watch = self._watch(drawing, stops, mendable=mendable if flight else None)
-        image, stopped = self._sampled(drawing, seed, [count, *([keep] if flight else []), watch])
+        image, stopped = self._sampled(drawing, seed, [count, *([recorder] if flight else []), watch])
         steps, looks = count.total, len(watch.looks)
         if stopped is None or stopped.rule is not Rule.ONE_PLACE:
             return image, _run(seed, image, watch.reason, stopped, None, count.calls, steps, looks)
-        resume = _resume(keep, stopped, drawing.size_hw, seed, steps)
+        resume = _resume(recorder, stopped, drawing.size_hw, seed, steps)
         again = self._watch(drawing, stops, resume.index)
         image, stopped_again = self._sampled(drawing, seed, [count, again], resume)
         cured = again.reason is None and not any(mendable(look) for look in again.looks)
@@ -172,8 +181,8 @@ class Watcher:
 
     def _watch(
         self, drawing: Drawing, stop: StopRule, first: int = 0, mendable: Mendable | None = None
-    ) -> Watch:
-        return Watch(
+    ) -> WatchHook:
+        return WatchHook(
             self.preview,
             self.detector,
             self.thresholds,
@@ -186,22 +195,22 @@ class Watcher:
 
     def _sampled(
         self, drawing: Drawing, seed: int, hooks: Sequence[Hook], resume: Resume | None = None
-    ) -> tuple[Image | None, AbortReason | None]:
+    ) -> tuple[Image | None, WatchTrigger | None]:
         try:
             return drawing.by(self.model, seed, hooks=hooks, resume=resume), None
         except StopRun as stopped:
-            if not isinstance(stopped.reason, AbortReason):
+            if not isinstance(stopped.reason, WatchTrigger):
                 raise
             return None, stopped.reason
 
 
-def _stops(may_stop: bool, reason: AbortReason) -> bool:
+def _stops(may_stop: bool, reason: WatchTrigger) -> bool:
     return may_stop or reason.rule is Rule.ONE_PLACE
 
 
-def alarm_of(reason: AbortReason) -> Alarm:
+def alarm_of(reason: WatchTrigger) -> Alarm:
     """The same for the report."""
-    seen, limit = reason.sighting, reason.limit
+    seen, limit = reason.defect, reason.limit
     return Alarm(
         rule=reason.rule.value,
         class_name=seen.class_name,
@@ -229,11 +238,13 @@ def _objection(
     return f"{THRESHOLDS_FILE} was fitted for {', '.join(wrong)}" if wrong else None
 
 
-def _resume(keep: Keep, stopped: AbortReason, size_hw: tuple[int, int], seed: int, steps: int) -> Resume:
+def _resume(
+    recorder: RunRecorder, stopped: WatchTrigger, size_hw: tuple[int, int], seed: int, steps: int
+) -> Resume:
     """Back by some steps, in the place of the defect."""
     index = max(0, stopped.index - max(1, round(BACK_SHARE * steps)))
     fresh = int(np.random.default_rng([seed, index]).integers(SEED_RANGE))
-    return Resume(keep, index, _place(stopped.sighting.xyxy, size_hw), fresh)
+    return Resume(recorder, index, _place(stopped.defect.xyxy, size_hw), fresh)
 
 
 def _place(xyxy: tuple[float, float, float, float], size_hw: tuple[int, int]) -> Mask:
@@ -245,8 +256,8 @@ def _place(xyxy: tuple[float, float, float, float], size_hw: tuple[int, int]) ->
 def _run(
     seed: int,
     image: Image | None,
-    reason: AbortReason | None,
-    stopped: AbortReason | None,
+    reason: WatchTrigger | None,
+    stopped: WatchTrigger | None,
     in_flight: InFlight | None,
     calls: int,
     steps: int,

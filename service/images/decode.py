@@ -39,14 +39,14 @@ _OTHER_SIGNATURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class UploadLimits:
     """How large an upload may be."""
 
     max_bytes: int
     max_pixels: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
+    def of(cls, settings: Settings) -> UploadLimits:
         """Those that the operator has set; a megabyte is a million bytes, a megapixel a million pixels."""
         return cls(settings.max_upload_mb * 1_000_000, settings.max_upload_megapixels * 1_000_000)
 
@@ -103,7 +103,7 @@ def media_type_of(content: bytes) -> str:
     return png if content.startswith(b"\x89PNG") else jpeg if content.startswith(b"\xff\xd8") else webp
 
 
-def read_image(content: bytes, limits: Limits) -> Upload:
+def read_image(content: bytes, limits: UploadLimits) -> Upload:
     """Decodes an uploaded picture; of an animated one, its first frame.
 
     Raises:
@@ -123,7 +123,7 @@ def read_image(content: bytes, limits: Limits) -> Upload:
     return Upload(image, alpha, parts.verbatim, None, size, parts.reduced)
 
 
-def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
+def read_mask(content: bytes, limits: UploadLimits, size_hw: tuple[int, int]) -> Mask:
     """Decodes an uploaded mask: its grey value, white = repaint, float32 (H, W) in [0, 1].
 
     Raises:
@@ -147,7 +147,7 @@ def read_mask(content: bytes, limits: Limits, size_hw: tuple[int, int]) -> Mask:
     return mask
 
 
-def _parts(content: bytes, limits: Limits) -> Parts:
+def _parts(content: bytes, limits: UploadLimits) -> Parts:
     """The file taken apart; nothing of it is decoded yet."""
     if len(content) > limits.max_bytes:
         raise too_many_bytes(limits.max_bytes)
@@ -231,7 +231,7 @@ def _damaged(why: object) -> InvalidImage:
     )
 
 
-def _too_many_pixels(limits: Limits) -> TooLarge:
+def _too_many_pixels(limits: UploadLimits) -> TooLarge:
     return TooLarge(
         f"the picture has more than {limits.max_pixels} pixels",
         code="too_many_pixels",

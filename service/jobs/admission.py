@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from service.core.errors import InvalidRequest, QueueFull
 from service.core.report import JobKind
 from service.database.schema import api_keys, jobs
-from service.jobs.records import Limits, NewJob, QueueDepth
+from service.jobs.records import NewJob, QueueDepth, QueueLimits
 from service.jobs.turns import QUEUED
 
 _FEWER = {
@@ -50,7 +50,7 @@ class Room:
         self.depth = QueueDepth(self.depth.jobs + 1, self.depth.cost + new.cost)
 
 
-def check_room(limits: Limits, new: NewJob, room: Room) -> None:
+def check_room(limits: QueueLimits, new: NewJob, room: Room) -> None:
     """Checks that a job may be added to what waits.
 
     An empty queue takes a job of any cost that a job may have, or a large one could never be done.
@@ -77,7 +77,7 @@ def check_room(limits: Limits, new: NewJob, room: Room) -> None:
         _check_share(limits, new, depth, own)
 
 
-def _check_share(limits: Limits, new: NewJob, depth: QueueDepth, own: QueueDepth) -> None:
+def _check_share(limits: QueueLimits, new: NewJob, depth: QueueDepth, own: QueueDepth) -> None:
     """Checks that an owner leaves as much free as it holds: then whoever comes next finds room.
 
     One owner so holds half of the queue at most, a second one a quarter, and there is always some left.

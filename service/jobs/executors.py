@@ -27,7 +27,7 @@ from service.jobs.liveness import FOLDER, dead, forget
 from service.jobs.progress import Progress, Watchdog
 from service.jobs.vital_thread import VitalThread, end_process
 from service.jobs.worker import Worker
-from service.runtime.library_env import quiet
+from service.runtime.library_env import set_library_env
 from service.runtime.logs import configure_logs
 from service.runtime.settings import Settings
 from service.runtime.tracing import tracer_provider
@@ -231,7 +231,7 @@ def run_worker(settings: Settings, worker_id: str, pipe: Connection, progress: P
     # Ctrl-C reaches every process of a terminal; the keeper decides when this one leaves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logs(settings.log_format, "worker")
-    quiet(settings)
+    set_library_env(settings)
     spans = tracer_provider(settings, "worker")
     if spans is not None:
         trace.set_tracer_provider(spans)

@@ -38,7 +38,7 @@ class Stopping(Exception):
     """The worker was told to leave in the middle of a job."""
 
 
-class News:
+class EventWriter:
     """A thread that writes events, all that came since the last write in one transaction.
 
     Use as a context manager; on leaving, what is left is written.
@@ -51,7 +51,7 @@ class News:
         self._writing = self._hurry = self._closed = False
         self._thread = VitalThread(self._run, "news", daemon=True)
 
-    def __enter__(self) -> News:
+    def __enter__(self) -> EventWriter:
         self._thread.start()
         return self
 
@@ -105,12 +105,12 @@ class News:
             _log.exception("%d news could not be told", len(batch))
 
 
-class Told:
+class JobListener:
     """The listener of one job: passes on how it goes, not too often, and ends it when that is asked for.
 
     Args:
         leases: where it is asked whether the work is still wanted.
-        news: where it is told how it goes.
+        events: where it is told how it goes.
         lease: of the job.
         leave_now: set when the worker has to leave between two steps.
         beat: told of every step, rung and decode.
@@ -120,13 +120,13 @@ class Told:
     def __init__(
         self,
         leases: Leases,
-        news: News,
+        events: EventWriter,
         lease: Lease,
         leave_now: threading.Event,
         beat: Callable[[], None] = lambda: None,
         limit_s: float = 0.0,
     ) -> None:
-        self._leases, self._news, self._lease = leases, news, lease
+        self._leases, self._events, self._lease = leases, events, lease
         self._begun_at, self._limit_s = time.monotonic(), limit_s
         self._leave_now, self._beat = leave_now, beat
         self._phase = ""
@@ -170,10 +170,10 @@ class Told:
         if version is not None and version == self._asked_version:
             return
         self._asked_version = version
-        wishes = self._leases.wishes(self._lease)
-        if wishes.cancel:
+        control = self._leases.control(self._lease)
+        if control.cancel:
             raise Cancelled("the job was cancelled")
-        self._attended = wishes.previews
+        self._attended = control.previews
 
     def wants_preview(self) -> bool:
         """Whether anybody looks on, and has not just been shown one."""
@@ -183,7 +183,7 @@ class Told:
         """Shows the picture as it is."""
         self._beat()
         self._preview_at = time.monotonic()
-        self._news.tell(
+        self._events.tell(
             self._lease.job.id,
             EventType.PREVIEW,
             lambda: {"picture": picture, "step": step, "image": _data_url(image)},
@@ -212,7 +212,7 @@ class Told:
 
     def _tell(self, kind: EventType, data: Json) -> None:
         self._beat()
-        self._news.tell(self._lease.job.id, kind, lambda: data)
+        self._events.tell(self._lease.job.id, kind, lambda: data)
 
 
 def _data_url(image: Image) -> str:

@@ -21,7 +21,7 @@ from service.jobs.intake import Intake
 from service.jobs.leases import living_workers
 from service.jobs.loops import repeat
 from service.jobs.queue import JobQueue
-from service.jobs.records import EventType, Job, JobEvent, Limits, NewJob, QueueDepth, WorkerFacts
+from service.jobs.records import EventType, Job, JobEvent, NewJob, QueueDepth, QueueLimits, WorkerFacts
 from service.jobs.subscriptions import Subscriptions
 from service.jobs.vital_thread import end_process
 from service.keys.records import revoked_keys
@@ -40,7 +40,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Desk:
+class JobService:
     """Hands jobs to the table and tells how they go. Belongs to one event loop.
 
     Args:
@@ -58,7 +58,7 @@ class Desk:
         self.database = Database.of(settings)
         self.queue = JobQueue(
             self.database,
-            Limits(
+            QueueLimits(
                 settings.queue_megapixel_steps,
                 settings.queue_jobs,
                 settings.queue_jobs_per_key,
@@ -67,7 +67,7 @@ class Desk:
         )
         self._log = EventLog(self.database)
         self._threads = anyio.CapacityLimiter(8)
-        self._intake = Intake(lambda news: self._in_thread(self.queue.submit_all, news))
+        self._intake = Intake(lambda events: self._in_thread(self.queue.submit_all, events))
         self._depth = QueueDepth(0, 0.0)
         self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None

@@ -21,7 +21,7 @@ from service.core.report import JobState
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
 from service.jobs.events import append, end_events
-from service.jobs.records import EventType, Job, Json, Lease, Wishes, WorkerFacts
+from service.jobs.records import EventType, Job, JobControl, Json, Lease, WorkerFacts
 from service.jobs.rows import job_of
 from service.jobs.turns import IN_TURN, QUEUED, take_turn
 
@@ -81,7 +81,7 @@ class Leases:
         """See ``Database.version``; for the thread that claims and works."""
         return self._database.version()
 
-    def wishes(self, lease: Lease) -> Wishes:
+    def control(self, lease: Lease) -> JobControl:
         """What those who asked for the job want now.
 
         Raises:
@@ -92,7 +92,7 @@ class Leases:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise LeaseLost
-        return Wishes(row.cancel_requested, row.attended)
+        return JobControl(row.cancel_requested, row.attended)
 
     def renew(self, lease: Lease) -> None:
         """Holds on to a job for another while.

@@ -20,7 +20,7 @@ from service.database.connect import Database, in_pieces
 from service.database.schema import job_events, jobs
 from service.jobs.admission import Room, check_room, queue_depth
 from service.jobs.events import append, end_events
-from service.jobs.records import EventType, Job, Json, Limits, NewJob, QueueDepth
+from service.jobs.records import EventType, Job, Json, NewJob, QueueDepth, QueueLimits
 from service.jobs.rows import job_of, readable, row_of
 from service.jobs.turns import positions
 
@@ -35,7 +35,7 @@ _UNFINISHED = [state.value for state in JobState if not state.is_final]
 class JobQueue:
     """The job table as those see it who ask for work."""
 
-    def __init__(self, database: Database, limits: Limits) -> None:
+    def __init__(self, database: Database, limits: QueueLimits) -> None:
         self._database = database
         self._limits = limits
 

@@ -97,7 +97,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class JobControl:
     """What is wanted of a running job: that it end, and that it show itself on the way."""
 
     cancel: bool
@@ -105,7 +105,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueueLimits:
     """How much may wait.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from detectors.detections import Mask
 from service.core.report import JobKind, Listener, RepairReport, RepairRequest
 from service.engine.protocol import Engine
-from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.decode import Upload, UploadLimits, read_image, read_mask
 from service.images.encode import encode_image
 from service.jobs.records import Job, Json
 from service.schemas.answer_builder import answer, detections_answer
@@ -29,17 +29,17 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class WorkContext:
     """What a worker works with."""
 
     engine: Engine
     inputs: ImageStore
     images: ImageStore
-    limits: Limits
+    limits: UploadLimits
     embed_report: bool = True
 
 
-def work_on(job: Job, bench: Bench, listener: Listener) -> Done:
+def work_on(job: Job, context: WorkContext, listener: Listener) -> Done:
     """Does what a job asks for.
 
     Raises:
@@ -49,20 +49,20 @@ def work_on(job: Job, bench: Bench, listener: Listener) -> Done:
     match job.kind:
         case JobKind.GENERATE:
             body = GenerateBody.model_validate(job.request)
-            return _answered(job, bench, bench.engine.generate(body.to_request(), listener), None)
+            return _answered(job, context, context.engine.generate(body.to_request(), listener), None)
         case JobKind.REPAIR:
-            upload = _upload(job, bench)
-            wish = _repair_request(job, bench, upload)
-            return _answered(job, bench, [bench.engine.repair(wish, listener)], upload)
+            upload = _upload(job, context)
+            request = _repair_request(job, context, upload)
+            return _answered(job, context, [context.engine.repair(request, listener)], upload)
         case JobKind.DETECT:
-            return _detected(job, bench)
+            return _detected(job, context)
 
 
-def _repair_request(job: Job, bench: Bench, upload: Upload) -> RepairRequest:
+def _repair_request(job: Job, context: WorkContext, upload: Upload) -> RepairRequest:
     body = RepairJobBody.model_validate(job.request)
     mask: Mask | None = None
     if MASK in job.inputs:
-        mask = read_mask(bench.inputs.get(job.inputs[MASK]), bench.limits, upload.image.shape[:2])
+        mask = read_mask(context.inputs.get(job.inputs[MASK]), context.limits, upload.image.shape[:2])
     return RepairRequest(
         image=upload.image,
         prompt=body.prompt,
@@ -74,34 +74,36 @@ def _repair_request(job: Job, bench: Bench, upload: Upload) -> RepairRequest:
     )
 
 
-def _upload(job: Job, bench: Bench) -> Upload:
-    return read_image(bench.inputs.get(job.inputs[IMAGE]), bench.limits)
+def _upload(job: Job, context: WorkContext) -> Upload:
+    return read_image(context.inputs.get(job.inputs[IMAGE]), context.limits)
 
 
-def _answered(job: Job, bench: Bench, reports: list[RepairReport], upload: Upload | None) -> Done:
+def _answered(job: Job, context: WorkContext, reports: list[RepairReport], upload: Upload | None) -> Done:
     stored = set[str]()
 
     def url(sha256: str) -> str:
         stored.add(sha256)
         return _url(sha256)
 
-    facts = answer(job.id, reports, bench.images, url, upload, bench.embed_report)
+    facts = answer(job.id, reports, context.images, url, upload, context.embed_report)
     return Done(facts.model_dump(mode="json"), frozenset(stored))
 
 
-def _detected(job: Job, bench: Bench) -> Done:
-    upload = _upload(job, bench)
+def _detected(job: Job, context: WorkContext) -> Done:
+    upload = _upload(job, context)
     started = time.perf_counter()
     body = DetectBody.model_validate(job.request)
-    seen = bench.engine.detect(upload.image, body.conf)
+    seen = context.engine.detect(upload.image, body.conf)
     timings_s = {"detect": round(time.perf_counter() - started, 3)}
-    heat = bench.images.put(encode_image(bench.engine.heatmap(upload.image, seen))) if body.heatmap else None
+    heat = (
+        context.images.put(encode_image(context.engine.heatmap(upload.image, seen))) if body.heatmap else None
+    )
     height, width = upload.image.shape[:2]
     facts = DetectAnswer(
         id=job.id,
         width=width,
         height=height,
-        detections=detections_answer(seen, bench.engine.class_names),
+        detections=detections_answer(seen, context.engine.class_names),
         heatmap_url=None if heat is None else _url(heat),
         timings_s=timings_s,
     )

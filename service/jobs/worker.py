@@ -18,16 +18,16 @@ from structlog.contextvars import bound_contextvars
 from service.core.errors import AnatomendError, Cancelled, DatabaseUnavailable
 from service.database.connect import Database
 from service.engine.protocol import LoadEngine
-from service.images.decode import Limits
+from service.images.decode import UploadLimits
 from service.jobs.events import EventLog
 from service.jobs.gpu import gpu_memory
-from service.jobs.job_listener import News, Stopping, Told
+from service.jobs.job_listener import EventWriter, JobListener, Stopping
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
 from service.jobs.liveness import FOLDER, alive
 from service.jobs.progress import Progress, Watchdog, patience_s
 from service.jobs.records import Json, Lease, WorkerFacts
 from service.jobs.vital_thread import VitalThread
-from service.jobs.work import Bench, work_on
+from service.jobs.work import WorkContext, work_on
 from service.runtime.settings import Settings
 from service.schemas.answer_builder import model_facts
 from service.store.open_store import stores_of
@@ -64,7 +64,7 @@ class Worker:
         self._load = load
         self._database = Database.of(settings)
         self._leases = Leases(self._database, self.id)
-        self._news = News(EventLog(self._database))
+        self._events = EventWriter(EventLog(self._database))
         self._leave_soon = threading.Event()
         self._leave_now = threading.Event()
         self._gone = threading.Event()
@@ -99,18 +99,18 @@ class Worker:
                 self._database.close()
 
     def _work(self) -> None:
-        bench = self._bench()
-        if bench is None:  # so that /readyz can tell why, until the keeper takes this process down
+        context = self._context()
+        if context is None:  # so that /readyz can tell why, until the keeper takes this process down
             self._leave_soon.wait()
             return
-        with self._news:
+        with self._events:
             while not self._leave_soon.is_set():
                 self.progress.allow(self._settings.stall_s)
-                if not self._one(bench):
+                if not self._one(context):
                     self._leave_soon.wait(IDLE_S)
             self.progress.allow(math.inf)  # the keeper counts the seconds from here on
 
-    def _bench(self) -> Bench | None:
+    def _context(self) -> WorkContext | None:
         settings, started = self._settings, time.monotonic()
         try:
             engine = self._load(settings)
@@ -128,7 +128,7 @@ class Worker:
         self.progress.ready()
         _log.info("the models are loaded after %.1f s", time.monotonic() - started)
         images, inputs = stores_of(settings.store_url, settings.data_dir)
-        return Bench(engine, inputs, images, Limits.of(settings), settings.embed_report)
+        return WorkContext(engine, inputs, images, UploadLimits.of(settings), settings.embed_report)
 
     def _fail(self, error: AnatomendError) -> None:
         _log.error("not ready: %s", error.detail)
@@ -145,7 +145,7 @@ class Worker:
         except DatabaseUnavailable as error:  # the keeper does it in this worker's stead
             _log.warning("the worker could not say that it is gone: %s", error.detail)
 
-    def _one(self, bench: Bench) -> bool:
+    def _one(self, context: WorkContext) -> bool:
         """Does one job, if there is one. Nothing that goes wrong with one ends the worker."""
         try:
             self._lease = lease = self._claim()
@@ -158,7 +158,7 @@ class Worker:
             return False
         try:
             with bound_contextvars(job_id=lease.job.id), self._span(lease):
-                self._do(lease, bench)
+                self._do(lease, context)
         except LeaseLost:
             _log.warning("job %s went to another worker", lease.job.id)
         except Exception:  # noqa: BLE001 - it is begun again when its lease has run out, thrice at most
@@ -188,12 +188,12 @@ class Worker:
             f"job {lease.job.kind.value}", attributes=about
         )
 
-    def _do(self, lease: Lease, bench: Bench) -> None:
+    def _do(self, lease: Lease, context: WorkContext) -> None:
         job, started = lease.job, time.monotonic()
         self.progress.allow(patience_s(self._settings.stall_s, lease.cost))
-        told = Told(
+        told = JobListener(
             self._leases,
-            self._news,
+            self._events,
             lease,
             self._leave_now,
             self.progress.beat,
@@ -202,9 +202,9 @@ class Worker:
         end: Callable[[], None]
         try:
             try:
-                done = work_on(job, bench, told)
+                done = work_on(job, context, told)
             finally:
-                self._news.flush()
+                self._events.flush()
         except Cancelled:
             end = partial(self._leases.cancel, lease)
         except Stopping:

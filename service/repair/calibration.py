@@ -18,11 +18,11 @@ from detectors.fusion import Fusion, Weights
 from detectors.protocols import Critic, Detector
 from service.core.errors import ModelUnavailable
 
-OWN_THRESHOLDS_FILE = "generated.json"
+GENERATOR_CALIBRATION_FILE = "generated.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Calibration:
     """By which a picture is judged.
 
     Attributes:
@@ -35,7 +35,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class FusedCalibration:
     """What holds where a critic takes part in finding.
 
     Attributes:
@@ -50,7 +50,7 @@ class Fused:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnThresholds:
+class GeneratorCalibration:
     """Fitted on labelled pictures of one generator.
 
     Attributes:
@@ -63,10 +63,10 @@ class OwnThresholds:
     conf: Mapping[str, float]
     detector: str
     generator: str
-    fused: Fused | None = None
+    fused: FusedCalibration | None = None
 
     @classmethod
-    def load(cls, path: Path) -> OwnThresholds:
+    def load(cls, path: Path) -> GeneratorCalibration:
         """Reads what ``save`` wrote.
 
         Raises:
@@ -82,30 +82,30 @@ class OwnThresholds:
             raise ModelUnavailable(f"{path} cannot be read: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Writes JSON, to be kept beside the detector as ``OWN_THRESHOLDS_FILE``."""
+        """Writes JSON, to be kept beside the detector as ``GENERATOR_CALIBRATION_FILE``."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
-    def over(self, detector: Detector, critic: Critic | None, generator: str) -> Measure:
+    def over(self, detector: Detector, critic: Critic | None, generator: str) -> Calibration:
         """The measure to use: this one over the detector's own, or its own alone for other models."""
         conf = detector.default_conf
         if (detector.model_id, generator) != (self.detector, self.generator):
-            return Measure(conf)
+            return Calibration(conf)
         if self.fused is None or critic is None or critic.model_id != self.fused.critic:
-            return Measure({**conf, **self.conf})
-        return Measure({**conf, **self.fused.conf}, self.fused.fusion)
+            return Calibration({**conf, **self.conf})
+        return Calibration({**conf, **self.fused.conf}, self.fused.fusion)
 
 
-def own_measure(
-    own: OwnThresholds | None, detector: Detector, critic: Critic | None, generator: str
-) -> Measure:
+def calibration_for(
+    own: GeneratorCalibration | None, detector: Detector, critic: Critic | None, generator: str
+) -> Calibration:
     """The measure for a generator's own pictures; the detector's own where none was fitted for them."""
-    return Measure(detector.default_conf) if own is None else own.over(detector, critic, generator)
+    return Calibration(detector.default_conf) if own is None else own.over(detector, critic, generator)
 
 
 def _scores(stored: Mapping[str, Any]) -> dict[str, float]:
     return {str(name): float(score) for name, score in stored.items()}
 
 
-def _fused(stored: Mapping[str, Any]) -> Fused:
+def _fused(stored: Mapping[str, Any]) -> FusedCalibration:
     weights = {part: Weights(**_scores(by)) for part, by in stored["fusion"]["weights"].items()}
-    return Fused(_scores(stored["conf"]), Fusion(weights), str(stored["critic"]))
+    return FusedCalibration(_scores(stored["conf"]), Fusion(weights), str(stored["critic"]))

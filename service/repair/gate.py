@@ -30,7 +30,7 @@ MOST_FUSED_DOUBT = 0.6
 """The same on the scale of both looks. Two in three redrawn limbs well below it were good by eye, one in
 four above it (``docs/decisions/0011``)."""
 DOUBT_SHARE = 0.5
-LOOK_CONF = 0.05
+GATE_LEAST_CONF = 0.05
 SEAM_LIMIT = 1.35
 """Mottled patches that anyone sees measured 1.42 and more on smooth ground."""
 MOST_FOREIGN = 0.05
@@ -41,7 +41,7 @@ SAME_DEFECT_IOU = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sighting:
+class ViewDetections:
     """What the detector saw in one picture, in its pixels.
 
     Attributes:
@@ -63,14 +63,14 @@ class Reading:
     """How one picture looks in one region.
 
     Attributes:
-        sighting: all that was seen.
+        detections: all that was seen.
         conf: worst malformed score in the region, over all copies; 0 if none. Fused with the other two where
             the gate fuses.
         sound: best well-formed score in the region, in the picture as it is; 0 if none.
         critic: the critic's probability of malformed; None if there is no critic or no part to show it.
     """
 
-    sighting: Sighting
+    detections: ViewDetections
     conf: float
     sound: float
     critic: float | None
@@ -138,15 +138,15 @@ class Gate:
             rivals: the other planned regions; a defect that lies closer to one of them is not this one's.
         """
         names = self.detector.class_names
-        sightings = self._look(images, near)
-        found = [best_part(s.plain, region, names, self.thresholds) for s in sightings]
+        all_detections = self._look(images, near)
+        found = [best_part(s.plain, region, names, self.thresholds) for s in all_detections]
         critics = self._ask_critic(images, [box for box, _ in found], part_of(region.class_name))
         readings = []
-        for sighting, (_, sound), critic in zip(sightings, found, critics, strict=True):
-            seen = sighting.all
+        for detections, (_, sound), critic in zip(all_detections, found, critics, strict=True):
+            seen = detections.all
             here = seen[malformed_here(seen, region, names, rivals)]
             conf = self._fused(region, float(here.conf.max(initial=0.0)), sound, critic)
-            readings.append(Reading(sighting, conf, sound, critic))
+            readings.append(Reading(detections, conf, sound, critic))
         return readings
 
     def _fuses(self, class_name: str) -> bool:
@@ -174,7 +174,7 @@ class Gate:
     def _verdict(
         self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box]
     ) -> Verdict:
-        names, plain = self.detector.class_names, (before.sighting.plain, after.sighting.plain)
+        names, plain = self.detector.class_names, (before.detections.plain, after.detections.plain)
         allowed = self._worst_allowed(region)
         # More malformed than well-formed, if only faintly so, is not well-formed.
         is_told = not self._fuses(region.class_name) and part_of(region.class_name) in names
@@ -203,7 +203,7 @@ class Gate:
 
     def _has_new_defect(self, region: Region, before: Reading, after: Reading, rivals: Sequence[Box]) -> bool:
         """Whether a defect stands where none was, in any copy and anywhere in the picture."""
-        names, old, new = self.detector.class_names, before.sighting.all, after.sighting.all
+        names, old, new = self.detector.class_names, before.detections.all, after.detections.all
         own = malformed_here(new, region, names, rivals)
         for row in np.flatnonzero(~own):
             class_id, name = new.class_id[row], names[new.class_id[row]]
@@ -225,18 +225,18 @@ class Gate:
                 answers[i] = answer
         return answers
 
-    def _look(self, images: Sequence[Image], near: Box) -> list[Sighting]:
+    def _look(self, images: Sequence[Image], near: Box) -> list[ViewDetections]:
         views = [view for image in images for view in views_of(image, near)]
-        seen = self.detector.detect([view.image for view in views], LOOK_CONF)
+        seen = self.detector.detect([view.image for view in views], GATE_LEAST_CONF)
         placed = [view.to_picture(found) for view, found in zip(views, seen, strict=True)]
         per_image = len(views) // len(images) if images else 0
-        sightings = []
+        all_detections = []
         for start in range(0, len(views), per_image or 1):
             rows = range(start, start + per_image)
             plain = [placed[i] for i in rows if not views[i].worn]
             worn = [placed[i] for i in rows if views[i].worn]
-            sightings.append(Sighting(_joined(plain), _joined(worn)))
-        return sightings
+            all_detections.append(ViewDetections(_joined(plain), _joined(worn)))
+        return all_detections
 
 
 def _joined(parts: Sequence[Detections]) -> Detections:

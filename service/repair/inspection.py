@@ -9,19 +9,19 @@ from functools import partial
 import numpy as np
 
 from detectors.detections import Detections, Image
-from detectors.fusion import LOOK_CONF, Fusion
+from detectors.fusion import FUSION_LEAST_CONF, Fusion
 from detectors.heatmap import overlay
 from detectors.protocols import Critic, Detector, DifferentiableDetector, guide_in, is_malformed
 from service.core.errors import InvalidRequest
 from service.core.params import MaskSource
 from service.core.report import RepairParams, RepairPlan
-from service.repair.calibration import Measure
+from service.repair.calibration import Calibration
 from service.repair.methods.nudge import heat_of_picture, hot_places
 from service.repair.plan import Shape, plan_repair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class Inspection:
     """A picture after the first look: what to repair in it, and by which measure.
 
     Attributes:
@@ -40,22 +40,22 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looker:
+class Inspector:
     """Looks with a detector, and with a critic where the measure says so.
 
     Attributes:
         detector: finds parts and defects.
         critic: has a word in it if the measure fuses both.
         native_px: side of the square at which is redrawn.
-        measure: what counts unless a request says otherwise.
+        calibration: what counts unless a request says otherwise.
     """
 
     detector: Detector
     critic: Critic | None
     native_px: int
-    measure: Measure
+    calibration: Calibration
 
-    def look(self, image: Image, params: RepairParams) -> Looked:
+    def inspect(self, image: Image, params: RepairParams) -> Inspection:
         """Finds and plans.
 
         Raises:
@@ -66,7 +66,7 @@ class Looker:
         found = self.found(image, thresholds)
         plan = plan_repair(found, names, image.shape[:2], params, self.native_px, self._shape(image, params))
         seen = frozenset(names[i] for i in found.class_id)
-        return Looked(image, plan, thresholds, seen, self._fusion)
+        return Inspection(image, plan, thresholds, seen, self._fusion)
 
     @property
     def guide(self) -> DifferentiableDetector:
@@ -106,16 +106,18 @@ class Looker:
     def thresholds(self, params: RepairParams) -> Mapping[str, float]:
         """The defaults by class name, with the request's own for all defects."""
         return {
-            name: params.conf if params.conf is not None and is_malformed(name) else self.measure.conf[name]
+            name: params.conf
+            if params.conf is not None and is_malformed(name)
+            else self.calibration.conf[name]
             for name in self.detector.class_names
         }
 
     @property
     def _fusion(self) -> Fusion | None:
-        return None if self.critic is None else self.measure.fusion
+        return None if self.critic is None else self.calibration.fusion
 
     def _seen(self, image: Image, least_conf: float) -> Detections:
-        if self.critic is None or self.measure.fusion is None:
+        if self.critic is None or self.calibration.fusion is None:
             return self.detector.detect([image], least_conf)[0]
-        seen = self.detector.detect([image], LOOK_CONF)[0]
-        return self.measure.fusion.reconsidered(image, seen, self.detector.class_names, self.critic)
+        seen = self.detector.detect([image], FUSION_LEAST_CONF)[0]
+        return self.calibration.fusion.reconsidered(image, seen, self.detector.class_names, self.critic)

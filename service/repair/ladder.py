@@ -20,7 +20,7 @@ from service.repair.gate import Fit, Gate, Judgement, Reading
 from service.repair.methods.nudge import Nudger
 from service.repair.methods.redraw import (
     Inpainter,
-    MakeBend,
+    MakeGuidanceHook,
     Redrawn,
     method_name,
     redraw,
@@ -28,8 +28,8 @@ from service.repair.methods.redraw import (
     window_of,
 )
 from service.repair.plan import MASK_CLASS
-from service.repair.prompts import Wording, wording_for
-from service.repair.rungs import Rung, rungs_of, wording_of
+from service.repair.prompts import Prompts, prompts_for
+from service.repair.rungs import Rung, region_prompts, rungs_of
 from service.repair.tiles import Ask
 from service.repair.window import Window
 
@@ -69,7 +69,7 @@ class Ladder:
     Attributes:
         inpainter: what redraws.
         gate: what accepts or rejects.
-        wording: prompt and negative prompt of the picture.
+        prompts: prompt and negative prompt of the picture.
         seen: class names that were found in the picture; words for where there is no prompt.
         nudger: bends what is drawn, where a plan asks for it.
         own: how parts are redrawn, by class or part, where a request does not say.
@@ -77,7 +77,7 @@ class Ladder:
 
     inpainter: Inpainter
     gate: Gate
-    wording: Wording = field(default_factory=Wording)
+    prompts: Prompts = field(default_factory=Prompts)
     seen: Collection[str] = ()
     nudger: Nudger | None = None
     own: Mapping[str, RegionSettings] = field(default_factory=dict)
@@ -178,14 +178,14 @@ class _Climb:
         region, ladder = self.region, self.ladder
         seeds = attempt_seeds(self.seed, region.number, place, rung.seeds)
         is_filled = starts_from_fill(region, rung.strength) if rung.fill is None else rung.fill
-        said = wording_of(region, self.plan.params, ladder.wording)
+        said = region_prompts(region, self.plan.params, ladder.prompts)
         drawn = redraw(
-            ladder.inpainter, self.image, region, window, wording_for(region, said, ladder.seen),
-            strength=rung.strength, seeds=seeds, is_filled=is_filled, bend=self._bend(rung, seeds, on_step),
+            ladder.inpainter, self.image, region, window, prompts_for(region, said, ladder.seen),
+            strength=rung.strength, seeds=seeds, is_filled=is_filled, guidance_hook=self._bend(rung, seeds, on_step),
             num_inference_steps=rung.num_inference_steps, guidance_scale=rung.guidance_scale, on_step=on_step,
         )  # fmt: skip
         on_step(0)
-        may_recolour = said.prompt != ladder.wording.prompt or region.class_name == MASK_CLASS
+        may_recolour = said.prompt != ladder.prompts.prompt or region.class_name == MASK_CLASS
         ask = partial(on_step, 0)
         at_once = max(1, MOST_AT_ONCE_PX // (self.image.shape[0] * self.image.shape[1]))
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
@@ -216,7 +216,9 @@ class _Climb:
         foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
         return _Blended(over, Fit(blend.seam(under, over, patch, mask, ask), foreign))
 
-    def _bend(self, rung: Rung, seeds: Sequence[int], on_step: Callable[[int], None]) -> MakeBend | None:
+    def _bend(
+        self, rung: Rung, seeds: Sequence[int], on_step: Callable[[int], None]
+    ) -> MakeGuidanceHook | None:
         nudger = self.ladder.nudger
         if rung.method is not Method.NUDGE or nudger is None:
             return None

@@ -11,24 +11,24 @@ from service.core.report import Region
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class Prompts:
     """What the picture shows, in words, and what it should not."""
 
     prompt: str = ""
     negative_prompt: str = ""
 
 
-def wording_for(region: Region, wording: Wording, seen: Collection[str]) -> Wording:
+def prompts_for(region: Region, prompts: Prompts, seen: Collection[str]) -> Prompts:
     """The wording, or, where there is no prompt, plain words for what the detector saw.
 
     Args:
         region: what is redrawn.
-        wording: what the user said.
+        prompts: what the user said.
         seen: class names found in the picture.
     """
-    if parse_prompt(wording.prompt).text.strip():
-        return wording
+    if parse_prompt(prompts.prompt).text.strip():
+        return prompts
     bodies = [body for body in ("person", "horse") if body in seen]
     whole = "a person riding a horse" if len(bodies) == 2 else f"a {bodies[0]}" if bodies else ""
     words = {"hand": "a hand", "limb": whole or "a person"}.get(part_of(region.class_name), whole)
-    return Wording(words, wording.negative_prompt)
+    return Prompts(words, prompts.negative_prompt)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from detectors.protocols import part_of
 from service.core.params import SEEDS_PER_ATTEMPT, STRENGTHS, Method, RegionSettings, RepairParams
 from service.core.report import Region
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def rungs_of(
     )
 
 
-def wording_of(region: Region, params: RepairParams, wording: Wording) -> Wording:
+def region_prompts(region: Region, params: RepairParams, prompts: Prompts) -> Prompts:
     """The picture's wording, or what was set in its place for the region or its class."""
     settings = settings_of(region, params)
-    return Wording(
-        wording.prompt if settings.prompt is None else settings.prompt,
-        wording.negative_prompt if settings.negative_prompt is None else settings.negative_prompt,
+    return Prompts(
+        prompts.prompt if settings.prompt is None else settings.prompt,
+        prompts.negative_prompt if settings.negative_prompt is None else settings.negative_prompt,
     )

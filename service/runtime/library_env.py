@@ -25,7 +25,7 @@ _DEFAULTS = {
 }
 
 
-def quiet(settings: Settings) -> None:
+def set_library_env(settings: Settings) -> None:
     """Sets this process's environment; call it before a model library is imported, since they read it then.
 
     What the operator has set stays. Where all models lie on this machine the hub is switched off as well.

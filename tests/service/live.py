@@ -37,6 +37,6 @@ def live(settings: Settings, engine: Engine) -> Iterator[str]:
             until_ready(client)
         yield url
     finally:
-        app.state.context.desk.drain()
+        app.state.context.job_service.drain()
         server.should_exit = True
         thread.join(20)

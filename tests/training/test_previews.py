@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from service.core.report import GenerateRequest
-from service.core.runs import FRACTIONS, Thresholds, WatchParams
+from service.core.runs import FRACTIONS, ThresholdsOrigin, WatchParams
 from service.engine.engine import Engine
-from service.generation.abort_rules import Look, PreviewThresholds, Sighting
-from service.repair.calibration import Measure
-from service.repair.inspection import Looker
+from service.generation.abort_rules import Look, PreviewDefect, PreviewThresholds
+from service.repair.calibration import Calibration
+from service.repair.inspection import Inspector
 from tests.service.generation.test_watched_run import Scripted
 from training.abort_rules import WatchedRun
 from training.previews import fitted, watched_runs
@@ -15,8 +15,8 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     # Three looks and then the end: every other run shows the defect in all of them.
     bad, good = [0.8, 0.8, 0.8, *[0.8] * 4], [0.1, 0.1, 0.1, 0.1, 0.1]
     detector = Scripted(*(good + bad) * 8)
-    looker = Looker(detector, None, tiny_model.native_px, Measure(detector.default_conf))
-    runs = list(watched_runs(tiny_model, looker, ["a hand", "a horse"], 16))
+    inspector = Inspector(detector, None, tiny_model.native_px, Calibration(detector.default_conf))
+    runs = list(watched_runs(tiny_model, inspector, ["a hand", "a horse"], 16))
     assert [run.malformed for run in runs] == [False, True] * 8
     assert all(len(run.looks) == len(FRACTIONS) for run in runs)
     thresholds, figures = fitted(runs, tiny_model, detector, 0.05)
@@ -27,13 +27,13 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     engine = Engine(tiny_model, Scripted(0.8), preview_thresholds=loaded)
     request = GenerateRequest("a hand", seed=1, repair=None, watch=WatchParams())
     sampling = engine.generate(request)[0].sampling
-    assert sampling.thresholds is Thresholds.FITTED
+    assert sampling.thresholds is ThresholdsOrigin.FITTED
     assert [run.end.value for run in sampling.runs] == ["aborted", "finished"]
 
 
 def test_prompts_in_turns_of_four_do_not_part_what_is_fitted_from_what_is_told(tiny_model):
     def run(conf: float) -> WatchedRun:
-        seen = (Sighting("malformed_hand", conf, (0.0, 0.0, 9.0, 9.0)),)
+        seen = (PreviewDefect("malformed_hand", conf, (0.0, 0.0, 9.0, 9.0)),)
         looks = tuple(Look(i, fraction, seen) for i, fraction in enumerate(FRACTIONS))
         return WatchedRun(looks, malformed=False)
 

@@ -10,16 +10,16 @@ from PIL import Image as Pillow
 
 from service.api.openai.shapes import Format, refused
 from service.core.errors import InvalidImage
-from service.images.decode import Limits, read_image
+from service.images.decode import UploadLimits, read_image
 from service.images.encode import encode_mask
 
-_OURS = Limits(max_bytes=1 << 30, max_pixels=1 << 28)
+_OURS = UploadLimits(max_bytes=1 << 30, max_pixels=1 << 28)
 """The service has let the picture in, or made it."""
 _BEST = 95
 """Pillow's own advice for JPEG: above that, files grow and pictures do not get better."""
 
 
-def our_mask(content: bytes, limits: Limits) -> bytes:
+def our_mask(content: bytes, limits: UploadLimits) -> bytes:
     """Their mask as ours: what is fully transparent there is white here, and repainted.
 
     Raises:

@@ -47,7 +47,7 @@ async def generations(
 ) -> Response:
     """Makes pictures as OpenAI's clients ask for them, and repairs them."""
     body.check()
-    check_model(body.model, context.desk.worker())
+    check_model(body.model, context.job_service.worker())
     new = generate_job(context, caller, body.to_body(), idempotency_key_of(request))
     return await _answered(request, context, new, body, "image_generation")
 
@@ -58,7 +58,7 @@ async def edits(
 ) -> Response:
     """Redraws a picture where the mask is transparent; without a mask, where it is malformed."""
     form.check()
-    check_model(form.model, context.desk.worker())
+    check_model(form.model, context.job_service.worker())
     new = await _edit_job(form, context, caller, idempotency_key_of(request))
     return await _answered(request, context, new, form, "image_edit")
 
@@ -77,13 +77,13 @@ async def _edit_job(form: EditForm, context: Context, caller: Caller, key: str |
 @openai_plain_routes.get("/models")
 async def models(context: InContext) -> dict[str, Any]:
     """The names that ``model`` may have."""
-    return {"object": "list", "data": models_of(context.desk.worker())}
+    return {"object": "list", "data": models_of(context.job_service.worker())}
 
 
 @openai_plain_routes.get("/models/{name:path}")
 async def model(name: str, context: InContext) -> dict[str, Any]:
     """One of them."""
-    known = {entry["id"]: entry for entry in models_of(context.desk.worker())}
+    known = {entry["id"]: entry for entry in models_of(context.job_service.worker())}
     if name not in known:
         raise NotFound(f"no model {name!r}", code="model_not_found", allowed=sorted(known))
     return known[name]

@@ -30,7 +30,7 @@ async def told(
     try:
         async for partial in _partials(context, job, wish, kind):
             yield partial
-        job = await context.desk.get(job.id, None)
+        job = await context.job_service.get(job.id, None)
         if job.state is JobState.SUCCEEDED:
             async for whole in _wholes(request, context, job, wish, kind):
                 yield whole
@@ -39,14 +39,14 @@ async def told(
     finally:
         if not stays:
             with anyio.CancelScope(shield=True):  # the client may be gone, and this task cancelled
-                await context.desk.cancel(job.id, None)
+                await context.job_service.cancel(job.id, None)
 
 
 async def _partials(context: Context, job: Job, wish: Common, kind: str) -> AsyncIterator[ServerSentEvent]:
     index, wanted = 0, wish.partial_images or 0
     if wanted:
-        await context.desk.attend(job)
-    async for event in context.desk.follow(job.id):
+        await context.job_service.attend(job)
+    async for event in context.job_service.follow(job.id):
         if event.type is EventType.PREVIEW and index < wanted:
             preview = base64.b64decode(str(event.data["image"]).partition(",")[2])
             text = await context.pixels(as_base64, preview, wish.format, wish.output_compression)

@@ -43,7 +43,7 @@ async def jobs(
     before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
 ) -> JobsAnswer:
     """The caller's jobs, newest first."""
-    found = await context.desk.page(caller.sees, limit + 1, before)
+    found = await context.job_service.page(caller.sees, limit + 1, before)
     rest = found[limit - 1].id if len(found) > limit else None
     return JobsAnswer(jobs=list(job_answers(request, found[:limit])), next=rest)
 
@@ -51,10 +51,10 @@ async def jobs(
 @job_routes.get("/{job_id}", response_model=JobAnswer, responses=problems(401, 404, 503))
 async def job(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
     """One job: how far it is while it runs, its result once it has one."""
-    found = await context.desk.get(job_id, caller.sees)
+    found = await context.job_service.get(job_id, caller.sees)
     told = None
     if found.state is JobState.RUNNING:
-        told = (await context.desk.latest(job_id)).get(EventType.PROGRESS)
+        told = (await context.job_service.latest(job_id)).get(EventType.PROGRESS)
     return job_answer(request, found, None if told is None else told.data)
 
 
@@ -63,7 +63,7 @@ async def job(job_id: str, request: Request, context: InContext, caller: OfCalle
 )
 async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -> Response:
     """A file that was uploaded with a job, as it came: its ``image`` or its ``mask``."""
-    inputs = (await context.desk.get(job_id, caller.sees)).inputs
+    inputs = (await context.job_service.get(job_id, caller.sees)).inputs
     if name not in inputs:
         raise NotFound("the job has no such file", code="unknown_file", allowed=sorted(inputs))
     content = await context.pixels(context.inputs.get, inputs[name])
@@ -75,7 +75,7 @@ async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -
 @job_routes.post("/{job_id}/cancel", response_model=JobAnswer, responses=problems(401, 404, 503))
 async def cancel(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
     """Ends a job: at once if it waits, within a denoising step if it runs. A finished one stays as it is."""
-    return job_answer(request, await context.desk.cancel(job_id, caller.sees))
+    return job_answer(request, await context.job_service.cancel(job_id, caller.sees))
 
 
 @job_routes.post(
@@ -86,7 +86,7 @@ async def cancel(job_id: str, request: Request, context: InContext, caller: OfCa
 )
 async def retry(job_id: str, request: Request, context: InContext, caller: OfCaller) -> Response:
     """Asks again for what a finished job was asked for: a new job."""
-    return accepted(request, await context.desk.retry(job_id, caller.sees))
+    return accepted(request, await context.job_service.retry(job_id, caller.sees))
 
 
 @job_routes.get(
@@ -103,12 +103,12 @@ async def events(
 
     Who has seen the last one already is answered 204.
     """
-    found = await context.desk.get(job_id, caller.sees)
-    newest = await context.desk.last_event_id(job_id)
+    found = await context.job_service.get(job_id, caller.sees)
+    newest = await context.job_service.last_event_id(job_id)
     after = _last_event(last_event_id, newest)
     if found.state.is_final and after == newest:
         return Response(status_code=204)  # or a browser would come back for more again and again
-    await context.desk.attend(found)
+    await context.job_service.attend(found)
     return EventSourceResponse(_told(request, context, job_id, after, caller.owner), ping=PING_S)
 
 
@@ -133,9 +133,9 @@ def _last_event(told: str | None, newest: int) -> int:
 async def _told(
     request: Request, context: Context, job_id: str, after: int, caller: str
 ) -> AsyncIterator[ServerSentEvent]:
-    async for event in context.desk.follow(job_id, after, caller):
+    async for event in context.job_service.follow(job_id, after, caller):
         data = json.dumps(dict(event.data))
         if event.type is EventType.DONE:
-            finished = await context.desk.get(job_id, None)
+            finished = await context.job_service.get(job_id, None)
             data = job_answer(request, finished).model_dump_json()
         yield ServerSentEvent(data, event=event.type.value, id=str(event.id))

@@ -201,7 +201,7 @@ async def _detect_job(form: DetectForm, request: Request, context: Context, call
     async with context.upload_slots:
         content = await context.uploaded(form.image)
         height, width = (await context.pixels(read_image, content, context.limits)).image.shape[:2]
-        worker = context.desk.worker()
+        worker = context.job_service.worker()
         if form.heatmap:
             check_gradient(worker.models, "heatmap")
         new = NewJob(
@@ -236,26 +236,26 @@ async def feedback(sha256: str, body: FeedbackBody, context: InContext, caller: 
 @plain_routes.get("/models", response_model=ModelsAnswer, responses=problems(401, 503))
 async def models(context: InContext) -> ModelsAnswer:
     """The models in use."""
-    worker = context.desk.worker()
+    worker = context.job_service.worker()
     return ModelsAnswer(models=[dict(card) for card in worker.models], class_names=list(worker.class_names))
 
 
 @plain_routes.get("/livez", response_model=HealthAnswer, responses=problems(503))
 async def livez(context: InContext) -> HealthAnswer:
     """Whether the process answers, and could bring up a worker not too long ago: if not, start it again."""
-    context.desk.check_alive()
+    context.job_service.check_alive()
     return HealthAnswer(status="alive")
 
 
 @plain_routes.get("/readyz", response_model=HealthAnswer, responses=problems(503))
 async def readyz(context: InContext) -> HealthAnswer:
     """Whether a request would be let in: models loaded, queue not full, nothing stopping."""
-    context.desk.check_ready()
+    context.job_service.check_ready()
     return HealthAnswer(status="ready")
 
 
 @plain_routes.get("/startupz", response_model=HealthAnswer, responses=problems(503))
 async def startupz(context: InContext) -> HealthAnswer:
     """Whether the models were loaded once: until then a start may take its time."""
-    context.desk.check_started()
+    context.job_service.check_started()
     return HealthAnswer(status="started")

@@ -111,20 +111,20 @@ class Detailer:
 
     Attributes:
         is_on: None where a request has no such block.
-        knobs: values for ``RepairBody``; without ``classes`` nothing that is named can be found here.
+        options: values for ``RepairBody``; without ``classes`` nothing that is named can be found here.
         used: what was understood, named as ADetailer names it in a picture's metadata.
         unused: what was asked for and cannot be had.
     """
 
     is_on: bool | None = None
-    knobs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     used: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[Unused, ...] = ()
 
     @property
     def finds_nothing(self) -> bool:
         """Whether it is on, and looks only for parts that are not known here."""
-        return bool(self.is_on) and not self.knobs["classes"]
+        return bool(self.is_on) and not self.options["classes"]
 
 
 def detailer_of(
@@ -172,30 +172,30 @@ def _joined(units: Sequence[Unit], class_names: Sequence[str], prompt: str, nega
         reason = "one repair for all units, with the settings of the first that has them"
         unused.append(Unused(_BLOCK, reason, "settings of each unit"))
     classes = [name for unit in known for name in _classes(unit.ad_model, class_names)]
-    knobs: dict[str, Any] = {"classes": list(dict.fromkeys(classes))}
+    options: dict[str, Any] = {"classes": list(dict.fromkeys(classes))}
     if classes and not any(is_malformed(name) for name in classes):
-        knobs["policy"] = Policy.EVERY  # as there: what is found is redrawn, nobody can tell what is wrong
+        options["policy"] = Policy.EVERY  # as there: what is found is redrawn, nobody can tell what is wrong
     for unit in reversed(known):
-        knobs |= _knobs(unit)
-    used = {_TOLD[name]: value for name, value in knobs.items() if name in _TOLD}
+        options |= _options(unit)
+    used = {_TOLD[name]: value for name, value in options.items() if name in _TOLD}
     used["ADetailer model"] = ", ".join(unit.ad_model for unit in known)
     if known:
         own = (prompt, negative_prompt)
-        knobs |= in_order((known[0].ad_prompt, known[0].ad_negative_prompt), own)
-    return Detailer(True, knobs, used, tuple(dict.fromkeys(unused)))
+        options |= in_order((known[0].ad_prompt, known[0].ad_negative_prompt), own)
+    return Detailer(True, options, used, tuple(dict.fromkeys(unused)))
 
 
-def _knobs(unit: Unit) -> dict[str, Any]:
-    knobs: dict[str, Any] = {}
+def _options(unit: Unit) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     if unit.ad_confidence is not None and 0 < unit.ad_confidence < 1:
-        knobs["conf"] = unit.ad_confidence
+        options["conf"] = unit.ad_confidence
     if unit.ad_denoising_strength:
-        knobs["strengths"] = [unit.ad_denoising_strength]
+        options["strengths"] = [unit.ad_denoising_strength]
     if most := _most(unit):
-        knobs["max_regions"] = min(most, MAX_REGIONS)
+        options["max_regions"] = min(most, MAX_REGIONS)
     if unit.ad_mask_blur is not None:
-        knobs["feather_px"] = min(unit.ad_mask_blur, MAX_FEATHER_PX)
-    return knobs
+        options["feather_px"] = min(unit.ad_mask_blur, MAX_FEATHER_PX)
+    return options
 
 
 def _most(unit: Unit) -> int:

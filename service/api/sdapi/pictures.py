@@ -6,7 +6,7 @@ import base64
 import string
 
 from service.core.errors import InvalidImage
-from service.images.decode import FORMATS, Limits, read_image, read_mask
+from service.images.decode import FORMATS, UploadLimits, read_image, read_mask
 from service.images.encode import encode_mask
 
 _PIECE_CHARS = 1 << 20
@@ -32,7 +32,7 @@ def picture_in(text: str, name: str) -> bytes:
         raise InvalidImage(f"{name} is no base64", code="not_an_image", allowed=FORMATS) from error
 
 
-def inverted(mask: bytes, limits: Limits) -> bytes:
+def inverted(mask: bytes, limits: UploadLimits) -> bytes:
     """The mask that is white where this one is black.
 
     Raises:

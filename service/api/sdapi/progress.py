@@ -18,17 +18,17 @@ _ENDS = {"generate": 0.7, "detect": 0.7, "repair": 0.99}
 
 async def progress_of(context: Context, caller: Caller, with_picture: bool) -> dict[str, Any]:
     """The state of the caller's current job; zeros where there is none."""
-    job, count = await context.desk.unfinished(caller.owner)
+    job, count = await context.job_service.unfinished(caller.owner)
     if job is None:
         return _told(0.0, 0.0, None, {}, count)
-    latest = await context.desk.latest(job.id)
+    latest = await context.job_service.latest(job.id)
     share = _share(latest)
     begun_at = job.started_at
     elapsed_s = 0.0 if begun_at is None else max(0.0, time.time() - begun_at)
     eta_s = elapsed_s * (1 - share) / share if share else 0.0
     picture = latest.get(EventType.PREVIEW) if with_picture else None
     if with_picture and picture is None:
-        await context.desk.attend(job)
+        await context.job_service.attend(job)
     shown = None if picture is None else str(picture.data["image"]).partition(",")[2]
     return _told(share, eta_s, shown, latest, count, job)
 

@@ -50,7 +50,7 @@ async def txt2img(wish: Txt2Img, request: JsonRequest, context: InContext, calle
             "num_inference_steps": wish.steps,
             "guidance_scale": wish.cfg_scale,
             "num_images": wish.batch_size * wish.n_iter,
-            "repair": dict(detailer.knobs) if repairs else False,
+            "repair": dict(detailer.options) if repairs else False,
         },
     )
     new = generate_job(context, caller, body)
@@ -88,7 +88,7 @@ async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, call
             "seed": wish.wanted_seed,
             "num_inference_steps": wish.steps,
             "guidance_scale": wish.cfg_scale,
-            **(detailer.knobs if by_block else _mask_knobs(wish)),
+            **(detailer.options if by_block else _mask_options(wish)),
             "dry_run": unasked,
         },
     )
@@ -116,19 +116,19 @@ async def skip(context: InContext, caller: OfCaller) -> dict[str, Any]:
 @sdapi_plain_routes.get("/sd-models")
 async def models(context: InContext) -> list[dict[str, Any]]:
     """The one that is loaded."""
-    return sd_models(context.desk.worker())
+    return sd_models(context.job_service.worker())
 
 
 @sdapi_plain_routes.get("/options")
 async def get_options(context: InContext) -> dict[str, Any]:
     """What front ends look at."""
-    return options(context.desk.worker())
+    return options(context.job_service.worker())
 
 
 @sdapi_json_routes.post("/options")
 async def set_options(wanted: Annotated[dict[str, Any], Body()], context: InContext) -> None:
     """Agrees to what is so already."""
-    check_options(wanted, context.desk.worker())
+    check_options(wanted, context.job_service.worker())
 
 
 def _fixed(name: str) -> Callable[[], Any]:
@@ -165,7 +165,7 @@ async def _answered(
 
 
 def _detailer(wish: Wish, context: Context) -> Detailer:
-    names = context.desk.worker().class_names
+    names = context.job_service.worker().class_names
     return detailer_of(wish.alwayson_scripts, names, wish.prompt, wish.negative_prompt)
 
 
@@ -180,17 +180,17 @@ async def _mask(wish: Img2Img, context: Context) -> bytes | None:
     return await context.pixels(inverted, mask, context.limits) if wish.inpainting_mask_invert else mask
 
 
-def _mask_knobs(wish: Img2Img) -> dict[str, Any]:
-    knobs: dict[str, Any] = {}
+def _mask_options(wish: Img2Img) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     if wish.denoising_strength:
-        knobs["strengths"] = [wish.denoising_strength]
+        options["strengths"] = [wish.denoising_strength]
     if wish.mask_blur is not None:
-        knobs["feather_px"] = min(wish.mask_blur, MAX_FEATHER_PX)
-    return knobs
+        options["feather_px"] = min(wish.mask_blur, MAX_FEATHER_PX)
+    return options
 
 
 async def _interrupted(context: Context, caller: Caller) -> dict[str, Any]:
-    job, _ = await context.desk.unfinished(caller.owner)
+    job, _ = await context.job_service.unfinished(caller.owner)
     if job is not None and job.state is JobState.RUNNING:
-        await context.desk.cancel(job.id, caller.owner)
+        await context.job_service.cancel(job.id, caller.owner)
     return {}

@@ -15,7 +15,7 @@ from detectors.protocols import part_of
 from service.core.params import Method, RegionSettings
 from service.core.report import Region
 from service.diffusion.hooks import BeforeHook, Hook
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 from service.repair.window import FRAMING, FRAMINGS, Window, window_around
 
 FROM_FILL = "_from_fill"
@@ -69,7 +69,7 @@ class Inpainter(Protocol):
         ...
 
 
-class Bend(BeforeHook, Protocol):
+class GuidanceHook(BeforeHook, Protocol):
     """A hook that bends a run after a guide (``Nudge`` does)."""
 
     @property
@@ -78,7 +78,7 @@ class Bend(BeforeHook, Protocol):
         ...
 
 
-MakeBend = Callable[[tuple[float, float, float, float], Mask], Bend]
+MakeGuidanceHook = Callable[[tuple[float, float, float, float], Mask], GuidanceHook]
 """From the part's box and what is repainted, both in pixels of the model's canvas."""
 
 
@@ -90,7 +90,7 @@ class Redrawn:
         canvases: uint8 RGB, as the model drew them.
         window: where they belong.
         repainted: float32 of the window's size in the image, above 0 where the model was free to draw.
-        energies: see ``Bend``; None where nothing was bent.
+        energies: see ``GuidanceHook``; None where nothing was bent.
     """
 
     canvases: list[Image]
@@ -134,14 +134,14 @@ def redraw(
     image: Image,
     region: Region,
     window: Window,
-    wording: Wording,
+    prompts: Prompts,
     *,
     strength: float,
     seeds: Sequence[int],
     is_filled: bool = False,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
-    bend: MakeBend | None = None,
+    guidance_hook: MakeGuidanceHook | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Redrawn:
     """Redraws a region once per seed, as many at once as the memory allows.
@@ -151,13 +151,13 @@ def redraw(
         image: uint8 RGB (H, W, 3), of any size.
         region: where; its denoise mask is widened to whole latent cells.
         window: what the model is shown (see ``window_of``).
-        wording: prompt and negative prompt.
+        prompts: prompt and negative prompt.
         strength: in (0, 1].
         seeds: one candidate each.
         is_filled: whether it is painted over first (see ``fill``).
         num_inference_steps: at full strength; the model's own if None.
         guidance_scale: the model's own if None.
-        bend: makes what bends the run, if anything does.
+        guidance_hook: makes what bends the run, if anything does.
         on_step: told often how many denoising steps are done; what it raises ends the redrawing.
     """
     canvas = window.cut(image)
@@ -167,12 +167,12 @@ def redraw(
     batches = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
     drawn, energies = list[Image](), list[tuple[float, float]]()
     for batch in batches:
-        hook = None if bend is None else bend(window.on_canvas(region.xyxy), repainted)
+        hook = None if guidance_hook is None else guidance_hook(window.on_canvas(region.xyxy), repainted)
         drawn += inpainter.inpaint(
             start,
             repainted,
-            prompt=wording.prompt,
-            negative_prompt=wording.negative_prompt,
+            prompt=prompts.prompt,
+            negative_prompt=prompts.negative_prompt,
             strength=strength,
             seeds=batch,
             num_inference_steps=num_inference_steps,
@@ -181,7 +181,7 @@ def redraw(
             on_step=on_step,
         )
         energies += [] if hook is None else hook.energies
-    return Redrawn(drawn, window, window.uncut_mask(repainted), None if bend is None else energies)
+    return Redrawn(drawn, window, window.uncut_mask(repainted), None if guidance_hook is None else energies)
 
 
 def fill(image: Image, mask: Mask) -> Image:

@@ -11,7 +11,7 @@ MAX_EXTRA_BYTES = 512_000_000
 MAX_REQUEST_S = 2.0
 
 
-class Watch:
+class WatchHook:
     """Samples the resident memory every few milliseconds for as long as it is open.
 
     Attributes:
@@ -27,7 +27,7 @@ class Watch:
         self.peak_bytes = 0
         self.slowest_s = 0.0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> WatchHook:
         self._thread.start()
         return self
 

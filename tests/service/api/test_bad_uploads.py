@@ -35,7 +35,7 @@ from tests.service.api.hostile import (
     wrong_checksum,
     zip_bomb,
 )
-from tests.service.api.resources import Watch
+from tests.service.api.resources import WatchHook
 from tests.service.problems import assert_problem
 from tests.service.scripted import decoded, encoded, noise
 
@@ -278,7 +278,7 @@ def test_there_are_enough_and_no_two_of_one_name():
 
 
 def test_files_to_be_repaired(client, subtests):
-    with Watch() as watch:
+    with WatchHook() as watch:
         for case in CASES:
             with subtests.test(case.name):
                 files = {"image": ("x.png", _made(case))}

@@ -13,7 +13,7 @@ import pytest
 
 from bench.serving import until
 from service.engine.stub import StubEngine
-from service.jobs.job_listener import Told
+from service.jobs.job_listener import JobListener
 from tests.service.problems import assert_problem
 from tests.service.scripted import encoded, noise
 
@@ -123,7 +123,7 @@ def test_previews_are_shown_while_it_runs_and_forgotten_afterwards(serve):
 
 def test_nobody_looks_on_and_there_are_no_previews(serve, monkeypatch):
     shown = []
-    monkeypatch.setattr(Told, "preview", lambda *about: shown.append(about))
+    monkeypatch.setattr(JobListener, "preview", lambda *about: shown.append(about))
     with serve(load=lambda _: StubEngine(0.05)) as client:
         wish = WISH | {"num_inference_steps": 40}
         client.post("/generate", json=wish)

@@ -80,9 +80,9 @@ def test_requests_are_counted_by_route_and_not_by_address(client: TestClient):
 def test_cards_are_told_where_a_worker_has_them(client: TestClient):
     assert not any(name[0] == "anatomend_gpu_memory_bytes" for name in measures(client))
     context: Any = client.app.state.context
-    worker = context.desk.worker()
+    worker = context.job_service.worker()
     card = {"device": "cuda:0", "total_bytes": 8, "used_bytes": 4, "allocated_bytes": 2, "reserved_bytes": 3}
-    Leases(context.desk.database, worker.id).tell(dataclasses.replace(worker, gpu=(card,)))
+    Leases(context.job_service.database, worker.id).tell(dataclasses.replace(worker, gpu=(card,)))
     used = ("anatomend_gpu_memory_bytes", "cuda:0", "used")
     told = until(lambda: (now := measures(client)).get(used) == 4 and now)
     assert told["anatomend_gpu_memory_bytes", "cuda:0", "allocated"] == 2
@@ -100,7 +100,7 @@ def test_a_start_is_over_once_the_models_were_loaded(settings: Settings, engine:
         assert measures(client)["anatomend_worker_up",] == 0
         loaded.set()
         until(lambda: client.get("/startupz").status_code == 200)
-        client.app.state.context.desk.drain()
+        client.app.state.context.job_service.drain()
         assert client.get("/readyz").status_code == 503
         assert client.get("/startupz").json() == {"status": "started"}
 

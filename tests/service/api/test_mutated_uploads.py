@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.service.api.mutations import mutated, seeds
-from tests.service.api.resources import Watch
+from tests.service.api.resources import WatchHook
 
 
 def _post_all(client, count: int) -> Counter[int]:
@@ -13,7 +13,7 @@ def _post_all(client, count: int) -> Counter[int]:
     for content in seeds():
         assert client.post("/detect", files={"image": content}).status_code == 200
     statuses: Counter[int] = Counter()
-    with Watch() as watch:
+    with WatchHook() as watch:
         for number, content in enumerate(mutated(count)):
             response = watch.timed(client.post, "/detect", files={"image": content})
             assert response.status_code in {200, 413, 415, 422}, f"file {number}: {response.text}"

@@ -10,13 +10,13 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from service.core.report import Outcome, RepairReport
-from service.images.decode import Limits, Upload, read_image, read_mask
+from service.images.decode import Upload, UploadLimits, read_image, read_mask
 from service.images.png_chunks import read_chunks
 from service.schemas.answer_builder import picture_png, told_of
 from tests.service.api.hostile import png_of, png_with
 from tests.service.scripted import decoded, encoded, noise
 
-LIMITS = Limits(max_bytes=1_000_000, max_pixels=100_000)
+LIMITS = UploadLimits(max_bytes=1_000_000, max_pixels=100_000)
 PIXELS = noise((40, 48), 1)
 GAMMA_1 = (b"gAMA", (100_000).to_bytes(4))
 SIZE = (b"pHYs", (3000).to_bytes(4) + (2000).to_bytes(4) + b"\1")

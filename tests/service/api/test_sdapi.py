@@ -252,14 +252,14 @@ def test_units_are_joined():
     people = {"ad_model": "person_yolov8s-seg.pt", "ad_confidence": 0.5}
     hands = {"ad_model": "hand_yolov9c.pt", "ad_confidence": 0.2, "ad_mask_blur": 200}
     joined = detailer_of({"ADetailer": {"args": [people, hands]}}, CLASSES)
-    assert set(joined.knobs["classes"]) == {"malformed_hand", "malformed_limb"}
-    assert (joined.knobs["conf"], joined.knobs["feather_px"]) == (0.5, 64)
+    assert set(joined.options["classes"]) == {"malformed_hand", "malformed_limb"}
+    assert (joined.options["conf"], joined.options["feather_px"]) == (0.5, 64)
     reasons = {one.name: one.reason for one in joined.unused}
     assert "one repair for all" in reasons["alwayson_scripts.ADetailer"]
     assert reasons["ad_mask_blur"] == "taken as 64"
     plain = detailer_of({"ADetailer": {"args": [hands]}}, ("hand", "foot"))
-    assert plain.knobs["classes"] == ["hand"], "a detector that knows no malformed hands"
-    assert plain.knobs["policy"] is Policy.EVERY, "there all that is found is redrawn"
+    assert plain.options["classes"] == ["hand"], "a detector that knows no malformed hands"
+    assert plain.options["policy"] is Policy.EVERY, "there all that is found is redrawn"
 
 
 def test_a_unit_that_makes_no_sense_is_refused_by_its_place():
@@ -346,8 +346,8 @@ def test_what_the_engine_did_not_use_is_told_too(
 )
 def test_the_language_of_its_prompts(prompts: tuple[str, str], expected: list[Any] | None):
     unit = {"ad_model": "hand.pt", "ad_prompt": prompts[0], "ad_negative_prompt": prompts[1]}
-    knobs = detailer_of({"ADetailer": {"args": [unit]}}, CLASSES, "dog", "fog").knobs
-    assert knobs.get("in_order") == expected
+    options = detailer_of({"ADetailer": {"args": [unit]}}, CLASSES, "dog", "fog").options
+    assert options.get("in_order") == expected
 
 
 def test_its_prompts_reach_repairs_of_what_is_made(

@@ -13,14 +13,14 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from service.core.errors import AnatomendError, InvalidImage, InvalidRequest, TooLarge
-from service.images.decode import Limits, read_image, read_mask
+from service.images.decode import UploadLimits, read_image, read_mask
 from service.images.jpeg import read_jpeg
 from service.images.png import read_png
 from service.images.webp import read_webp
 from tests.service.api.hostile import SECRET, bitstream, canvas, exif, jpeg_with, png_of, png_with, riff
 from tests.service.scripted import encoded, noise
 
-LIMITS = Limits(max_bytes=1_000_000, max_pixels=100_000)
+LIMITS = UploadLimits(max_bytes=1_000_000, max_pixels=100_000)
 
 RGB = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 RGBA = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(4)))

@@ -10,7 +10,7 @@ import pytest
 
 from service.client import Anatomend
 from service.core.report import JobKind
-from service.core.runs import Alarm, InFlight, Run, RunEnd, Sampling, Thresholds, WatchParams
+from service.core.runs import Alarm, InFlight, Run, RunEnd, Sampling, ThresholdsOrigin, WatchParams
 from service.images.embedded_report import read_report
 from service.schemas.answer_builder import picture_png
 from service.schemas.answers import ImageAnswer
@@ -27,7 +27,7 @@ SAMPLING = Sampling(
         Run(6, RunEnd.FINISHED, 10, 10, chosen=True, conf=0.2, defects=0, decodes=1),
     ),
     "own",
-    Thresholds.GUESSED,
+    ThresholdsOrigin.GUESSED,
     ("a note",),
 )
 HOW = {"fractions": [0.2, 0.6], "stop": True, "max_restarts": 1, "in_flight": True}

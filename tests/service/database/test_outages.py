@@ -124,7 +124,7 @@ def test_readyz_speaks_of_a_database_that_is_away(tmp_path: Path, monkeypatch: p
             def refuse() -> None:
                 raise DatabaseUnavailable("the database cannot be used now", allowed="try again later")
 
-            away.setattr(client.app.state.context.desk.queue, "depth", refuse)
+            away.setattr(client.app.state.context.job_service.queue, "depth", refuse)
             until(lambda: client.get("/readyz").status_code == 503)
             assert_problem(client.get("/readyz"), 503, "database_unavailable")
         until_ready(client)

@@ -14,7 +14,7 @@ from service.diffusion.nudge import Direction, Nudge, NudgeParams
 from service.diffusion.preview import preview_for
 from service.diffusion.replay import DenoiserReplay
 from service.generation.abort_rules import Limit, PreviewThresholds
-from service.generation.watch_hook import Watch
+from service.generation.watch_hook import WatchHook
 from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
@@ -40,7 +40,7 @@ def test_watched_and_nudged(pipeline, mask):
     plain = run_family(pipeline)
     # Untrained models predict what a real preview shows as plain black or white, where nothing has a slope.
     nudge = Nudge(LinearLatents(), DarkGuide(), REGION, mask, NudgeParams(strength=(0.2, 0.2)))
-    watch = Watch(preview, ScriptedDetector(0.6, 0.1, 0.6), LIMITS, (32, 32), sparing=False)
+    watch = WatchHook(preview, ScriptedDetector(0.6, 0.1, 0.6), LIMITS, (32, 32), sparing=False)
     last = []
     with tap(pipeline, [nudge, watch, lambda step: last.append(step)], packing):
         nudged = run_family(pipeline)
@@ -73,7 +73,7 @@ def test_nudges_through_the_denoiser_as_well(pipeline, mask):
 
 
 def test_a_hopeless_run_is_stopped(pipeline):
-    watch = Watch(preview_for(pipeline), ScriptedDetector(0.95), LIMITS, (32, 32))
+    watch = WatchHook(preview_for(pipeline), ScriptedDetector(0.95), LIMITS, (32, 32))
     with (
         pytest.raises(StopRun, match="malformed_hand"),
         tap(pipeline, [watch], Packing.of(pipeline, 32, 32)),

@@ -11,7 +11,7 @@ from service.core.errors import ModelUnavailable
 from service.diffusion.hooks import StopRun, replaced, tap
 from service.diffusion.latents import Packing
 from service.diffusion.loading import load_diffusion
-from service.diffusion.parameterization import Kind, Prediction, prediction_of
+from service.diffusion.parameterization import Parameterization, PredictionType, parameterization_of
 from tests.service.diffusion.families import FAMILIES, build_family
 from tests.tiny import build_tiny_generator
 
@@ -34,22 +34,34 @@ DIFFUSING = {
     "DPMSolverSinglestepScheduler": ({}, "evs"),
 }
 MORE = [
-    ("DDIMScheduler", {**PLAIN, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, Kind.V),
-    ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}, Kind.V),
-    ("DPMSolverMultistepScheduler", {"use_flow_sigmas": True}, Kind.FLOW),
-    ("DPMSolverSinglestepScheduler", {"algorithm_type": "sde-dpmsolver++"}, Kind.EPSILON),
-    ("UniPCMultistepScheduler", {"use_flow_sigmas": True}, Kind.FLOW),
-    ("EulerDiscreteScheduler", {"use_karras_sigmas": True, "timestep_spacing": "trailing"}, Kind.EPSILON),
-    ("PNDMScheduler", {}, Kind.EPSILON),
-    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}, Kind.V),
-    ("TCDScheduler", PLAIN, Kind.EPSILON),
+    (
+        "DDIMScheduler",
+        {**PLAIN, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
+        PredictionType.V,
+    ),
+    (
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
+        PredictionType.V,
+    ),
+    ("DPMSolverMultistepScheduler", {"use_flow_sigmas": True}, PredictionType.FLOW),
+    ("DPMSolverSinglestepScheduler", {"algorithm_type": "sde-dpmsolver++"}, PredictionType.EPSILON),
+    ("UniPCMultistepScheduler", {"use_flow_sigmas": True}, PredictionType.FLOW),
+    (
+        "EulerDiscreteScheduler",
+        {"use_karras_sigmas": True, "timestep_spacing": "trailing"},
+        PredictionType.EPSILON,
+    ),
+    ("PNDMScheduler", {}, PredictionType.EPSILON),
+    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}, PredictionType.V),
+    ("TCDScheduler", PLAIN, PredictionType.EPSILON),
 ]
-LETTERS = {"e": Kind.EPSILON, "v": Kind.V, "s": Kind.SAMPLE}
+LETTERS = {"e": PredictionType.EPSILON, "v": PredictionType.V, "s": PredictionType.SAMPLE}
 CASES = [
     *((name, config, LETTERS[k]) for name, (config, kinds) in DIFFUSING.items() for k in kinds),
     *MORE,
-    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, Kind.FLOW),
-    ("FlowMatchHeunDiscreteScheduler", {}, Kind.FLOW),
+    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, PredictionType.FLOW),
+    ("FlowMatchHeunDiscreteScheduler", {}, PredictionType.FLOW),
 ]
 
 
@@ -74,10 +86,10 @@ class PointMass:
         noise = (sample - alpha * picture) / max(sigma, 1e-12)
         norm = (alpha**2 + sigma**2) ** 0.5
         return {
-            Kind.EPSILON: lambda: noise,
-            Kind.SAMPLE: lambda: picture,
-            Kind.V: lambda: (alpha * noise - sigma * picture) / norm,
-            Kind.FLOW: lambda: noise - picture,
+            PredictionType.EPSILON: lambda: noise,
+            PredictionType.SAMPLE: lambda: picture,
+            PredictionType.V: lambda: (alpha * noise - sigma * picture) / norm,
+            PredictionType.FLOW: lambda: noise - picture,
         }[self.kind]()
 
     def run(self, picture, steps=6, until=None):
@@ -90,7 +102,7 @@ class PointMass:
                 break
             if hasattr(scheduler, "scale_model_input"):
                 scheduler.scale_model_input(sample, t)
-            level = prediction_of(scheduler, t)
+            level = parameterization_of(scheduler, t)
             output = self.output(picture, sample, level.alpha, level.sigma)
             takes = inspect.signature(scheduler.step).parameters
             noise = {"generator": torch.Generator().manual_seed(i)} if "generator" in takes else {}
@@ -113,7 +125,7 @@ def test_the_one_picture_of_the_world_is_seen_at_every_step(name, config, kind, 
     assert [step.index for step in seen] == list(range(len(seen)))
     assert seen[-1].is_last
     for step in seen:
-        assert step.prediction.kind is kind
+        assert step.parameterization.kind is kind
         assert torch.allclose(step.x0, picture, atol=2e-3), step.index
     # The scheduler agrees about the noise: following this model, it arrives at the picture. Some
     # schedules end a little before all noise is gone.
@@ -123,10 +135,10 @@ def test_the_one_picture_of_the_world_is_seen_at_every_step(name, config, kind, 
 GIVES_X0 = [case for case in CASES if case[0].split("Discrete")[0] in {"Euler", "EulerAncestral", "Heun"}]
 GIVES_X0 += [case for case in CASES if case[0] in {"DDIMScheduler", "DDPMScheduler"}]
 GIVES_X0 += [
-    (name, {"clip_sample": True, "clip_sample_range": 0.5}, Kind.EPSILON)
+    (name, {"clip_sample": True, "clip_sample_range": 0.5}, PredictionType.EPSILON)
     for name in ("DDIMScheduler", "DDPMScheduler")
 ]
-GIVES_X0 += [("DDIMScheduler", {"clip_sample": False, "thresholding": True}, Kind.V)]
+GIVES_X0 += [("DDIMScheduler", {"clip_sample": False, "thresholding": True}, PredictionType.V)]
 
 
 @pytest.mark.parametrize(("name", "config", "kind"), GIVES_X0, ids=lambda value: str(value))
@@ -152,32 +164,32 @@ def test_x0_is_the_scheduler_s_own_also_after_a_change(name, config, kind):
         assert torch.allclose(theirs, mine, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(PredictionType))
 @pytest.mark.parametrize("sigma", [0.01, 0.5, 0.999])
 def test_a_change_of_x0_is_a_change_of_the_output_there_only(kind, sigma):
-    alpha = 1 - sigma if kind is Kind.FLOW else (1 - sigma**2) ** 0.5
-    prediction = Prediction(kind, alpha, sigma)
+    alpha = 1 - sigma if kind is PredictionType.FLOW else (1 - sigma**2) ** 0.5
+    parameterization = Parameterization(kind, alpha, sigma)
     generator = torch.Generator().manual_seed(0)
     output, sample, noise = (torch.randn(2, 3, 4, 4, generator=generator) for _ in range(3))
-    x0 = prediction.x0(output, sample)
+    x0 = parameterization.x0(output, sample)
     changed = x0.clone()
     changed[..., :2] += noise[..., :2]
-    new = prediction.output_for(changed, x0, output, sample)
+    new = parameterization.output_for(changed, x0, output, sample)
     assert torch.equal(new[..., 2:], output[..., 2:])
-    assert torch.allclose(prediction.x0(new, sample), changed, atol=1e-4, rtol=1e-4)
+    assert torch.allclose(parameterization.x0(new, sample), changed, atol=1e-4, rtol=1e-4)
 
 
 def test_without_noise_there_is_nothing_to_change():
     x = torch.ones(1, 1, 1, 1)
     with pytest.raises(ValueError, match="no noise"):
-        Prediction(Kind.EPSILON, 1.0, 0.0).output_for(x + 1, x, x, x)
+        Parameterization(PredictionType.EPSILON, 1.0, 0.0).output_for(x + 1, x, x, x)
 
 
 def test_what_is_not_understood_is_refused():
     for scheduler in (diffusers.EDMEulerScheduler(), diffusers.DDIMScheduler(prediction_type="other")):
         scheduler.set_timesteps(3)
         with pytest.raises(ModelUnavailable, match=type(scheduler).__name__):
-            prediction_of(scheduler, scheduler.timesteps[0])
+            parameterization_of(scheduler, scheduler.timesteps[0])
 
 
 def test_packing_is_the_pipeline_s_own_and_turns_back():
@@ -189,8 +201,8 @@ def test_packing_is_the_pipeline_s_own_and_turns_back():
 
 
 def test_it_is_taken_off_again_and_nests(picture):
-    scheduler = build_scheduler("EulerDiscreteScheduler", {}, Kind.EPSILON)
-    pipeline, seen = PointMass(scheduler, Kind.EPSILON), []
+    scheduler = build_scheduler("EulerDiscreteScheduler", {}, PredictionType.EPSILON)
+    pipeline, seen = PointMass(scheduler, PredictionType.EPSILON), []
 
     def fails(step):
         raise ZeroDivisionError
@@ -223,7 +235,7 @@ def test_a_hook_after_the_step_changes_what_comes_next(picture):
         def after(self, step, latents):
             return torch.zeros_like(latents) if step.is_last else None
 
-    pipeline = PointMass(build_scheduler("DDIMScheduler", PLAIN, Kind.V), Kind.V)
+    pipeline = PointMass(build_scheduler("DDIMScheduler", PLAIN, PredictionType.V), PredictionType.V)
     with tap(pipeline, [Blank()]):
         assert not pipeline.run(picture).any()
 

@@ -18,7 +18,7 @@ from service.diffusion.nudge import (
     unit_direction,
     views,
 )
-from service.diffusion.parameterization import Kind, Prediction
+from service.diffusion.parameterization import Parameterization, PredictionType
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, PresentDarkGuide
 
 REGION = (64.0, 64.0, 96.0, 96.0)  # cells 8..12 of 32
@@ -34,7 +34,7 @@ def mask():
 
 def step_at(index=9, total=20, batch=2):
     x0 = torch.randn(batch, 4, 32, 32, generator=torch.Generator().manual_seed(1))
-    return Step(index, total, 0, Prediction(Kind.EPSILON, 0.8, 0.6), x0, x0, None)
+    return Step(index, total, 0, Parameterization(PredictionType.EPSILON, 0.8, 0.6), x0, x0, None)
 
 
 def nudge_of(mask, guide=None, **params):
@@ -91,7 +91,7 @@ def test_a_part_may_not_be_blurred_away(mask):
     )
     for nudge in (free, bound):
         first = nudge(step)
-        nudge(Step(10, 20, 0, step.prediction, first, first, None))
+        nudge(Step(10, 20, 0, step.parameterization, first, first, None))
     assert free.steps[1].presence_after < free.steps[1].presence_before
     assert bound.steps[1].presence_after > bound.steps[1].presence_before
     assert nudge_of(mask).steps == []
@@ -230,7 +230,7 @@ def test_presence_is_kept_by_picture_where_a_batch_is_split(mask):
             batch_bytes=budget,
         )
         first = nudge(step)
-        made.append(nudge(Step(10, 20, 0, step.prediction, first, first, None)))
+        made.append(nudge(Step(10, 20, 0, step.parameterization, first, first, None)))
     assert torch.allclose(*made, atol=1e-6)
 
 

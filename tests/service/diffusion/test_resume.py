@@ -6,7 +6,7 @@ import torch
 
 from service.diffusion.hooks import StopRun, replaced, tap
 from service.diffusion.latents import Packing
-from service.diffusion.resume import Follow, Keep, resume_inside
+from service.diffusion.resume import HoldOutside, RunRecorder, resume_inside
 from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.test_hooks import _Stop, run_family
 
@@ -51,28 +51,28 @@ def cells():
 
 
 def kept_run(pipeline, **hooks):
-    keep, packing = Keep(), Packing.of(pipeline, 32, 32)
-    with tap(pipeline, [keep], packing):
+    recorder, packing = RunRecorder(), Packing.of(pipeline, 32, 32)
+    with tap(pipeline, [recorder], packing):
         image = run_family(pipeline, steps=STEPS, **hooks)
-    return keep, packing, image
+    return recorder, packing, image
 
 
-def resumed(pipeline, keep, packing, cells, index=BACK_TO, seed=5):
+def resumed(pipeline, recorder, packing, cells, index=BACK_TO, seed=5):
     seen = Samples()
-    with resume_inside(pipeline, keep, index, cells, [seed], [seen], packing) as latents:
+    with resume_inside(pipeline, recorder, index, cells, [seed], [seen], packing) as latents:
         image = run_family(pipeline, steps=STEPS, latents=latents)
     return seen, image
 
 
 def check(pipeline, cells):
-    keep, packing, image = kept_run(pipeline)
-    calls = len(keep.samples) - 1
-    seen, again = resumed(pipeline, keep, packing, cells)
-    outside = (cells == 0).expand_as(keep.samples[0])
+    recorder, packing, image = kept_run(pipeline)
+    calls = len(recorder.samples) - 1
+    seen, again = resumed(pipeline, recorder, packing, cells)
+    outside = (cells == 0).expand_as(recorder.samples[0])
     assert len(seen.before) == calls - BACK_TO, "only the later steps are run"
     for i, sample in enumerate(seen.before):
-        assert torch.equal(sample[outside], keep.samples[BACK_TO + i][outside]), i
-    assert not torch.equal(seen.before[0][~outside], keep.samples[BACK_TO][~outside])
+        assert torch.equal(sample[outside], recorder.samples[BACK_TO + i][outside]), i
+    assert not torch.equal(seen.before[0][~outside], recorder.samples[BACK_TO][~outside])
     assert (again != image).any()
     assert not {"step", "set_timesteps", "scale_model_input"} & set(vars(pipeline.scheduler))
 
@@ -103,39 +103,39 @@ def test_with_an_empty_mask_the_rest_of_the_run_is_the_same(tiny_model, name):
     pipeline = tiny_model._text_to_image
     scheduler = scheduler_like(pipeline, name)
     with replaced(pipeline, "scheduler", scheduler):
-        keep, packing, image = kept_run(pipeline)
-        unbound = Keep()
-        unbound.kept, unbound.samples = keep.kept, keep.samples[: BACK_TO + 1]
+        recorder, packing, image = kept_run(pipeline)
+        unbound = RunRecorder()
+        unbound.kept, unbound.samples = recorder.kept, recorder.samples[: BACK_TO + 1]
         _, again = resumed(pipeline, unbound, packing, torch.zeros(1, 1, 4, 4))
     assert abs(again - image).max() < 1e-4
 
 
 def test_one_seed_is_one_repair(tiny_model, cells):
     pipeline = tiny_model._text_to_image
-    keep, packing, _ = kept_run(pipeline)
-    first, again, other = (resumed(pipeline, keep, packing, cells, seed=seed)[1] for seed in (5, 5, 6))
+    recorder, packing, _ = kept_run(pipeline)
+    first, again, other = (resumed(pipeline, recorder, packing, cells, seed=seed)[1] for seed in (5, 5, 6))
     assert (first == again).all()
     assert (first != other).any()
 
 
 def test_a_stopped_run_is_taken_up_again(tiny_model, cells):
-    pipeline, keep = tiny_model._text_to_image, Keep(at=[1, 2])
-    with pytest.raises(StopRun), tap(pipeline, [keep, _Stop(3)]):
+    pipeline, recorder = tiny_model._text_to_image, RunRecorder(at=[1, 2])
+    with pytest.raises(StopRun), tap(pipeline, [recorder, _Stop(3)]):
         run_family(pipeline, steps=STEPS)
-    assert sorted(keep.kept) == [1, 2]
-    assert len(keep.samples) == 4
-    seen, image = resumed(pipeline, keep, None, cells, index=1)
-    outside = (cells == 0).expand_as(keep.samples[0])
+    assert sorted(recorder.kept) == [1, 2]
+    assert len(recorder.samples) == 4
+    seen, image = resumed(pipeline, recorder, None, cells, index=1)
+    outside = (cells == 0).expand_as(recorder.samples[0])
     assert len(seen.before) == STEPS - 1
-    assert torch.equal(seen.before[2][outside], keep.samples[3][outside])
+    assert torch.equal(seen.before[2][outside], recorder.samples[3][outside])
     assert image.shape == (1, 32, 32, 3)
-    with pytest.raises(KeyError), resume_inside(pipeline, keep, 0, cells, [0]):
+    with pytest.raises(KeyError), resume_inside(pipeline, recorder, 0, cells, [0]):
         pass
 
 
 def test_following_ends_with_what_was_kept():
     inside = torch.tensor([[[[True, False]]]])
-    follow = Follow([torch.zeros(1, 1, 1, 2)] * 3, 1, inside)
+    follow = HoldOutside([torch.zeros(1, 1, 1, 2)] * 3, 1, inside)
 
     class At:
         index = 0

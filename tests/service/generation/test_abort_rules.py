@@ -9,9 +9,9 @@ from service.core.runs import FRACTIONS
 from service.generation.abort_rules import (
     Limit,
     Look,
+    PreviewDefect,
     PreviewThresholds,
     Rule,
-    Sighting,
     checkpoints,
     decide,
     one_place,
@@ -25,16 +25,16 @@ CONF = st.floats(0, 1, width=32)
 
 
 def look(fraction, *seen):
-    sightings = tuple(Sighting(name, conf, box) for conf, name, box in seen)
-    return Look(round(fraction * 20) - 1, fraction, sightings)
+    defects = tuple(PreviewDefect(name, conf, box) for conf, name, box in seen)
+    return Look(round(fraction * 20) - 1, fraction, defects)
 
 
 def hand(conf, box=HERE):
     return conf, "malformed_hand", box
 
 
-sighting = st.tuples(CONF, st.sampled_from((*NAMES, "malformed_ear")), st.sampled_from((HERE, THERE)))
-looks = st.tuples(*(st.lists(sighting, max_size=3) for _ in FRACTIONS)).map(
+defect = st.tuples(CONF, st.sampled_from((*NAMES, "malformed_ear")), st.sampled_from((HERE, THERE)))
+looks = st.tuples(*(st.lists(defect, max_size=3) for _ in FRACTIONS)).map(
     lambda all_seen: [look(f, *seen) for f, seen in zip(FRACTIONS, all_seen, strict=True)]
 )
 runs = st.lists(
@@ -59,7 +59,7 @@ def test_doubts_about_several_parts_add_up():
     assert decide([look(0.3, hand(0.3)), look(0.5, hand(0.3))], LIMITS) is None
     reason = decide([two, look(0.5, hand(0.35), hand(0.3, THERE))], LIMITS)
     assert reason is not None
-    assert (reason.rule, reason.sighting.conf, reason.expected) == (Rule.TWICE, 0.35, pytest.approx(0.65))
+    assert (reason.rule, reason.defect.conf, reason.expected) == (Rule.TWICE, 0.35, pytest.approx(0.65))
     assert decide([look(0.3, *[hand(0.46)] * 2)], LIMITS).rule is Rule.FAR_OVER
 
 
@@ -81,10 +81,10 @@ def test_a_decision_can_be_explained_by_what_was_seen(seen, count):
     reason = decide(seen[:count], LIMITS)
     if reason is None:
         return
-    assert reason.sighting in seen[count - 1].sightings
-    name = reason.sighting.class_name
+    assert reason.defect in seen[count - 1].defects
+    name = reason.defect.class_name
     assert reason.expected == seen[count - 1].expected(name) >= reason.limit.hit
-    assert reason.sighting.conf == max(s.conf for s in seen[count - 1].sightings if s.class_name == name)
+    assert reason.defect.conf == max(s.conf for s in seen[count - 1].defects if s.class_name == name)
     if reason.rule is Rule.TWICE:
         assert seen[count - 2].expected(name) >= 0.5
 
@@ -95,7 +95,7 @@ def test_a_surer_detector_never_changes_a_stop_into_a_go(seen, which, more):
         Look(
             one.index,
             one.fraction,
-            tuple(Sighting(s.class_name, max(s.conf, more), s.xyxy) for s in one.sightings),
+            tuple(PreviewDefect(s.class_name, max(s.conf, more), s.xyxy) for s in one.defects),
         )
         if i == which
         else one
@@ -190,7 +190,7 @@ def test_one_small_place_alone_is_worth_a_repair_in_flight():
     alone = look(0.5, hand(0.7), hand(0.3), hand(0.2, THERE))
     reason = found(alone)
     assert reason is not None
-    assert (reason.rule, reason.sighting.conf) == (Rule.ONE_PLACE, 0.7)
+    assert (reason.rule, reason.defect.conf) == (Rule.ONE_PLACE, 0.7)
     assert found(look(0.5)) is None
     assert found(look(0.5, hand(0.5))) is None, "not sure enough in a preview"
     assert found(look(0.3, hand(0.6))) is None, "so early it must be surer"

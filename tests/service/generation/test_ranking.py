@@ -10,8 +10,8 @@ import pytest
 from detectors.detections import Detections, Image
 from service.core.report import RepairParams
 from service.generation.ranking import Rank, rank
-from service.repair.calibration import Measure
-from service.repair.inspection import Looker
+from service.repair.calibration import Calibration
+from service.repair.inspection import Inspector
 
 NAMES = ("hand", "malformed_hand")
 BOX = [8.0, 8.0, 40.0, 40.0]
@@ -35,7 +35,7 @@ class Tells:
 def badness(*seen: tuple[int, float]) -> tuple[object, ...]:
     tells = Tells(*seen)
     blank = np.zeros((64, 64, 3), np.uint8)
-    return rank(blank, Looker(tells, None, 64, Measure(tells.default_conf)), RepairParams()).badness
+    return rank(blank, Inspector(tells, None, 64, Calibration(tells.default_conf)), RepairParams()).badness
 
 
 WORSE_AND_WORSE = {

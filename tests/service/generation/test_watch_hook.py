@@ -6,7 +6,7 @@ from service.core.runs import FRACTIONS
 from service.diffusion.hooks import StopRun, tap
 from service.diffusion.preview import preview_for
 from service.generation.abort_rules import Limit, PreviewThresholds, Rule
-from service.generation.watch_hook import Watch
+from service.generation.watch_hook import WatchHook
 from tests.service.diffusion.guides import ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
 
@@ -20,7 +20,7 @@ def pipeline(tiny_model):
 
 def watch_of(pipeline, *confs, **arguments):
     detector = ScriptedDetector(*confs)
-    return Watch(preview_for(pipeline), detector, LIMITS, (64, 32), **arguments), detector
+    return WatchHook(preview_for(pipeline), detector, LIMITS, (64, 32), **arguments), detector
 
 
 def test_a_good_run_is_looked_at_and_let_be(pipeline):
@@ -31,7 +31,7 @@ def test_a_good_run_is_looked_at_and_let_be(pipeline):
     assert [look.fraction for look in watch.looks] == list(FRACTIONS)
     assert watch.reason is None
     assert detector.images[0].shape == (32, 32, 3)
-    (seen,) = watch.looks[1].sightings
+    (seen,) = watch.looks[1].defects
     assert seen.class_name == "malformed_hand"
     assert seen.conf == pytest.approx(0.6)
     assert seen.xyxy == (8, 16, 16, 32), "in pixels of the finished picture, not of the preview"

@@ -13,11 +13,11 @@ import torch
 from detectors.detections import Detections
 from service.core.errors import InvalidRequest
 from service.core.report import SILENT, GenerateRequest, Listener, RepairReport, Silent
-from service.core.runs import BACK_SHARE, RunEnd, Thresholds, WatchParams
-from service.diffusion.resume import Keep
+from service.core.runs import BACK_SHARE, RunEnd, ThresholdsOrigin, WatchParams
+from service.diffusion.resume import RunRecorder
 from service.engine.engine import Engine
 from service.generation.abort_rules import Limit, PreviewThresholds
-from service.generation.watched_run import Watcher
+from service.generation.watched_run import RunWatcher
 from tests.fakes import Told
 from tests.service.diffusion.guides import NAMES
 
@@ -110,7 +110,7 @@ def plain(tiny_model):
 
 
 def test_a_stopped_run_calls_the_unet_no_more_and_is_not_decoded(tiny_model, fitted):
-    watcher = Watcher.of(tiny_model, Scripted(0.95), fitted, WatchParams())
+    watcher = RunWatcher.of(tiny_model, Scripted(0.95), fitted, WatchParams())
     engine = Engine(tiny_model, Scripted())
     drawing = engine._candidates._drawing(
         REQUEST, 0, engine._candidates._progress(REQUEST, 0, SILENT), 0, SILENT
@@ -149,7 +149,7 @@ def test_the_next_seed_is_tried_and_only_it_is_decoded(tiny_model, make, plain):
     assert (second.seed, second.end, second.chosen, second.alarm) == (6, RunEnd.FINISHED, True, None)
     assert report.seed == 6
     assert np.array_equal(report.image, plain(6)), "what the watch lets through is the plain run"
-    assert report.sampling.thresholds is Thresholds.FITTED
+    assert report.sampling.thresholds is ThresholdsOrigin.FITTED
     assert report.sampling.preview == "own"
     assert report.sampling.notes == ()
 
@@ -238,10 +238,12 @@ def test_progress_never_goes_back(make):
 
 
 def test_in_flight_a_small_place_is_sampled_again_and_the_rest_follows(make, monkeypatch):
-    keeps: list[Keep] = []
-    monkeypatch.setattr("service.generation.watched_run.Keep", lambda: keeps.append(Keep()) or keeps[-1])
+    keeps: list[RunRecorder] = []
+    monkeypatch.setattr(
+        "service.generation.watched_run.Keep", lambda: keeps.append(RunRecorder()) or keeps[-1]
+    )
     seen: list[torch.Tensor] = []
-    real = Watcher._watch
+    real = RunWatcher._watch
 
     def noting(self, drawing, stop, first=0, **more):
         watch = real(self, drawing, stop, first, **more)
@@ -254,7 +256,7 @@ def test_in_flight_a_small_place_is_sampled_again_and_the_rest_follows(make, mon
         both.looks, both.watch = watch.looks, watch
         return _Noted(watch, both)
 
-    monkeypatch.setattr(Watcher, "_watch", noting)
+    monkeypatch.setattr(RunWatcher, "_watch", noting)
     report = make(0.6, 0.7, box=(0.0, 0.0, 0.25, 0.25), in_flight=True)
     (run,) = report.sampling.runs
     back = 4 - round(BACK_SHARE * STEPS)
@@ -312,13 +314,13 @@ def test_one_seed_is_one_answer_also_in_flight(make):
 def test_thresholds_of_other_models_are_not_used_and_the_report_says_so(tiny_model, fitted, change):
     engine = Engine(tiny_model, Scripted(), preview_thresholds=replace(fitted, **change))
     sampling = engine.generate(REQUEST)[0].sampling
-    assert sampling.thresholds is Thresholds.GUESSED
+    assert sampling.thresholds is ThresholdsOrigin.GUESSED
     assert next(iter(change.values())) in sampling.notes[0]
 
 
 def test_without_a_file_the_thresholds_are_guessed_and_the_report_says_so(tiny_model):
     sampling = Engine(tiny_model, Scripted()).generate(REQUEST)[0].sampling
-    assert sampling.thresholds is Thresholds.GUESSED
+    assert sampling.thresholds is ThresholdsOrigin.GUESSED
     assert "no previews.json" in sampling.notes[0]
 
 

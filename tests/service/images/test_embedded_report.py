@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.core.report import Outcome
-from service.images.decode import Limits, read_image
+from service.images.decode import UploadLimits, read_image
 from service.images.embedded_report import read_report, with_report
 from service.images.encode import encode_image
 from service.images.png_chunks import BrokenPng, Chunk, read_chunks, write_chunks
@@ -38,7 +38,7 @@ def test_equal_reports_give_equal_bytes():
 
 
 def test_a_report_is_metadata_and_goes_when_it_is_uploaded():
-    assert read_image(with_report(PNG, REPORT), Limits(10_000, 10_000)).png == PNG
+    assert read_image(with_report(PNG, REPORT), UploadLimits(10_000, 10_000)).png == PNG
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import pytest
 from service.database.connect import Database
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
-from service.jobs.records import Limits
+from service.jobs.records import QueueLimits
 from tests.service.postgres import new_postgres
 
 __all__ = ["new_postgres"]
 
-LIMITS = Limits(cost=1e6, jobs=10_000, jobs_per_owner=10_000)
+LIMITS = QueueLimits(cost=1e6, jobs=10_000, jobs_per_owner=10_000)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -10,7 +10,7 @@ from service.jobs.housekeeping import Forgotten, Housekeeping
 from service.jobs.leases import Leases
 from service.jobs.picture_owners import keep_feedback, owns_image
 from service.jobs.queue import JobQueue
-from service.jobs.records import Limits, NewJob
+from service.jobs.records import NewJob, QueueLimits
 from service.runtime.settings import Settings
 from service.store.images import ImageStore
 
@@ -26,7 +26,7 @@ class House:
         self.database = Database.of(self.settings)
         self.database.migrate()
         self.images, self.inputs = ImageStore(folder / "images"), ImageStore(folder / "inputs")
-        self.queue = JobQueue(self.database, Limits(100, 100, 100))
+        self.queue = JobQueue(self.database, QueueLimits(100, 100, 100))
         self.keeping = Housekeeping(self.settings, self.database, self.images, self.inputs)
 
     def job(self, done: bool = True, content: bytes = b"made") -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from service.core.report import JobKind
 from service.database.connect import Database
 from service.jobs.intake import Answers, Intake
 from service.jobs.queue import JobQueue
-from service.jobs.records import Limits, NewJob
+from service.jobs.records import NewJob, QueueLimits
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, 1.0)
 
@@ -45,7 +45,7 @@ def test_many_are_one_write(queue: JobQueue):
 
 
 def test_each_has_its_own_answer(database: Database):
-    queue = JobQueue(database, Limits(cost=100.0, jobs=2, jobs_per_owner=2))
+    queue = JobQueue(database, QueueLimits(cost=100.0, jobs=2, jobs_per_owner=2))
     keyed = replace(NEW, idempotency_key="k")
     wishes = [keyed, keyed, replace(keyed, request={"prompt": "a foot"}), NEW, NEW]
 

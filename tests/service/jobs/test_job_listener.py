@@ -13,7 +13,7 @@ from service.core.errors import Cancelled
 from service.core.report import JobKind
 from service.database.connect import Database
 from service.jobs.events import EventLog
-from service.jobs.job_listener import ASK_EVERY_S, News, Told
+from service.jobs.job_listener import ASK_EVERY_S, EventWriter, JobListener
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob
@@ -28,7 +28,7 @@ def kinds(database: Database, job_id: str) -> list[EventType]:
 
 def test_what_was_told_is_written_when_flush_returns(database: Database, queue: JobQueue):
     job, _ = queue.submit(NEW)
-    with News(EventLog(database)) as news:
+    with EventWriter(EventLog(database)) as news:
         for number in range(20):
             news.tell(job.id, EventType.PROGRESS, lambda number=number: {"done": number})
         news.flush()
@@ -39,7 +39,7 @@ def test_what_was_told_is_written_when_flush_returns(database: Database, queue: 
 
 
 def test_flush_with_nothing_to_tell_returns_at_once(database: Database):
-    with News(EventLog(database)) as news:
+    with EventWriter(EventLog(database)) as news:
         started = time.monotonic()
         news.flush()
         assert time.monotonic() - started < 1.0
@@ -47,7 +47,7 @@ def test_flush_with_nothing_to_tell_returns_at_once(database: Database):
 
 def test_news_that_cannot_be_told_do_not_stop_the_next(database: Database, queue: JobQueue):
     job, _ = queue.submit(NEW)
-    with News(EventLog(database)) as news:
+    with EventWriter(EventLog(database)) as news:
         news.tell(job.id, EventType.PROGRESS, lambda: 1 // 0)
         news.flush()
         news.tell(job.id, EventType.PROGRESS, dict)
@@ -58,20 +58,20 @@ def test_news_that_cannot_be_told_do_not_stop_the_next(database: Database, queue
 @pytest.fixture
 def begun(
     database: Database, queue: JobQueue, leases: Callable[..., Leases]
-) -> Iterator[tuple[str, Told, News]]:
+) -> Iterator[tuple[str, JobListener, EventWriter]]:
     """A running job's id, its listener and the thread that writes for it; one step is told."""
     job, _ = queue.submit(NEW)
     worker = leases()
     lease = worker.claim()
     assert lease is not None
-    with News(EventLog(database)) as news:
-        told = Told(worker, news, lease, threading.Event())
+    with EventWriter(EventLog(database)) as news:
+        told = JobListener(worker, news, lease, threading.Event())
         told.progress("generate", 0, 20)
         yield job.id, told, news
 
 
 def test_previews_are_for_those_who_look_on(
-    database: Database, queue: JobQueue, begun: tuple[str, Told, News]
+    database: Database, queue: JobQueue, begun: tuple[str, JobListener, EventWriter]
 ):
     job_id, told, news = begun
     assert not told.wants_preview()
@@ -85,7 +85,7 @@ def test_previews_are_for_those_who_look_on(
     assert EventType.PREVIEW in kinds(database, job_id)
 
 
-def test_a_cancelled_job_ends_at_its_next_step(queue: JobQueue, begun: tuple[str, Told, News]):
+def test_a_cancelled_job_ends_at_its_next_step(queue: JobQueue, begun: tuple[str, JobListener, EventWriter]):
     job_id, told, _ = begun
     queue.cancel(job_id)
     time.sleep(ASK_EVERY_S)

@@ -8,7 +8,7 @@ import pytest
 from service.core.errors import Conflict, InvalidRequest, NotFound, QueueFull
 from service.core.report import JobKind, JobState
 from service.jobs.queue import JobQueue, delete_finished
-from service.jobs.records import EventType, Limits, NewJob
+from service.jobs.records import EventType, NewJob, QueueLimits
 
 NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=2.0, owner="ann")
 
@@ -70,9 +70,9 @@ def test_a_key_used_for_something_else_is_refused(queue):
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (Limits(cost=5.0, jobs=100, jobs_per_owner=100), "queue_full"),
-        (Limits(cost=1e9, jobs=2, jobs_per_owner=100), "queue_full"),
-        (Limits(cost=1e9, jobs=100, jobs_per_owner=2), "too_many_jobs"),
+        (QueueLimits(cost=5.0, jobs=100, jobs_per_owner=100), "queue_full"),
+        (QueueLimits(cost=1e9, jobs=2, jobs_per_owner=100), "queue_full"),
+        (QueueLimits(cost=1e9, jobs=100, jobs_per_owner=2), "too_many_jobs"),
     ],
 )
 def test_more_than_may_wait_is_refused_and_not_written(database, limits, code):
@@ -87,7 +87,7 @@ def test_more_than_may_wait_is_refused_and_not_written(database, limits, code):
 
 
 def test_an_empty_queue_takes_a_job_of_any_cost(database):
-    queue = JobQueue(database, Limits(cost=1.0, jobs=10, jobs_per_owner=10))
+    queue = JobQueue(database, QueueLimits(cost=1.0, jobs=10, jobs_per_owner=10))
     queue.submit(replace(NEW, cost=50.0))
     with pytest.raises(QueueFull):
         queue.submit(replace(NEW, cost=0.1))

@@ -19,7 +19,7 @@ from service.core.report import JobKind, JobState
 from service.database.connect import Database
 from service.jobs import executors, housekeeping, vital
 from service.jobs.executors import ProcessExecutor
-from service.jobs.job_service import Desk
+from service.jobs.job_service import JobService
 from service.jobs.leases import Leases, living_workers
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, WorkerFacts
@@ -133,7 +133,7 @@ def test_jobs_of_dead_workers_of_this_machine_are_free_at_a_start_whatever_the_c
         database.close()
 
 
-class Kept:
+class ResumePoint:
     """An executor that says what it is told to say."""
 
     worker_id, down_s, has_failed = "w", 0.0, False
@@ -146,18 +146,18 @@ class Kept:
 
 
 def test_a_service_whose_keeper_has_ended_ends(settings: Settings):
-    kept, told = Kept(), threading.Event()
+    kept, told = ResumePoint(), threading.Event()
 
     async def run() -> None:
-        desk = Desk(settings, kept, told.set)
-        await desk.start()
+        job_service = JobService(settings, kept, told.set)
+        await job_service.start()
         await anyio.sleep(0.1)
         assert not told.is_set()
         kept.has_failed = True
         with anyio.fail_after(10):
-            while desk.failure is None:
+            while job_service.failure is None:
                 await anyio.sleep(0.01)
-        await desk.stop()
+        await job_service.stop()
 
     asyncio.run(run())
     assert told.is_set()
@@ -167,21 +167,21 @@ def test_the_watcher_of_the_workers_survives_whatever_it_meets(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
     async def run() -> None:
-        desk = Desk(settings, Kept())
-        depth, failures = desk.queue.depth, [ValueError("a bad row"), AWAY]
+        job_service = JobService(settings, ResumePoint())
+        depth, failures = job_service.queue.depth, [ValueError("a bad row"), AWAY]
 
         def fails_twice() -> Any:
             if failures:
                 raise failures.pop()
             return depth()
 
-        monkeypatch.setattr(desk.queue, "depth", fails_twice)
-        await desk.start()
-        Leases(desk.database, "w").tell(WorkerFacts("w", "ready", 0.0))
+        monkeypatch.setattr(job_service.queue, "depth", fails_twice)
+        await job_service.start()
+        Leases(job_service.database, "w").tell(WorkerFacts("w", "ready", 0.0))
         with anyio.fail_after(10):
-            while not desk.workers:
+            while not job_service.workers:
                 await anyio.sleep(0.01)
-        await desk.stop()
+        await job_service.stop()
 
     asyncio.run(run())
 
@@ -275,7 +275,7 @@ def test_another_services_worker_and_a_dead_one_count_for_nothing(settings: Sett
         return ScriptedEngine()
 
     with TestClient(create_app(settings, load)) as client:
-        until(lambda: client.app.state.context.desk.workers)  # its own, which is starting
+        until(lambda: client.app.state.context.job_service.workers)  # its own, which is starting
         assert_problem(client.get("/readyz"), 503, "not_ready")
         assert_problem(client.get("/models"), 503, "not_ready")
         loaded.set()

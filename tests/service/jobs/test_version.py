@@ -7,7 +7,7 @@ from pathlib import Path
 from service.core.report import JobKind
 from service.database.connect import Database
 from service.jobs.queue import JobQueue
-from service.jobs.records import Limits, NewJob
+from service.jobs.records import NewJob, QueueLimits
 
 
 def test_it_changes_when_something_is_written_and_only_then(tmp_path: Path):
@@ -17,7 +17,7 @@ def test_it_changes_when_something_is_written_and_only_then(tmp_path: Path):
     assert database.version() == first
     for writer in (database, other):
         before = database.version()
-        JobQueue(writer, Limits(100, 100, 100)).submit(NewJob(JobKind.GENERATE, {}, 1.0))
+        JobQueue(writer, QueueLimits(100, 100, 100)).submit(NewJob(JobKind.GENERATE, {}, 1.0))
         after = database.version()
         assert after != before
         with writer.read() as connection:

@@ -11,7 +11,7 @@ from detectors.fusion import Fusion, Weights
 from service.core.errors import ModelUnavailable
 from service.core.report import GenerateRequest, RepairParams, RepairReport, RepairRequest
 from service.engine.engine import Engine
-from service.repair.calibration import Fused, OwnThresholds
+from service.repair.calibration import FusedCalibration, GeneratorCalibration
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.engine.test_engine import BAD_HAND, _Generator
 
@@ -21,10 +21,12 @@ FAINT = picture(BAD_HAND)
 FAINT[30:60, 30:60] = (200, 50, 50)  # half as pure: the detector is half as sure
 
 
-def engine(tiny_model, own: OwnThresholds | None, critic: ColourCritic | None = None) -> Engine:
+def engine(tiny_model, own: GeneratorCalibration | None, critic: ColourCritic | None = None) -> Engine:
     """One whose generator draws a hand that is malformed, but not surely."""
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
-    return Engine(_Generator(tiny_model, FAINT), surer(), critic, inpainter=inpainter, own_thresholds=own)
+    return Engine(
+        _Generator(tiny_model, FAINT), surer(), critic, inpainter=inpainter, generator_calibration=own
+    )
 
 
 def surer() -> ColourDetector:
@@ -34,14 +36,16 @@ def surer() -> ColourDetector:
     return detector
 
 
-def own(conf: float = 0.3, detector: str = "colours@1", generator: str = "told@1") -> OwnThresholds:
-    return OwnThresholds({"malformed_hand": conf}, detector, generator)
+def own(conf: float = 0.3, detector: str = "colours@1", generator: str = "told@1") -> GeneratorCalibration:
+    return GeneratorCalibration({"malformed_hand": conf}, detector, generator)
 
 
-def fused(critic: str = "critic@1") -> OwnThresholds:
+def fused(critic: str = "critic@1") -> GeneratorCalibration:
     """By which the hand is malformed if the critic says so, whatever the detector makes of it."""
     by = Weights(malformed=0.2, well_formed=-0.2, critic=1.0, bias=0.0)
-    return replace(own(conf=0.8), fused=Fused({"malformed_hand": 0.5}, Fusion({"hand": by}), critic))
+    return replace(
+        own(conf=0.8), fused=FusedCalibration({"malformed_hand": 0.5}, Fusion({"hand": by}), critic)
+    )
 
 
 def red_is_malformed(crop: Image) -> float:
@@ -99,10 +103,10 @@ def test_the_card_tells_both(tiny_model):
 @pytest.mark.parametrize("kept", [own(), fused()])
 def test_what_is_saved_is_read(tmp_path, kept):
     kept.save(tmp_path / "generated.json")
-    assert OwnThresholds.load(tmp_path / "generated.json") == kept
+    assert GeneratorCalibration.load(tmp_path / "generated.json") == kept
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.json").write_text('{"conf": 3}')
     with pytest.raises(ModelUnavailable, match=r"broken\.json"):
-        OwnThresholds.load(tmp_path / "broken.json")
+        GeneratorCalibration.load(tmp_path / "broken.json")

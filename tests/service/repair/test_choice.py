@@ -24,8 +24,8 @@ from service.repair.gate import Gate
 from service.repair.ladder import Ladder
 from service.repair.methods.nudge import hot_places
 from service.repair.plan import plan_from_mask, plan_repair
-from service.repair.prompts import Wording
-from service.repair.rungs import rungs_of, wording_of
+from service.repair.prompts import Prompts
+from service.repair.rungs import region_prompts, rungs_of
 from tests.fakes import THRESHOLDS, ColourDetector, PaintInpainter, paint_part, picture
 
 pytestmark = pytest.mark.usefixtures("colours_mean_classes")
@@ -168,10 +168,10 @@ def test_a_region_s_settings_go_before_its_class_s_and_those_before_its_part_s()
         (1.0, 4, 12),
         (1.0, 4, 12),
     ]
-    said = Wording("a picture", "blue")
-    assert wording_of(first, PARAMS, said) == Wording("any hand", "blue")
-    assert wording_of(second, PARAMS, said) == Wording("a fist", "rings")
-    assert wording_of(limb, PARAMS, said) == said
+    said = Prompts("a picture", "blue")
+    assert region_prompts(first, PARAMS, said) == Prompts("any hand", "blue")
+    assert region_prompts(second, PARAMS, said) == Prompts("a fist", "rings")
+    assert region_prompts(limb, PARAMS, said) == said
 
 
 def test_the_inpainter_is_told_what_holds_for_each_region():
@@ -187,7 +187,7 @@ def test_the_inpainter_is_told_what_holds_for_each_region():
     detector, inpainter = ColourDetector(), PaintInpainter(lambda *_: (128, 128, 128))
     planned = plan_repair(detector.detect([image], 0.3)[0], CLASS_NAMES, (96, 96), params, 64)
     told = []
-    ladder = Ladder(inpainter, Gate(detector, None, THRESHOLDS), Wording("a person"))
+    ladder = Ladder(inpainter, Gate(detector, None, THRESHOLDS), Prompts("a person"))
     ladder.repair(image, planned, 0, _Progress(told))
     calls = {
         (strength, len(seeds), prompt, *settings)

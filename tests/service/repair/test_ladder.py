@@ -11,7 +11,7 @@ from service.repair.colour import foreign_colour
 from service.repair.gate import Gate
 from service.repair.ladder import Ladder, attempt_seeds
 from service.repair.plan import plan_repair
-from service.repair.prompts import Wording
+from service.repair.prompts import Prompts
 from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
 
 pytestmark = pytest.mark.usefixtures("colours_mean_classes")
@@ -24,7 +24,7 @@ def climb(image, script, *, seed=0, critic=None, listener=SILENT, params=None):
     params = params or RepairParams(seeds_per_attempt=3)
     found = detector.detect([image], 0.3)[0]
     plan = plan_repair(found, CLASS_NAMES, image.shape[:2], params, inpainter.native_px)
-    ladder = Ladder(inpainter, Gate(detector, critic, THRESHOLDS), Wording("a hand"))
+    ladder = Ladder(inpainter, Gate(detector, critic, THRESHOLDS), Prompts("a hand"))
     return ladder.repair(image, plan, seed, listener), inpainter
 
 

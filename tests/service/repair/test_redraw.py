@@ -6,7 +6,7 @@ import pytest
 from detectors import masks
 from service.core.report import Region
 from service.repair.methods.redraw import fill, redraw, starts_from_fill, window_of
-from service.repair.prompts import Wording, wording_for
+from service.repair.prompts import Prompts, prompts_for
 from tests.fakes import PaintInpainter, picture
 
 
@@ -20,7 +20,7 @@ def test_each_seed_gives_a_patch_the_size_of_the_window():
     image, place = picture(size_hw=(96, 80)), region(size_hw=(96, 80))
     window = window_of(place, (96, 80), 64)
     inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed))
-    drawn = redraw(inpainter, image, place, window, Wording("a hand"), strength=0.5, seeds=[10, 200])
+    drawn = redraw(inpainter, image, place, window, Prompts("a hand"), strength=0.5, seeds=[10, 200])
     x1, y1, x2, y2 = window.box
     assert [patch.shape for patch in drawn.patches] == [(y2 - y1, x2 - x1, 3)] * 2
     middle = [int(patch[45 - y1, 45 - x1, 0]) for patch in drawn.patches]
@@ -39,7 +39,7 @@ def test_what_is_repainted_is_whole_latent_cells():
 
     place = region(box=(31, 33, 50, 57))
     inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
-    redraw(inpainter, picture(), place, window_of(place, (96, 96), 96), Wording(), strength=1, seeds=[1])
+    redraw(inpainter, picture(), place, window_of(place, (96, 96), 96), Prompts(), strength=1, seeds=[1])
     (mask,) = masks_seen
     assert np.array_equal(mask, masks.snap_to_cells(mask, 8))
     assert 0 < mask.mean() < 1
@@ -72,7 +72,7 @@ def test_what_is_painted_over_is_not_shown_to_the_model(is_filled):
     image = picture(("malformed_limb", (30, 30, 60, 60)))
     window = window_of(place, (96, 96), 96)
     inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
-    redraw(inpainter, image, place, window, Wording(), strength=1, seeds=[1], is_filled=is_filled)
+    redraw(inpainter, image, place, window, Prompts(), strength=1, seeds=[1], is_filled=is_filled)
     still_there = (starts[0] == (230, 20, 230)).all(axis=2).any()
     assert still_there != is_filled
 
@@ -97,16 +97,16 @@ def test_a_fill_of_everything_is_plain():
 
 
 def test_the_prompt_is_the_user_s_or_says_what_was_seen():
-    assert wording_for(region(), Wording("a queen", "blue"), ["horse"]) == Wording("a queen", "blue")
-    assert wording_for(region(), Wording("", "blue"), ["horse"]) == Wording("a hand", "blue")
+    assert prompts_for(region(), Prompts("a queen", "blue"), ["horse"]) == Prompts("a queen", "blue")
+    assert prompts_for(region(), Prompts("", "blue"), ["horse"]) == Prompts("a hand", "blue")
     limb = region("malformed_limb")
-    assert wording_for(limb, Wording(), ["horse", "limb"]).prompt == "a horse"
-    assert wording_for(limb, Wording(), ["horse", "person"]).prompt == "a person riding a horse"
-    assert wording_for(limb, Wording(), []).prompt == "a person"
-    assert wording_for(region("mask"), Wording(), []).prompt == ""
+    assert prompts_for(limb, Prompts(), ["horse", "limb"]).prompt == "a horse"
+    assert prompts_for(limb, Prompts(), ["horse", "person"]).prompt == "a person riding a horse"
+    assert prompts_for(limb, Prompts(), []).prompt == "a person"
+    assert prompts_for(region("mask"), Prompts(), []).prompt == ""
 
 
-class Bend:
+class GuidanceHook:
     """Bends nothing, and says which run it was made for."""
 
     made = 0
@@ -129,8 +129,19 @@ def test_no_more_candidates_are_drawn_at_once_than_the_memory_holds():
     made = []
     for most in (16, 3):
         inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed), most_at_once=most)
-        bend = None if most == 16 else Bend
-        made.append(redraw(inpainter, image, place, window, Wording(), strength=0.5, seeds=seeds, bend=bend))
+        guidance_hook = None if most == 16 else GuidanceHook
+        made.append(
+            redraw(
+                inpainter,
+                image,
+                place,
+                window,
+                Prompts(),
+                strength=0.5,
+                seeds=seeds,
+                guidance_hook=guidance_hook,
+            )
+        )
     assert [len(call[1]) for call in inpainter.calls] == [3, 3, 1]
     assert all(np.array_equal(a, b) for a, b in zip(made[0].patches, made[1].patches, strict=True))
     assert made[0].energies is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.runtime.library_env import quiet
+from service.runtime.library_env import set_library_env
 from service.runtime.settings import Settings
 
 NAMES = (
@@ -28,27 +28,27 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_libraries_are_told():
-    quiet(Settings())
+    set_library_env(Settings())
     assert [os.environ[name] for name in NAMES] == ["true", "false", "true", "1", "1", "10000"]
 
 
 def test_the_operators_word_stands(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("YOLO_OFFLINE", "false")
-    quiet(Settings())
+    set_library_env(Settings())
     assert os.environ["YOLO_OFFLINE"] == "false"
 
 
 def test_the_hub_is_asked_only_where_the_model_needs_it(tmp_path: Path):
-    quiet(Settings(model="someone/some-model"))
+    set_library_env(Settings(model="someone/some-model"))
     assert "HF_HUB_OFFLINE" not in os.environ
-    quiet(Settings(repair_model="someone/some-model"))
+    set_library_env(Settings(repair_model="someone/some-model"))
     assert "HF_HUB_OFFLINE" not in os.environ
-    quiet(Settings(model=str(tmp_path), repair_model=""))
+    set_library_env(Settings(model=str(tmp_path), repair_model=""))
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 def test_nothing_heavy_is_imported_for_help():
-    """Nor is a model library there before ``quiet`` has spoken."""
+    """Nor is a model library there before ``set_library_env`` has spoken."""
     code = (
         "import sys, service.cli, service.api.app\n"
         "heavy = {'torch', 'ultralytics', 'diffusers', 'transformers', 'huggingface_hub', 'cv2'}\n"
