@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.intervals import machine, table
 from bench.models import load_models, step_inputs
 from detectors.protocols import Detector
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS
 
 GIGA = 1e9
 ENCODER_TOKENS = 77

@@ -15,7 +15,10 @@ from bench.prompts import prompts
 from detectors import boxes
 from detectors.detections import Image
 from detectors.protocols import is_malformed, part_of
-from service.core.report import GenerateRequest, Region, RepairParams, RepairReport, RepairRequest
+from service.core.params import RepairParams
+from service.core.regions import Region
+from service.core.report import RepairReport
+from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import Engine
 from service.repair.inspection import Inspector
 from training.anatomy.world import read_shard, shards
@@ -57,8 +60,8 @@ def place_of(region: Region) -> Place:
 def serve(engine: Engine, case: Case, params: RepairParams = DEFAULT) -> RepairReport:
     """What the service makes of a case: of a prompt if it is its own picture, else of an upload."""
     if case.known is None:
-        return engine.generate(GenerateRequest(case.prompt, seed=case.seed, repair=params))[0]
-    return engine.repair(RepairRequest(case.image, prompt=case.prompt, seed=case.seed, params=params))
+        return engine.generate(GenerateRequest(prompt=case.prompt, seed=case.seed, repair=params))[0]
+    return engine.repair(RepairRequest(image=case.image, prompt=case.prompt, seed=case.seed, params=params))
 
 
 def inspector_of(models: Models, case: Case) -> Inspector:
@@ -72,7 +75,7 @@ def generated(engine: Engine, count: int, seed: int) -> list[Case]:
     for index in tqdm(range(count), desc="generate"):
         kind = KINDS[index % len(KINDS)]
         prompt = prompts(kind)[index // len(KINDS) % 50]
-        made = engine.generate(GenerateRequest(prompt.text, seed=seed + index, repair=None))[0]
+        made = engine.generate(GenerateRequest(prompt=prompt.text, seed=seed + index, repair=None))[0]
         cases.append(Case(made.image, kind, prompt.text, seed + index))
     return cases
 

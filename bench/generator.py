@@ -21,7 +21,7 @@ from bench.intervals import machine, mean, share, table
 from bench.prompts import Prompt, prompts
 from detectors.detections import Detections, Image
 from detectors.protocols import part_of
-from service.core.report import GenerateRequest
+from service.core.requests import GenerateRequest
 from service.engine.engine import Engine
 from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards
@@ -116,7 +116,9 @@ def main() -> None:
         there, obeyed, seconds = [], [], []
         for index, prompt in enumerate(tqdm(prompts(kind, args.count), desc=kind)):
             start = time.perf_counter()
-            report = engine.generate(GenerateRequest(prompt.text, seed=args.seed + index, repair=None))[0]
+            report = engine.generate(
+                GenerateRequest(prompt=prompt.text, seed=args.seed + index, repair=None)
+            )[0]
             seconds.append(time.perf_counter() - start)
             found, right = judge_prompt(prompt, report.image, engine, probe)
             there.append(found)

@@ -20,7 +20,7 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.repair import RepairBench, Tally
-from service.core.params import MaskShape, MaskSource, RepairParams
+from service.core.params import MaskSource, RepairParams
 from service.core.report import RepairReport
 
 FIRST_SEED = 4_000_000
@@ -31,7 +31,7 @@ WAYS = {
     "the box grown by 0.25": replace(PLAIN, grow=0.25),
     "feather 1 px": replace(PLAIN, feather_px=1),
     "feather 16 px": replace(PLAIN, feather_px=16),
-    "the heat map in the box": replace(PLAIN, mask=MaskShape(source=MaskSource.HEATMAP)),
+    "the heat map in the box": replace(PLAIN, mask_source=MaskSource.HEATMAP),
 }
 HEADER = (
     "mask", "of the picture, mean", "malformed regions fixed", "well-formed parts harmed", "regions kept",

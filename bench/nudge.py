@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -24,10 +24,11 @@ from bench.cases import MALFORMED, Case, rendered
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge, Place
 from bench.models import load_models
+from bench.nudge_controls import RandomNudge
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, part_of
-from service.core.params import Direction, NudgeParams, RepairParams
-from service.core.report import Region
+from service.core.params import NudgeParams, RepairParams
+from service.core.regions import Region
 from service.diffusion.nudge import BoxF, Nudge
 from service.repair import blend
 from service.repair.gate import Gate
@@ -75,7 +76,9 @@ class NudgeBench:
         """The arms."""
         nudger = self.nudgers[guide]
         gradient: MakeGuidanceHook = partial(nudger.hook, params=params, seed=seed)
-        random = replace(params, direction=Direction.RANDOM)
+
+        def random(xyxy: BoxF, mask: Mask) -> Nudge:
+            return RandomNudge(nudger.preview, nudger.guide, xyxy, mask, params, seed=seed)
 
         def elsewhere(xyxy: BoxF, mask: Mask) -> Nudge:
             side = float(self.redraws.native_px)
@@ -91,7 +94,7 @@ class NudgeBench:
         return {
             "no nudge": None,
             "gradient": gradient,
-            "random direction": partial(nudger.hook, params=random, seed=seed),
+            "random direction": random,
             "gradient of another place": elsewhere,
         }
 

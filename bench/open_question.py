@@ -31,9 +31,8 @@ from bench.prompts import Prompt, prompts
 from bench.repair import redraw_once
 from detectors.detections import Image
 from detectors.protocols import part_of
-from service.core.params import Method, Policy, RepairParams
-from service.core.report import GenerateRequest
-from service.core.runs import WatchParams
+from service.core.params import Method, Policy, RepairParams, WatchParams
+from service.core.requests import GenerateRequest
 from service.diffusion.model import DiffusionModel
 from service.engine.engine import Engine
 from service.repair.inspection import Inspector
@@ -91,12 +90,12 @@ class Arms:
 
     def _asking(self, **wishes: Any) -> Arm:
         return lambda prompt, seed: (
-            self._engine.generate(GenerateRequest(prompt, seed=seed, **wishes))[0].image
+            self._engine.generate(GenerateRequest(prompt=prompt, seed=seed, **wishes))[0].image
         )
 
     def plain(self, prompt: str, seed: int) -> tuple[Image, bool]:
         """What comes, and whether the detector has nothing to say to it."""
-        report = self._engine.generate(GenerateRequest(prompt, seed=seed, repair=None))[0]
+        report = self._engine.generate(GenerateRequest(prompt=prompt, seed=seed, repair=None))[0]
         return report.image, not report.regions
 
     def _redrawn_once(self, prompt: str, seed: int) -> Image:

@@ -20,8 +20,10 @@ from bench.intervals import machine
 from bench.models import load_models
 from bench.prompts import prompts
 from detectors.detections import Box, Image
+from service.core.listener import Silent
 from service.core.params import RepairParams
-from service.core.report import GenerateRequest, Region, Silent
+from service.core.regions import Region
+from service.core.requests import GenerateRequest
 from service.repair.gate import Gate, Reading
 from service.repair.ladder import Ladder, Repaired
 from service.repair.prompts import Prompts
@@ -116,7 +118,9 @@ def main() -> None:
             if shown == EACH[kind]:
                 break
             previews, seed = Previews(), args.seed + index
-            made = engine.generate(GenerateRequest(prompt.text, seed=seed, repair=None), previews)[0].image
+            made = engine.generate(GenerateRequest(prompt=prompt.text, seed=seed, repair=None), previews)[
+                0
+            ].image
             look = inspector.inspect(made, RepairParams())
             if not look.plan.regions:
                 continue

@@ -23,7 +23,8 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
 from bench.pairs import pairs_sheet
-from service.core.report import Outcome, RepairParams, RepairReport
+from service.core.params import RepairParams
+from service.core.report import Outcome, RepairReport
 from service.diffusion.model import DiffusionModel
 from service.engine.engine import Engine
 from service.images.report_sheet import repair_sheet

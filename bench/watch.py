@@ -26,8 +26,7 @@ from bench.judge import Judge
 from bench.models import load_models
 from bench.open_question import wishes
 from detectors.detections import Image
-from service.core.report import RepairParams
-from service.core.runs import WatchParams
+from service.core.params import RepairParams, WatchParams
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import Look, PreviewThresholds, decide
 from service.generation.watch_hook import WatchHook

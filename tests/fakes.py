@@ -14,8 +14,8 @@ import numpy as np
 
 from detectors.detections import Box, Detections, Image, Mask
 from detectors.protocols import CLASS_NAMES
+from service.core.listener import Silent
 from service.core.params import RegionSettings
-from service.core.report import Silent
 from service.diffusion.hooks import Hook
 
 Colour = tuple[int, int, int]

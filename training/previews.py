@@ -19,8 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.protocols import Detector
-from service.core.report import RepairParams
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS, RepairParams
 from service.diffusion.model import DiffusionModel
 from service.engine.loading import (
     choose_device,

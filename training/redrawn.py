@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector
-from service.core.report import RepairParams, Verdict
+from service.core.params import RepairParams
+from service.core.report import Verdict
 from service.diffusion.model import DiffusionModel
 from service.repair.gate import Gate, Judgement
 from service.repair.ladder import Ladder

@@ -9,15 +9,17 @@ from detectors.detections import Mask
 from detectors.masks import count_components
 from service.api.context import Context
 from service.api.middleware.auth import Caller
-from service.core.model_limits import Limits
-from service.core.report import JobKind, RepairParams, RepairRequest
+from service.core.job_state import JobKind
+from service.core.model_limits import EngineLimits
+from service.core.params import RepairParams
+from service.core.requests import RepairRequest
 from service.core.validation import check_generate, check_repair
 from service.images.decode import read_image, read_mask
 from service.jobs.records import NewJob, WorkerFacts
 from service.jobs.work import IMAGE, MASK
 from service.schemas.costs import cost_of_generate, cost_of_repair
 from service.schemas.refusals import check_gradient
-from service.schemas.requests import GenerateBody, RepairJobBody
+from service.schemas.requests import GenerateBody, RepairJob, as_json
 
 
 def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str | None = None) -> NewJob:
@@ -29,11 +31,11 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
     """
     worker, wish = context.job_service.worker(), body.to_request()
     _check_gradient(wish.repair, worker)
-    limits = Limits.of_cards(worker.models)
+    limits = EngineLimits.of_cards(worker.models)
     check_generate(wish, worker.class_names, context.settings.max_side_px, limits)
     return NewJob(
         JobKind.GENERATE,
-        body.model_dump(mode="json"),
+        as_json(body),
         cost_of_generate(body, worker.models),
         caller.owner,
         idempotency_key=key,
@@ -43,7 +45,7 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
 async def repair_job(
     context: Context,
     caller: Caller,
-    body: RepairJobBody,
+    body: RepairJob,
     image: bytes,
     mask: bytes | None = None,
     key: str | None = None,
@@ -60,15 +62,22 @@ async def repair_job(
         files[MASK] = mask
         painted = await context.pixels(read_mask, mask, context.limits, upload.image.shape[:2])
     worker = context.job_service.worker()
-    params = body.to_params()
+    params = body.params
     _check_gradient(params, worker)
     check_repair(
-        RepairRequest(upload.image, body.prompt, body.negative_prompt, body.seed, params, painted),
+        RepairRequest(
+            image=upload.image,
+            prompt=body.prompt,
+            negative_prompt=body.negative_prompt,
+            seed=body.seed,
+            params=params,
+            mask=painted,
+        ),
         worker.class_names,
-        Limits.of_cards(worker.models),
+        EngineLimits.of_cards(worker.models),
     )
     cost = cost_of_repair(body, worker.models, upload.image.shape[:2], await _areas(context, painted))
-    new = NewJob(JobKind.REPAIR, body.model_dump(mode="json"), cost, caller.owner, idempotency_key=key)
+    new = NewJob(JobKind.REPAIR, as_json(body), cost, caller.owner, idempotency_key=key)
     return await with_files(context, new, files)
 
 

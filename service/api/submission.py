@@ -17,7 +17,7 @@ from service.api.context import Context
 from service.api.negotiation import PNG, preferences_of, prefers_png
 from service.api.problems import from_error, from_stored, request_id_of
 from service.core.errors import AnatomendError, Cancelled, InvalidRequest, NotReady, Unreadable
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.jobs.records import Job, Json, NewJob
 from service.jobs.rows import unreadable
 from service.schemas.answer_builder import headers

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.schemas.answers import Answer, DetectionAnswer, ModelsAnswer
-from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
+from service.schemas.requests import DetectBody, GenerateBody, RepairUpload
 
 Draw = Callable[[], bytes]
 """Makes the PNG of a sheet; not called where nobody wants one."""
@@ -50,7 +50,7 @@ class Backend(Protocol):
         """Pictures from a prompt."""
         ...
 
-    def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
+    def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
         """A picture, repaired where it is malformed or masked."""
         ...
 

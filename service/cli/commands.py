@@ -48,7 +48,7 @@ from service.cli.watch_options import watching
 from service.client import Anatomend
 from service.core.errors import AnatomendError, InvalidRequest
 from service.runtime.settings import read_settings
-from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody, validated
+from service.schemas.requests import DetectBody, GenerateBody, RepairUpload, validated
 
 app = typer.Typer(
     name="anatomend",
@@ -140,7 +140,7 @@ def repair(
 ) -> None:
     """Redraw only the malformed places of a picture."""
     body = validated(
-        RepairUploadBody,
+        RepairUpload,
         {**options, **given(prompt=prompt, negative_prompt=negative_prompt, seed=seed)},
     )
     target = png_path(output) if output or not dry_run else None

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.core.errors import AnatomendError
-from service.core.report import Silent
+from service.core.listener import Silent
 from service.keys.records import Key
 from service.schemas.answers import Answer, DetectionAnswer, JobAnswer
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from service.cli.backend import Made, Seen
 from service.cli.console import progress_bars, waiting
-from service.core.report import RepairReport, RepairRequest
+from service.core.report import RepairReport
+from service.core.requests import RepairRequest
 from service.engine.protocol import Engine, load_engine
 from service.images.decode import Upload, UploadLimits, read_image, read_mask
 from service.images.encode import encode_image
@@ -24,7 +25,7 @@ from service.schemas.answer_builder import (
     told_of,
 )
 from service.schemas.answers import ModelsAnswer
-from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
+from service.schemas.requests import DetectBody, GenerateBody, RepairUpload
 
 
 class Local:
@@ -39,7 +40,7 @@ class Local:
         with progress_bars() as listener:
             return _made(engine.generate(body.to_request(), listener))
 
-    def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
+    def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
         """See ``Backend``."""
         limits = UploadLimits.of(self._settings)
         upload = read_image(picture, limits)
@@ -48,7 +49,7 @@ class Local:
             prompt=body.prompt,
             negative_prompt=body.negative_prompt,
             seed=body.seed,
-            params=body.to_params(),
+            params=body.params,
             mask=None if mask is None else read_mask(mask, limits, upload.image.shape[:2]),
             dry_run=dry_run,
         )

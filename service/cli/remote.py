@@ -11,13 +11,14 @@ from detectors.detections import Detections, Image
 from service.cli.backend import Made, Seen
 from service.cli.console import progress_bars, waiting
 from service.client.client import Anatomend, OnEvent, Result
-from service.core.report import Region, RegionOutcome, RepairReport
+from service.core.regions import Region
+from service.core.report import RegionOutcome, RepairReport
 from service.images.decode import UploadLimits, read_image
 from service.images.encode import encode_image
 from service.images.report_sheet import detection_sheet, repair_sheet
 from service.jobs.records import EventType, JobEvent
 from service.schemas.answers import DetectionAnswer, ImageAnswer, ModelsAnswer
-from service.schemas.requests import DetectBody, GenerateBody, RepairUploadBody
+from service.schemas.requests import DetectBody, GenerateBody, RepairUpload, as_json
 
 _ANY_SIZE = UploadLimits(max_bytes=1 << 30, max_pixels=1 << 28)
 """The service has let the picture in, or made it."""
@@ -31,13 +32,13 @@ class Remote:
 
     def generate(self, body: GenerateBody) -> Made:
         """See ``Backend``."""
-        options = body.model_dump(mode="json", exclude_unset=True)
+        options = as_json(body, only_changed=True)
         with _bars() as on_event:
             return _made(self._client.generate(options.pop("prompt"), on_event=on_event, **options))
 
-    def repair(self, picture: bytes, body: RepairUploadBody, mask: bytes | None, dry_run: bool) -> Made:
+    def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
         """See ``Backend``."""
-        options = body.model_dump(mode="json", exclude_unset=True)
+        options = as_json(body, only_changed=True)
         with _bars() as on_event:
             return _made(
                 self._client.repair(picture, mask=mask, dry_run=dry_run, on_event=on_event, **options)

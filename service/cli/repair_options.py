@@ -1,63 +1,50 @@
-"""How to repair, as options: one list for all commands that repair."""
+"""The repair parameters as options of the command line, made from their declarations."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
 from service.cli.files import read
 from service.cli.options import given
+from service.core.constraints import Field, element_of, fields_of, is_record
 from service.core.errors import InvalidRequest
-from service.core.params import MaskSource, Method, Order, Policy
+from service.core.params import RepairParams
+
+_SPELLED = {"classes": "--class", "methods": "--method", "strengths": "--strength"}
+"""Options that are given once for each item, in the singular."""
+_OTHER_NAMES = {"num_inference_steps": "repair_steps", "guidance_scale": "repair_guidance"}
+"""Of parameters that the generator has as well."""
+
+
+def _option(declared: Field, default: object) -> Any:
+    """The option of a parameter: its type, and its text with its default as the help."""
+    is_list = get_origin(declared.type) is tuple
+    kind = list[element_of(declared)] if is_list else declared.type  # type: ignore[misc]
+    names = [_SPELLED[declared.name]] if declared.name in _SPELLED else []
+    text = declared.text + (" May be repeated." if is_list else "")
+    if isinstance(default, (StrEnum, int, float)):
+        text += f" Default: {default}."
+    return Annotated[kind | None, typer.Option(*names, help=text)]
+
+
+def _options_of(params: RepairParams) -> dict[str, Any]:
+    """An option for each parameter that one option can spell; the others come by ``--params``."""
+    return {
+        _OTHER_NAMES.get(declared.name, declared.name): _option(declared, getattr(params, declared.name))
+        for declared in fields_of(RepairParams)
+        if not is_record(declared.type)
+    }
+
 
 REPAIR_OPTIONS: dict[str, Any] = {
-    "conf": Annotated[float | None, typer.Option(help="Least score; the model's own if left out.")],
-    "max_conf": Annotated[float | None, typer.Option(help="Highest score of a defect. 1.")],
-    "classes": Annotated[
-        list[str] | None,
-        typer.Option("--class", help="A class to repair; may be repeated. All malformed ones."),
-    ],
-    "policy": Annotated[Policy | None, typer.Option(help="Redraw what is malformed, or every part.")],
-    "min_area": Annotated[float | None, typer.Option(help="Least area, as a share of the picture. 0.")],
-    "max_area": Annotated[float | None, typer.Option(help="Largest area, as a share of the picture. 1.")],
-    "order": Annotated[Order | None, typer.Option(help="Which regions come first. score.")],
-    "max_regions": Annotated[int | None, typer.Option(help="At most so many regions. 8.")],
-    "only": Annotated[
-        list[int] | None,
-        typer.Option(help="The number of a region to repair, as --dry-run lists them; may be repeated. All."),
-    ],
-    "skip": Annotated[
-        list[int] | None, typer.Option(help="The number of a region to leave alone; may be repeated.")
-    ],
-    "merge_iou": Annotated[
-        float | None, typer.Option(help="Boxes of one part that overlap so much are one region. 0.5.")
-    ],
-    "methods": Annotated[
-        list[Method] | None, typer.Option("--method", help="A way of drawing; may be repeated. redraw.")
-    ],
-    "strengths": Annotated[
-        list[float] | None,
-        typer.Option("--strength", help="A rung of the ladder, above 0 to 1; may be repeated. Model's own."),
-    ],
-    "seeds_per_attempt": Annotated[int | None, typer.Option(help="Candidates on each rung. Model's own.")],
-    "repair_steps": Annotated[int | None, typer.Option(help="Of redrawing; the model's own if left out.")],
-    "repair_guidance": Annotated[
-        float | None, typer.Option(help="Of redrawing; the model's own if left out.")
-    ],
-    "grow": Annotated[
-        float | None, typer.Option(help="How far a box is grown, as a share of its diagonal. 0.1.")
-    ],
-    "feather_px": Annotated[int | None, typer.Option(help="Width of the mask's soft edge. 6.")],
-    "mask_source": Annotated[MaskSource | None, typer.Option(help="Redraw the box, or what is hot in it.")],
-    "mask_threshold": Annotated[float | None, typer.Option(help="Least heat that counts. 0.4.")],
-    "mask_least_share": Annotated[
-        float | None, typer.Option(help="Hot places below this share of the largest are dropped. 0.1.")
-    ],
+    **_options_of(RepairParams()),
     "params": Annotated[
         str | None,
         typer.Option(
@@ -69,7 +56,6 @@ REPAIR_OPTIONS: dict[str, Any] = {
 RepairFlags = Mapping[str, Any]
 """What of the repair object was asked for."""
 NO_REPAIR_FLAGS: RepairFlags = {}
-_OTHER_NAMES = {"repair_steps": "num_inference_steps", "repair_guidance": "guidance_scale"}
 
 
 def with_repair_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,8 +68,8 @@ def with_repair_options(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters = []
     for name, parameter in own.items():
-        added = [name] if name != "knobs" else list(REPAIR_OPTIONS)
-        defaults = parameter.default if name != "knobs" else None
+        added = [name] if name != "options" else list(REPAIR_OPTIONS)
+        defaults = parameter.default if name != "options" else None
         parameters += [Parameter(n, Parameter.KEYWORD_ONLY, default=defaults) for n in added]
     hints = get_type_hints(command, include_extras=True) | REPAIR_OPTIONS
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -95,7 +81,8 @@ def with_repair_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _options(used: dict[str, Any]) -> dict[str, Any]:
     more = _object(used.pop("params"))
-    return more | {_OTHER_NAMES.get(name, name): value for name, value in given(**used).items()}
+    names = {option: name for name, option in _OTHER_NAMES.items()}
+    return more | {names.get(option, option): value for option, value in given(**used).items()}
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from service.client.failures import failure_of_job
 from service.client.options import GenerateOptions, UploadOptions
 from service.client.transport import Deadline, Transport, backoff_s
 from service.core.errors import AnatomendError, Cancelled
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.jobs.records import EventType, JobEvent
 from service.schemas.answers import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
 

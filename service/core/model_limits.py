@@ -28,7 +28,7 @@ class ModelLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What the two roles take.
 
     Attributes:
@@ -40,7 +40,7 @@ class Limits:
     redraws: ModelLimits = ModelLimits()
 
     @classmethod
-    def of_cards(cls, cards: Sequence[Mapping[str, Any]]) -> Limits:
+    def of_cards(cls, cards: Sequence[Mapping[str, Any]]) -> EngineLimits:
         """As the cards of the loaded models tell, in JSON; the usual ones where they do not."""
         told = {card["role"]: ModelLimits(**card["limits"]) for card in cards if card.get("limits")}
         generator = told.get("generator", ModelLimits())

@@ -1,34 +1,12 @@
-"""How a picture is watched while it is being made, and what is told of the runs: frozen records."""
+"""The runs of a watched generator, as the report tells of them: frozen records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-FRACTIONS = (0.3, 0.5, 0.7)
-"""Of a run, at which a watch looks that was not fitted."""
 BACK_SHARE = 0.2
 """How far, of the whole run, a repair in flight goes back from where the defect was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchParams:
-    """How a picture is watched while it is being made.
-
-    Attributes:
-        fractions: of the run at which to look, each in (0, 1); if None those for which the thresholds were
-            fitted, or 0.3, 0.5 and 0.7 where they were not. Short runs get fewer looks.
-        stop: whether a hopeless run is ended; else what was seen is only told.
-        max_restarts: so many more seeds are tried while no run has come through. The last of all is finished
-            whatever is seen in it.
-        in_flight: whether a run with a defect in one small place, and nowhere else, is taken back some steps
-            to sample that place again, once.
-    """
-
-    fractions: tuple[float, ...] | None = None
-    stop: bool = True
-    max_restarts: int = 3
-    in_flight: bool = False
 
 
 class RunEnd(StrEnum):

@@ -1,4 +1,4 @@
-"""What a request may ask for. Every refusal has a stable code and says what is allowed."""
+"""Checks requests against the loaded models: what the records' own limits cannot know. Done once, at the door."""
 
 from __future__ import annotations
 
@@ -9,39 +9,34 @@ import numpy as np
 from detectors.masks import PAINTED
 from detectors.protocols import part_of
 from service.core.class_names import repairable_classes, wanted_classes
+from service.core.constraints import out_of_range
 from service.core.errors import InvalidRequest
-from service.core.model_limits import Limits, ModelLimits
-from service.core.params import Choice, Method, RegionSettings
+from service.core.limits import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS
+from service.core.model_limits import EngineLimits, ModelLimits
+from service.core.params import RepairParams
 from service.core.prompt_syntax import parse_prompt
-from service.core.report import GenerateRequest, RepairParams, RepairRequest
-from service.core.runs import WatchParams
-
-MAX_PROMPT_CHARS = 2000
-MAX_SEED = 2**53 - 1
-"""The largest integer that every JSON reader keeps exact."""
-SIZE_STEP_PX = ModelLimits().size_step_px
-MAX_IMAGES, MAX_STEPS, MAX_GUIDANCE = 8, 200, 50.0
-MAX_BEST_OF, MAX_RESTARTS, MAX_FRACTIONS = 8, 8, 8
-MAX_COPIES = 8
-MAX_REGIONS, MAX_STRENGTHS, MAX_SEEDS_PER_ATTEMPT, MAX_FEATHER_PX = 64, 8, 16, 64
+from service.core.requests import GenerateRequest, RepairRequest
 
 
 def check_generate(
-    request: GenerateRequest, class_names: Collection[str], max_side_px: int, limits: Limits | None = None
+    request: GenerateRequest,
+    class_names: Collection[str],
+    max_side_px: int,
+    limits: EngineLimits | None = None,
 ) -> None:
-    """Checks a wish for pictures.
+    """Checks a request for pictures.
 
     Args:
-        request: the wish.
+        request: the request.
         class_names: the detector's.
         max_side_px: largest width or height.
-        limits: what the loaded models take; the usual if None.
+        limits: of the loaded models; the usual ones if None.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
     """
-    limits = limits or Limits()
-    _check_words(request.prompt, request.negative_prompt)
+    limits = limits or EngineLimits()
+    _check_prompts(request.prompt, request.negative_prompt)
     if not parse_prompt(request.prompt).text.strip():
         raise InvalidRequest(
             "the prompt is empty", code="empty_prompt", allowed=f"1 to {MAX_PROMPT_CHARS} characters"
@@ -49,57 +44,31 @@ def check_generate(
     for name, side in (("width", request.width), ("height", request.height)):
         if side is not None:
             _check_side(name, side, max_side_px, limits.generator.size_step_px)
-    _check_range("num_images", request.num_images, 1, MAX_IMAGES)
-    _check_sampling(request.num_inference_steps, request.guidance_scale, limits.generator)
-    _check_range("best_of", request.best_of, 1, MAX_BEST_OF)
-    if request.watch is not None:
-        check_watch(request.watch)
+    _check_steps(request.num_inference_steps, limits.generator)
     # The last seed that may be told must be one that can be asked for.
-    _check_seed(request.seed, running=request.num_images * request.seeds_per_image)
+    running = request.num_images * request.seeds_per_image
+    if request.seed is not None and request.seed > MAX_SEED - max(running - 1, 0):
+        raise out_of_range("seed", request.seed, [0, MAX_SEED - max(running - 1, 0)])
     if request.repair is not None:
         check_params(request.repair, class_names, limits.redraws)
 
 
-def check_watch(watch: WatchParams) -> None:
-    """Checks how to watch.
-
-    Raises:
-        InvalidRequest: with a code for the first thing that is wrong.
-    """
-    _check_range("max_restarts", watch.max_restarts, 0, MAX_RESTARTS)
-    fractions = watch.fractions
-    if fractions is None:
-        return
-    if not 1 <= len(fractions) <= MAX_FRACTIONS:
-        raise InvalidRequest(
-            f"{len(fractions)} fractions",
-            code="fractions_out_of_range",
-            allowed=f"1 to {MAX_FRACTIONS} of them",
-        )
-    for fraction in fractions:
-        if not 0 < fraction < 1:
-            raise InvalidRequest(
-                f"a fraction is {fraction}",
-                code="fraction_out_of_range",
-                allowed="between 0 and 1, both excluded",
-            )
-
-
-def check_repair(request: RepairRequest, class_names: Collection[str], limits: Limits | None = None) -> None:
+def check_repair(
+    request: RepairRequest, class_names: Collection[str], limits: EngineLimits | None = None
+) -> None:
     """Checks a picture to repair, with its mask and parameters.
 
     Args:
-        request: the wish.
+        request: the request.
         class_names: the detector's.
-        limits: what the loaded models take; the usual if None.
+        limits: of the loaded models; the usual ones if None.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
     """
     check_image(request.image)
-    _check_words(request.prompt, request.negative_prompt)
-    _check_seed(request.seed)
-    check_params(request.params, class_names, (limits or Limits()).redraws)
+    _check_prompts(request.prompt, request.negative_prompt)
+    check_params(request.params, class_names, (limits or EngineLimits()).redraws)
     size_hw, mask = request.image.shape[:2], request.mask
     if mask is None:
         return
@@ -138,52 +107,32 @@ def check_conf(conf: float) -> None:
         InvalidRequest: code ``conf_out_of_range``.
     """
     if not 0 < conf < 1:
-        raise InvalidRequest(
-            f"conf is {conf}", code="conf_out_of_range", allowed="between 0 and 1, both excluded"
-        )
+        raise out_of_range("conf", conf, "between 0 and 1, both excluded")
 
 
 def check_params(
     params: RepairParams, class_names: Collection[str], limits: ModelLimits | None = None
 ) -> None:
-    """Checks how to repair.
-
-    Args:
-        params: the wish.
-        class_names: the detector's.
-        limits: what the model that redraws takes; the usual if None.
+    """Checks repair parameters against the detector's classes and the limits of the model that redraws.
 
     Raises:
         InvalidRequest: with a code for the first thing that is wrong.
     """
     limits = limits or ModelLimits()
-    if params.conf is not None:
-        check_conf(params.conf)
     for name in params.classes:
         if name not in class_names:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
     _check_repairable(params, class_names)
-    _check_range("max_regions", params.max_regions, 1, MAX_REGIONS)
-    _check_seeds(params.seeds_per_attempt)
-    _check_range("grow", params.grow, 0, 1)
-    _check_range("feather_px", params.feather_px, 0, MAX_FEATHER_PX)
-    _check_range("mask_least_share", params.mask.least_share, 0, 1)
-    _check_above_zero("merge_iou", params.merge_iou)
-    _check_above_zero("mask_threshold", params.mask.threshold)
-    _check_range("copies", params.nudge.copies, 1, MAX_COPIES)
-    _check_choice(params.choice)
-    _check_methods(params.methods)
-    _check_strengths(params.strengths, limits)
-    _check_sampling(params.num_inference_steps, params.guidance_scale, limits)
     parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
     for name in params.per_class:
         if name not in parts:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=sorted(parts))
-    for number in params.per_region:
-        _check_range("region", number, 0, MAX_REGIONS - 1)
-    _check_range("in_order", len(params.in_order), 0, MAX_REGIONS)
-    for settings in params.special:
-        _check_settings(settings, limits)
+    _check_steps(params.num_inference_steps, limits)
+    _check_strengths(params.strengths or (), limits)
+    for settings in params.settings:
+        _check_steps(settings.num_inference_steps, limits)
+        _check_strengths(settings.strengths or (), limits)
+        _check_prompts(settings.prompt or "", settings.negative_prompt or "")
 
 
 def _check_repairable(params: RepairParams, class_names: Collection[str]) -> None:
@@ -198,60 +147,14 @@ def _check_repairable(params: RepairParams, class_names: Collection[str]) -> Non
             )
 
 
-def _check_choice(choice: Choice) -> None:
-    _check_above_zero("max_conf", choice.max_conf)
-    _check_range("min_area", choice.min_area, 0, 1)
-    _check_range("max_area", choice.max_area, choice.min_area, 1)
-    for name, numbers in (("only", choice.only), ("skip", choice.skip)):
-        for number in numbers:
-            _check_range(name, number, 0, MAX_REGIONS - 1)
+def _check_steps(num_inference_steps: int | None, limits: ModelLimits) -> None:
+    most = min(MAX_STEPS, limits.max_steps or MAX_STEPS)
+    if num_inference_steps is not None and not limits.min_steps <= num_inference_steps <= most:
+        raise out_of_range("num_inference_steps", num_inference_steps, [limits.min_steps, most])
 
 
-def _check_settings(settings: RegionSettings, limits: ModelLimits) -> None:
-    if settings.methods is not None:
-        _check_methods(settings.methods)
-    _check_strengths(settings.strengths, limits)
-    _check_seeds(settings.seeds_per_attempt)
-    _check_sampling(settings.num_inference_steps, settings.guidance_scale, limits)
-    _check_words(settings.prompt or "", settings.negative_prompt or "")
-
-
-def _check_sampling(
-    num_inference_steps: int | None, guidance_scale: float | None, limits: ModelLimits
-) -> None:
-    if num_inference_steps is not None:
-        most = min(MAX_STEPS, limits.max_steps or MAX_STEPS)
-        _check_range("num_inference_steps", num_inference_steps, limits.min_steps, most)
-    if guidance_scale is not None:
-        _check_range("guidance_scale", guidance_scale, 0, MAX_GUIDANCE)
-
-
-def _check_methods(methods: Collection[Method]) -> None:
-    if not 1 <= len(methods) <= len(Method):
-        raise InvalidRequest(
-            f"{len(methods)} methods", code="methods_out_of_range", allowed=[m.value for m in Method]
-        )
-
-
-def _check_seeds(seeds_per_attempt: int | None) -> None:
-    if seeds_per_attempt is not None:
-        _check_range("seeds_per_attempt", seeds_per_attempt, 1, MAX_SEEDS_PER_ATTEMPT)
-
-
-def _check_strengths(strengths: Collection[float] | None, limits: ModelLimits) -> None:
-    if strengths is None:
-        return
-    if not 1 <= len(strengths) <= MAX_STRENGTHS:
-        raise InvalidRequest(
-            f"{len(strengths)} strengths",
-            code="strengths_out_of_range",
-            allowed=f"1 to {MAX_STRENGTHS} of them",
-        )
+def _check_strengths(strengths: Collection[float], limits: ModelLimits) -> None:
     for strength in strengths:
-        if not 0 < strength <= 1:
-            raise InvalidRequest(
-                f"a strength is {strength}", code="strength_out_of_range", allowed="above 0, at most 1"
-            )
         if strength < limits.least_strength:
             raise InvalidRequest(
                 f"a strength in strengths is {strength}, less than one step of what redraws",
@@ -260,21 +163,9 @@ def _check_strengths(strengths: Collection[float] | None, limits: ModelLimits) -
             )
 
 
-def _check_words(prompt: str, negative_prompt: str) -> None:
-    for name, words in (("prompt", prompt), ("negative_prompt", negative_prompt)):
-        if len(words) > MAX_PROMPT_CHARS:
-            raise InvalidRequest(
-                f"the {name} has {len(words)} characters",
-                code=f"{name}_too_long",
-                allowed=f"at most {MAX_PROMPT_CHARS} characters",
-            )
-        parse_prompt(words)  # refuses weights that cannot be used
-
-
-def _check_seed(seed: int | None, running: int = 1) -> None:
-    """Refuses a first seed from which so many running ones are not all in the range."""
-    if seed is not None:
-        _check_range("seed", seed, 0, MAX_SEED - max(running - 1, 0))
+def _check_prompts(*prompts: str) -> None:
+    for prompt in prompts:
+        parse_prompt(prompt)  # refuses weights that cannot be used
 
 
 def _check_side(name: str, side: int, max_side_px: int, step_px: int) -> None:
@@ -286,13 +177,3 @@ def _check_side(name: str, side: int, max_side_px: int, step_px: int) -> None:
         raise InvalidRequest(f"{name} is {side}", code="size_too_large", allowed=f"at most {max_side_px}")
     if side < step_px:
         raise InvalidRequest(f"{name} is {side}", code="size_too_small", allowed=f"at least {step_px}")
-
-
-def _check_above_zero(name: str, value: float) -> None:
-    if not 0 < value <= 1:
-        raise InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed="above 0, at most 1")
-
-
-def _check_range(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:  # written so that NaN is refused too
-        raise InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed=[least, most])

@@ -1,13 +1,12 @@
-"""Bends x0, inside a region, towards what a detector takes to be well-formed.
+"""Steers x0, inside a region, towards what a detector takes to be well-formed.
 
 On x0 and not through the denoiser, whose Jacobian is near the identity there: a nudge then costs a small
-decode and a detector pass. The gradient through the denoiser is here too, for comparison (universal
-guidance, Bansal et al., 2023, is that one), and so is a random direction, which must lose to both.
+decode and a detector pass. Universal guidance (Bansal et al., 2023) takes the gradient through the denoiser;
+``bench.nudge_controls`` has that one for comparison, and a random direction, which must lose to both.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -18,19 +17,37 @@ from torch import Tensor
 
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector, PresenceDetector
-from service.core.params import Direction, NudgeParams
+from service.core.params import NudgeParams
 from service.diffusion.hooks import Step
 from service.diffusion.latents import cells_around, mask_to_cells
 from service.diffusion.memory_budget import BATCH_BYTES, fitting, weighed_graph
 from service.diffusion.preview import Preview
-from service.diffusion.replay import DenoiserReplay
 
 BoxF = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NudgeTuning:
+    """Tuning of the nudge that no request chooses.
+
+    Attributes:
+        jitter: how far the jittered views are moved and scaled, as a share of the crop.
+        clip: largest change of a cell, as a multiple of the RMS change; above 0.
+        context: side of the decoded crop as a multiple of the region's longer side; 1 or more.
+    """
+
+    jitter: float = 0.04
+    clip: float = 3.0
+    context: float = 2.5
+
+    def __post_init__(self) -> None:
+        if self.clip <= 0.0 or self.context < 1.0:
+            raise ValueError("clip must be above 0, context 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeStep:
-    """What one nudge did, in the guide's own eyes: the mean over the batch, on the plain view.
+    """One nudge in the guide's own eyes: the mean over the batch, on the plain view.
 
     Attributes:
         index: the step's.
@@ -67,7 +84,7 @@ class Nudge:
         params: NudgeParams | None = None,
         *,
         seed: int = 0,
-        replay: DenoiserReplay | None = None,
+        tuning: NudgeTuning | None = None,
         batch_bytes: int = BATCH_BYTES,
         before_call: Callable[[], None] = lambda: None,
     ) -> None:
@@ -79,14 +96,11 @@ class Nudge:
             xyxy: the region, in pixels of the finished picture.
             mask: float32 (H, W) of that picture; nothing changes in a latent cell in which it is 0.
             params: how.
-            seed: of the jitter, and of the random direction.
-            replay: asks the denoiser again; for ``Direction.THROUGH_DENOISER`` only.
+            seed: of the jitter.
+            tuning: what no request chooses.
             batch_bytes: what may be kept for a gradient at once; of larger batches a few pictures at a time
                 are gone back through.
             before_call: called before each call of the guide; what it raises ends the run.
-
-        Raises:
-            ValueError: if that direction is asked for and there is none.
         """
         self._preview = preview
         self._guide = guide
@@ -94,14 +108,12 @@ class Nudge:
         self._mask = mask
         self._params = params or NudgeParams()
         self._seed = seed
-        self._replay = replay
+        self._tuning = tuning or NudgeTuning()
         self._batch_bytes = batch_bytes
         self._before_call = before_call
         self._at_once: int | None = None
         self._presence: Tensor | None = None
         self.steps: list[NudgeStep] = []
-        if self._params.direction is Direction.THROUGH_DENOISER and replay is None:
-            raise ValueError("a gradient through the denoiser needs its replay")
 
     def __call__(self, step: Step) -> Tensor | None:
         """The nudged x0 inside the window, None outside it."""
@@ -111,7 +123,7 @@ class Nudge:
         strength = self._strength(step.progress)
         before = self._look(step.x0) if self._at_once is not None else self._first_look(step.x0)
         self._presence = before[1] if self._presence is None else self._presence
-        direction = unit_direction(self._slope(step), weight, self._params.clip)
+        direction = unit_direction(self.gradient(step), weight, self._tuning.clip)
         size = strength * masked_rms(step.x0, weight)
         changed = torch.where(weight > 0, step.x0 - size * direction, step.x0)
         self._note(step.index, strength, before, self._look(changed))
@@ -129,37 +141,31 @@ class Nudge:
         first, last = self._params.strength
         return float(first * (last / first) ** passed)
 
-    def _slope(self, step: Step) -> Tensor:
-        """The gradient of the loss, or what stands in for it, of the shape of x0."""
-        if self._params.direction is Direction.RANDOM:
-            return torch.randn(step.x0.shape, generator=self._lots(step)).to(step.x0.device)
-        if self._replay is not None and self._params.direction is Direction.THROUGH_DENOISER:
-            with torch.enable_grad():
-                start = step.sample.detach().float().requires_grad_()
-                asked = self._replay.x0(step, start.to(step.sample.dtype))
-                latents = asked + (step.x0 - asked).detach()  # what earlier hooks changed still holds
-                return self._gradient(latents, start, self._presence, self._lots(step))
+    def gradient(self, step: Step) -> Tensor:
+        """Returns the gradient of the loss with respect to x0, float32 of its shape."""
         at_once = self._at_once or len(step.x0)
         presences = () if self._presence is None else torch.split(self._presence, at_once)
         slopes = []
         for part, presence in zip_longest(torch.split(step.x0, at_once), presences):
             with torch.enable_grad():
                 start = part.detach().clone().requires_grad_()
-                slopes.append(self._gradient(start, start, presence, self._lots(step)))
+                loss = self.loss(start, presence, self.generator_of(step))
+                slopes.append(torch.autograd.grad(loss, start)[0].float())
         return torch.cat(slopes)
 
-    def _lots(self, step: Step) -> torch.Generator:
+    def generator_of(self, step: Step) -> torch.Generator:
+        """Returns the step's own source of randomness, on the CPU."""
         return torch.Generator().manual_seed((self._seed << 16) + step.index)
 
-    def _gradient(
-        self, latents: Tensor, start: Tensor, presence: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
-        """The loss of ``latents``, differentiated by what they were made from."""
-        return torch.autograd.grad(self._loss(latents, presence, generator), start)[0].float()
+    @property
+    def presence(self) -> Tensor | None:
+        """Presence of the part before the first nudge (B,); None where the guide cannot say."""
+        return self._presence
 
-    def _loss(self, latents: Tensor, presence_before: Tensor | None, generator: torch.Generator) -> Tensor:
+    def loss(self, latents: Tensor, presence_before: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Returns the guide's defect energy and the price of a fading part, summed over the batch."""
         crop, region = self._crop(latents)
-        looked = views(crop, self._params.copies, self._params.jitter, generator)
+        looked = views(crop, self._params.copies, self._tuning.jitter, generator)
         asked = [self._ask(view, region) for view in looked]
         loss = torch.stack([energy for energy, _ in asked]).mean(0)
         presence = asked[0][1]  # of the plain view, as was the one that it is compared with
@@ -171,7 +177,7 @@ class Nudge:
         """The decoded surroundings of the region, and the region in their pixels."""
         height, width = self._mask.shape
         rows, columns = latents.shape[2:]
-        x1, y1, x2, y2 = cells_around(self._xyxy, (height, width), (rows, columns), self._params.context)
+        x1, y1, x2, y2 = cells_around(self._xyxy, (height, width), (rows, columns), self._tuning.context)
         picture = self._preview.decode(latents[..., y1:y2, x1:x2])
         across, down = columns / width, rows / height
         px_x, px_y = picture.shape[3] / (x2 - x1), picture.shape[2] / (y2 - y1)
@@ -211,7 +217,15 @@ class Nudge:
         energies = [float(energy.mean()) for energy, _ in (before, after)]
         presences = [None if p is None else float(p.mean()) for _, p in (before, after)]
         self.steps.append(
-            NudgeStep(index, strength, each, energies[0], energies[1], presences[0], presences[1])
+            NudgeStep(
+                index=index,
+                strength=strength,
+                energies=each,
+                energy_before=energies[0],
+                energy_after=energies[1],
+                presence_before=presences[0],
+                presence_after=presences[1],
+            )
         )
 
 
@@ -272,12 +286,3 @@ def views(picture: Tensor, copies: int, jitter: float, generator: torch.Generato
         grid = F.affine_grid(theta.expand(len(picture), -1, -1), shape, align_corners=False)
         found.append(F.grid_sample(picture, grid, padding_mode="border", align_corners=False))
     return found
-
-
-def elsewhere(xyxy: BoxF, image_hw: tuple[int, int]) -> BoxF:
-    """A box of the same size as far away in the picture as there is room: the wrong place, as a control."""
-    height, width = image_hw
-    x1, y1, x2, y2 = xyxy
-    corners = [(x, y) for x in (0.0, width - (x2 - x1)) for y in (0.0, height - (y2 - y1))]
-    left, top = max(corners, key=lambda corner: math.hypot(corner[0] - x1, corner[1] - y1))
-    return left, top, left + x2 - x1, top + y2 - y1

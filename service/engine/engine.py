@@ -13,20 +13,13 @@ import torch
 from detectors.detections import Detections, Image
 from detectors.protocols import Critic, Detector, is_malformed
 from service.core.errors import InvalidRequest
-from service.core.model_limits import Limits, ModelLimits
-from service.core.params import Method
-from service.core.report import (
-    SILENT,
-    GenerateRequest,
-    Listener,
-    ModelCard,
-    Outcome,
-    Region,
-    RegionOutcome,
-    RepairParams,
-    RepairReport,
-    RepairRequest,
-)
+from service.core.listener import SILENT, Listener
+from service.core.model_card import ModelCard
+from service.core.model_limits import EngineLimits, ModelLimits
+from service.core.params import Method, RepairParams
+from service.core.regions import Region
+from service.core.report import Outcome, RegionOutcome, RepairReport
+from service.core.requests import GenerateRequest, RepairRequest
 from service.core.runs import Sampling
 from service.core.validation import check_conf, check_generate, check_image, check_repair
 from service.diffusion.model import DiffusionModel
@@ -101,7 +94,7 @@ class Engine:
         self._inspector = Inspector(detector, critic, native_px, Calibration(detector.default_conf))
         self._generator_inspector = Inspector(detector, critic, native_px, own)
         redraws = self._inpainter.limits if isinstance(self._inpainter, DiffusionModel) else ModelLimits()
-        self._limits = Limits(generator.limits, redraws)
+        self._limits = EngineLimits(generator.limits, redraws)
         self._candidates = Candidates(generator, self._generator_inspector, preview_thresholds)
 
     @classmethod

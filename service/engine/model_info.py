@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from detectors.protocols import Critic, Detector, guide_in
-from service.core.report import ModelCard
+from service.core.model_card import ModelCard
 from service.diffusion.model import DiffusionModel, SamplingDefaults
 from service.repair.methods.redraw import Inpainter
 

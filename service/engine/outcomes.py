@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from detectors.protocols import is_malformed
-from service.core.params import MaskSource, Policy, RepairParams
-from service.core.report import Outcome, RepairPlan, Unused
-from service.core.runs import WatchParams
+from service.core.params import MaskSource, Policy, RepairParams, WatchParams
+from service.core.regions import RepairPlan
+from service.core.report import Outcome, Unused
 
 _DEFAULT = RepairParams()
+_OF_THE_SEARCH = (
+    "classes",
+    "policy",
+    "max_regions",
+    "merge_iou",
+    "max_conf",
+    "min_area",
+    "max_area",
+    "order",
+)
+_OF_THE_HEATMAP = ("mask_threshold", "mask_least_share")
 _MASK_CLASS = "mask"
 _UNWISHED = ("max_regions", "mask")
 """Limits that leave out what nobody asked to have left out."""
@@ -44,7 +55,7 @@ def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
         for name in params.per_class
         if (name == _MASK_CLASS) is not is_painted
     ]
-    if not is_painted and params.mask.source is not MaskSource.HEATMAP:
+    if not is_painted and params.mask_source is not MaskSource.HEATMAP:
         told += [Unused(name, "mask_source is not `heatmap`") for name in _heat(params)]
     if params.nudge != _DEFAULT.nudge and not params.may_nudge:
         told.append(Unused("nudge", "no method is `nudge`"))
@@ -63,26 +74,15 @@ def unused_in_watch(watch: WatchParams | None) -> tuple[Unused, ...]:
 
 def _sought(params: RepairParams) -> Iterator[str]:
     """The parameters other than default that speak of places to be found."""
-    pairs = {
-        "classes": (params.classes, _DEFAULT.classes),
-        "policy": (params.policy, _DEFAULT.policy),
-        "max_regions": (params.max_regions, _DEFAULT.max_regions),
-        "merge_iou": (params.merge_iou, _DEFAULT.merge_iou),
-        "mask_source": (params.mask.source, _DEFAULT.mask.source),
-        **{
-            name: (getattr(params.choice, name), getattr(_DEFAULT.choice, name))
-            for name in ("max_conf", "min_area", "max_area", "order")
-        },
-    }
-    yield from (name for name, (asked, default) in pairs.items() if asked != default)
-    yield from _heat(params)
+    yield from _changed(params, *_OF_THE_SEARCH, "mask_source", *_OF_THE_HEATMAP)
 
 
 def _heat(params: RepairParams) -> Iterator[str]:
-    if params.mask.threshold != _DEFAULT.mask.threshold:
-        yield "mask_threshold"
-    if params.mask.least_share != _DEFAULT.mask.least_share:
-        yield "mask_least_share"
+    yield from _changed(params, *_OF_THE_HEATMAP)
+
+
+def _changed(params: RepairParams, *names: str) -> Iterator[str]:
+    yield from (name for name in names if getattr(params, name) != getattr(_DEFAULT, name))
 
 
 def _spared(spared: Mapping[str, int]) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from detectors.detections import Detections, Image
-from service.core.report import SILENT, GenerateRequest, Listener, ModelCard, RepairReport, RepairRequest
+from service.core.listener import SILENT, Listener
+from service.core.model_card import ModelCard
+from service.core.report import RepairReport
+from service.core.requests import GenerateRequest, RepairRequest
 from service.runtime.settings import STUB, Settings
 
 

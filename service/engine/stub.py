@@ -11,19 +11,11 @@ import numpy as np
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES
 from service.core.errors import InvalidRequest
-from service.core.report import (
-    SILENT,
-    Attempt,
-    GenerateRequest,
-    Listener,
-    ModelCard,
-    Outcome,
-    Region,
-    RegionOutcome,
-    RepairReport,
-    RepairRequest,
-    Verdict,
-)
+from service.core.listener import SILENT, Listener
+from service.core.model_card import ModelCard
+from service.core.regions import Region
+from service.core.report import Attempt, Outcome, RegionOutcome, RepairReport, Verdict
+from service.core.requests import GenerateRequest, RepairRequest
 
 SIZE_PX = 64
 STEPS = 4

@@ -66,7 +66,12 @@ def unread_in_repair(
 
 def _words_for_regions(params: RepairParams) -> Iterator[tuple[str, str]]:
     by_place = {f"per_class.{name}": settings for name, settings in params.per_class.items()}
-    by_place |= {f"per_region.{number}": settings for number, settings in params.per_region.items()}
+    by_place |= {f"per_region.{settings.region}": settings for settings in params.per_region}
+    by_place |= {
+        f"in_order.{place}": settings
+        for place, settings in enumerate(params.in_order)
+        if settings is not None
+    }
     for place, settings in by_place.items():
         yield settings.prompt or "", f"{place}.prompt"
         yield settings.negative_prompt or "", f"{place}.negative_prompt"

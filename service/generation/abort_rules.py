@@ -12,7 +12,7 @@ from pathlib import Path
 from detectors.boxes import area, iou
 from detectors.protocols import is_malformed
 from service.core.errors import ModelUnavailable
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS
 
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25

@@ -8,7 +8,9 @@ from functools import partial
 
 from detectors.detections import Image
 from service.core.errors import InvalidRequest
-from service.core.report import SILENT, GenerateRequest, Listener, RepairParams
+from service.core.listener import SILENT, Listener
+from service.core.params import RepairParams
+from service.core.requests import GenerateRequest
 from service.core.runs import Run, RunEnd, Sampling
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import PreviewThresholds

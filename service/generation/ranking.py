@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector, is_malformed
-from service.core.report import Policy, RepairParams
+from service.core.params import Policy, RepairParams
 from service.repair.gate import GATE_LEAST_CONF, Gate
 from service.repair.inspection import Inspector
 from service.repair.ladder import rivals_of

@@ -8,7 +8,7 @@ import torch
 
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector, is_malformed
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS
 from service.diffusion.hooks import Step, StopRun
 from service.diffusion.preview import Preview, to_images
 from service.generation.abort_rules import (

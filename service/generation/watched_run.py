@@ -12,16 +12,8 @@ import numpy as np
 from detectors.detections import Image, Mask
 from detectors.masks import box_mask, rounded_out
 from detectors.protocols import Detector, is_malformed
-from service.core.runs import (
-    BACK_SHARE,
-    FRACTIONS,
-    Alarm,
-    InFlight,
-    Run,
-    RunEnd,
-    ThresholdsOrigin,
-    WatchParams,
-)
+from service.core.params import FRACTIONS, WatchParams
+from service.core.runs import BACK_SHARE, Alarm, InFlight, Run, RunEnd, ThresholdsOrigin
 from service.diffusion.hooks import Hook, Step, StopRun
 from service.diffusion.model import DiffusionModel
 from service.diffusion.preview import Preview

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from service.core.errors import InvalidRequest, QueueFull
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.schema import api_keys, jobs
 from service.jobs.records import NewJob, QueueDepth, QueueLimits
 from service.jobs.turns import QUEUED

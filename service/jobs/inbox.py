@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from sqlalchemy import select
 
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.database.connect import Database
 from service.database.schema import jobs
 from service.store.images import ImageStore

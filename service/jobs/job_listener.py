@@ -1,4 +1,4 @@
-"""How a job goes, written down beside the work: the work never waits for the disk."""
+"""The listener of a running job: passes on its progress, and ends it when that is asked for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from PIL import Image as Pillow
 
 from detectors.detections import Image
 from service.core.errors import Cancelled, DatabaseUnavailable, TimeLimit
-from service.core.report import Attempt, Region
-from service.jobs.events import EventLog
+from service.core.regions import Region
+from service.core.report import Attempt
+from service.jobs.event_writer import AGAIN_S, EventWriter
 from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
-from service.jobs.vital_thread import VitalThread
 
-WRITE_EVERY_S = 0.1
 ASK_EVERY_S = 0.05
 """How often the table is asked whether the work is still wanted: at each step, unless steps are quicker."""
 PROGRESS_EVERY_S = 0.1
@@ -28,81 +27,12 @@ UNSEEN_PROGRESS_EVERY_S = 0.5
 """Of a job that nobody follows: on two cores, each line that is written stops the denoiser for a while."""
 PREVIEW_EVERY_S = 0.5
 PREVIEW_SIDE_PX = 256
-AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses after which a database that is away is tried again; the last one as often as need be."""
 
 _log = logging.getLogger(__name__)
 
 
 class Stopping(Exception):
     """The worker was told to leave in the middle of a job."""
-
-
-class EventWriter:
-    """A thread that writes events, all that came since the last write in one transaction.
-
-    Use as a context manager; on leaving, what is left is written.
-    """
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-        self._changed = threading.Condition()
-        self._waiting: list[tuple[str, EventType, Callable[[], Json]]] = []
-        self._writing = self._hurry = self._closed = False
-        self._thread = VitalThread(self._run, "news", daemon=True)
-
-    def __enter__(self) -> EventWriter:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def tell(self, job_id: str, kind: EventType, data: Callable[[], Json]) -> None:
-        """Returns at once; ``data`` is called in the thread, for what takes a while to put into words."""
-        with self._changed:
-            self._waiting.append((job_id, kind, data))
-            self._changed.notify_all()
-
-    def flush(self) -> None:
-        """Returns when all that was told before is written, so that nothing follows a job's end."""
-        with self._changed:
-            self._hurry = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting and not self._writing)
-            self._hurry = False
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                # Let more come together, unless somebody waits for it.
-                self._changed.wait_for(lambda: self._hurry or self._closed, WRITE_EVERY_S)
-                batch, self._waiting = self._waiting, []
-                self._writing = True
-                if not batch:
-                    return
-            self._write(batch)
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
-
-    def _write(self, batch: Sequence[tuple[str, EventType, Callable[[], Json]]]) -> None:
-        try:
-            events = [(job_id, kind, data()) for job_id, kind, data in batch]
-            for pause_s in AGAIN_S:
-                try:
-                    self._log.append(events)
-                except DatabaseUnavailable:
-                    time.sleep(pause_s)
-                else:
-                    return
-            _log.warning("%d news could not be told", len(batch))  # they may be missed; the work goes on
-        except Exception:  # noqa: BLE001 - this thread must live on: a job's end waits for it
-            _log.exception("%d news could not be told", len(batch))
 
 
 class JobListener:
@@ -183,7 +113,7 @@ class JobListener:
         """Shows the picture as it is."""
         self._beat()
         self._preview_at = time.monotonic()
-        self._events.tell(
+        self._events.write(
             self._lease.job.id,
             EventType.PREVIEW,
             lambda: {"picture": picture, "step": step, "image": _data_url(image)},
@@ -212,7 +142,7 @@ class JobListener:
 
     def _tell(self, kind: EventType, data: Json) -> None:
         self._beat()
-        self._events.tell(self._lease.job.id, kind, lambda: data)
+        self._events.write(self._lease.job.id, kind, lambda: data)
 
 
 def _data_url(image: Image) -> str:

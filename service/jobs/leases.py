@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import Unreadable
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.database.connect import Database
 from service.database.schema import image_owners, jobs, workers
 from service.jobs.events import append, end_events

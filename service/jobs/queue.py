@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, case, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import AnatomendError, Conflict, InvalidRequest, QueueFull
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.database.connect import Database, in_pieces
 from service.database.schema import job_events, jobs
 from service.jobs.admission import Room, check_room, queue_depth

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 
 Json = Mapping[str, Any]
 

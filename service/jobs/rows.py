@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from service.core.errors import NotFound, Unreadable
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.database.schema import jobs
 from service.jobs.records import Job
 from service.jobs.turns import positions

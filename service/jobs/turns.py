@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Subquery, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.database.schema import jobs, turns
 
 QUEUED = jobs.c.state == JobState.QUEUED.value

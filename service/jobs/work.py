@@ -6,14 +6,17 @@ import time
 from dataclasses import dataclass
 
 from detectors.detections import Mask
-from service.core.report import JobKind, Listener, RepairReport, RepairRequest
+from service.core.job_state import JobKind
+from service.core.listener import Listener
+from service.core.report import RepairReport
+from service.core.requests import RepairRequest
 from service.engine.protocol import Engine
 from service.images.decode import Upload, UploadLimits, read_image, read_mask
 from service.images.encode import encode_image
 from service.jobs.records import Job, Json
 from service.schemas.answer_builder import answer, detections_answer
 from service.schemas.answers import DetectAnswer
-from service.schemas.requests import DetectBody, GenerateBody, RepairJobBody
+from service.schemas.requests import DetectBody, GenerateBody, RepairJob, validated
 from service.store.images import ImageStore
 
 IMAGE, MASK = "image", "mask"
@@ -48,7 +51,7 @@ def work_on(job: Job, context: WorkContext, listener: Listener) -> Done:
     """
     match job.kind:
         case JobKind.GENERATE:
-            body = GenerateBody.model_validate(job.request)
+            body = validated(GenerateBody, job.request)
             return _answered(job, context, context.engine.generate(body.to_request(), listener), None)
         case JobKind.REPAIR:
             upload = _upload(job, context)
@@ -59,7 +62,7 @@ def work_on(job: Job, context: WorkContext, listener: Listener) -> Done:
 
 
 def _repair_request(job: Job, context: WorkContext, upload: Upload) -> RepairRequest:
-    body = RepairJobBody.model_validate(job.request)
+    body = validated(RepairJob, job.request)
     mask: Mask | None = None
     if MASK in job.inputs:
         mask = read_mask(context.inputs.get(job.inputs[MASK]), context.limits, upload.image.shape[:2])
@@ -68,7 +71,7 @@ def _repair_request(job: Job, context: WorkContext, upload: Upload) -> RepairReq
         prompt=body.prompt,
         negative_prompt=body.negative_prompt,
         seed=body.seed,
-        params=body.to_params(),
+        params=body.params,
         mask=mask,
         dry_run=body.dry_run,
     )
@@ -92,7 +95,7 @@ def _answered(job: Job, context: WorkContext, reports: list[RepairReport], uploa
 def _detected(job: Job, context: WorkContext) -> Done:
     upload = _upload(job, context)
     started = time.perf_counter()
-    body = DetectBody.model_validate(job.request)
+    body = validated(DetectBody, job.request)
     seen = context.engine.detect(upload.image, body.conf)
     timings_s = {"detect": round(time.perf_counter() - started, 3)}
     heat = (

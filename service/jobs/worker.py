@@ -19,9 +19,10 @@ from service.core.errors import AnatomendError, Cancelled, DatabaseUnavailable
 from service.database.connect import Database
 from service.engine.protocol import LoadEngine
 from service.images.decode import UploadLimits
+from service.jobs.event_writer import EventWriter
 from service.jobs.events import EventLog
 from service.jobs.gpu import gpu_memory
-from service.jobs.job_listener import EventWriter, JobListener, Stopping
+from service.jobs.job_listener import JobListener, Stopping
 from service.jobs.leases import LEASE_S, LeaseLost, Leases
 from service.jobs.liveness import FOLDER, alive
 from service.jobs.progress import Progress, Watchdog, patience_s

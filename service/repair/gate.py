@@ -17,7 +17,8 @@ from detectors import boxes
 from detectors.detections import Box, Detections, Image
 from detectors.fusion import Fusion
 from detectors.protocols import Critic, Detector, is_malformed, part_of
-from service.core.report import Region, Verdict
+from service.core.regions import Region
+from service.core.report import Verdict
 from service.repair.plan import MASK_CLASS
 from service.repair.presence import best_part, malformed_here, part_lost
 from service.repair.views import views_of

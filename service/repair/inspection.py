@@ -13,10 +13,10 @@ from detectors.fusion import FUSION_LEAST_CONF, Fusion
 from detectors.heatmap import overlay
 from detectors.protocols import Critic, Detector, DifferentiableDetector, guide_in, is_malformed
 from service.core.errors import InvalidRequest
-from service.core.params import MaskSource
-from service.core.report import RepairParams, RepairPlan
+from service.core.params import MaskSource, RepairParams
+from service.core.regions import RepairPlan
 from service.repair.calibration import Calibration
-from service.repair.methods.nudge import heat_of_picture, hot_places
+from service.repair.heatmaps import heat_of_picture, hot_places
 from service.repair.plan import Shape, plan_repair
 
 
@@ -93,9 +93,9 @@ class Inspector:
         return overlay(image, heat_of_picture(self.guide, image, seen, self.detector.class_names))
 
     def _shape(self, image: Image, params: RepairParams) -> Shape | None:
-        if params.mask.source is MaskSource.BOX:
+        if params.mask_source is MaskSource.BOX:
             return None
-        return partial(hot_places, self.guide, image, shape=params.mask)
+        return partial(hot_places, self.guide, image, params=params)
 
     def found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
         """What reaches its class's threshold."""

@@ -12,8 +12,10 @@ import numpy as np
 from detectors.detections import Box, Image
 from detectors.protocols import part_of
 from service.core.errors import InvalidRequest
+from service.core.listener import SILENT, Listener
 from service.core.params import Method, RegionSettings
-from service.core.report import SILENT, Attempt, Listener, Region, RegionOutcome, RepairPlan, Verdict
+from service.core.regions import Region, RepairPlan
+from service.core.report import Attempt, RegionOutcome, Verdict
 from service.repair import blend
 from service.repair.colour import foreign_colour
 from service.repair.gate import Fit, Gate, Judgement, Reading

@@ -13,9 +13,9 @@ from detectors.detections import Box, Detections, Mask
 from detectors.protocols import is_malformed, part_of
 from service.core.class_names import wanted_classes as wanted_classes
 from service.core.errors import InvalidRequest
-from service.core.params import Choice, Order
-from service.core.report import Region, RepairParams, RepairPlan
-from service.core.validation import MAX_REGIONS
+from service.core.limits import MAX_REGIONS
+from service.core.params import Order, RepairParams
+from service.core.regions import Region, RepairPlan
 from service.repair.window import FRAMING, FRAMINGS, window_around
 
 MASK_CLASS = "mask"
@@ -65,13 +65,13 @@ def plan_repair(
     wanted = wanted_classes(class_names, params)
     unwanted = {name for name in class_names if is_malformed(name)} - wanted
     places = _places_of(wanted, found, class_names, image_hw, params)
-    chosen = [place for place in places if _excluded_by(place, params.choice) is None]
-    chosen.sort(key=_rank(params.choice.order))
+    chosen = [place for place in places if _excluded_by(place, params) is None]
+    chosen.sort(key=_rank(params.order))
     taken, beyond = chosen[: params.max_regions], chosen[params.max_regions :]
     _check_numbers(len(taken), params)
     spared = [
         *[(place, "classes") for place in _places_of(unwanted, found, class_names, image_hw, params)],
-        *[(place, _excluded_by(place, params.choice)) for place in places],
+        *[(place, _excluded_by(place, params)) for place in places],
         *[(place, "max_regions") for place in beyond],
         *[(place, _passed_over(number, params)) for number, place in enumerate(taken)],
     ]
@@ -121,13 +121,13 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
     return RepairPlan(tuple(regions), params, +spared, is_painted=True)
 
 
-def _excluded_by(place: _Place, choice: Choice) -> str | None:
+def _excluded_by(place: _Place, params: RepairParams) -> str | None:
     """The parameter that leaves this place alone for what it is; None if none does."""
-    if place.conf > choice.max_conf:
+    if place.conf > params.max_conf:
         return "max_conf"
-    if place.share < choice.min_area:
+    if place.share < params.min_area:
         return "min_area"
-    return "max_area" if place.share > choice.max_area else None
+    return "max_area" if place.share > params.max_area else None
 
 
 def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
@@ -144,7 +144,7 @@ def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
 
 def _check_numbers(count: int, params: RepairParams) -> None:
     """Refuses the number of a region beyond so many."""
-    named = {*params.choice.only, *params.choice.skip, *params.per_region}
+    named = {*params.only, *params.skip, *(settings.region for settings in params.per_region)}
     unknown = sorted(number for number in named if number >= count)
     if unknown:
         raise InvalidRequest(
@@ -154,9 +154,9 @@ def _check_numbers(count: int, params: RepairParams) -> None:
 
 def _passed_over(number: int, params: RepairParams) -> str | None:
     """The parameter that leaves the region of this number alone; None if it is to be repaired."""
-    if number in params.choice.skip:
+    if number in params.skip:
         return "skip"
-    if params.choice.only and number not in params.choice.only:
+    if params.only and number not in params.only:
         return "only"
     return "in_order" if params.at_place(number) is None else None
 

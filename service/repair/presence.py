@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors import boxes
 from detectors.detections import Box, Detections
 from detectors.protocols import MALFORMED_PREFIX, is_malformed, part_of
-from service.core.report import Region
+from service.core.regions import Region
 from service.repair.plan import MASK_CLASS
 
 NEAR_IOU, NEAR_CONTAINMENT = 0.3, 0.6

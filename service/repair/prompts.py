@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from detectors.protocols import part_of
 from service.core.prompt_syntax import parse_prompt
-from service.core.report import Region
+from service.core.regions import Region
 
 
 @dataclass(frozen=True, slots=True)

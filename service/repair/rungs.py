@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from detectors.protocols import part_of
 from service.core.params import SEEDS_PER_ATTEMPT, STRENGTHS, Method, RegionSettings, RepairParams
-from service.core.report import Region
+from service.core.regions import Region
 from service.repair.prompts import Prompts
 
 
@@ -56,7 +56,7 @@ def settings_of(
         settings = params.per_class.get(name, RegionSettings()).over(settings)
         left_open = own.get(name, RegionSettings()).over(left_open)
     settings = (params.at_place(region.number) or RegionSettings()).over(settings)
-    wished = params.per_region.get(region.number, RegionSettings()).over(settings)
+    wished = params.of_region(region.number).over(settings)
     if wished.strengths is not None:  # the model's steps and fill are those that suit its own strengths
         left_open = replace(left_open, num_inference_steps=None, fill=None)
     return wished.over(left_open)

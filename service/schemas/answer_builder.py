@@ -12,7 +12,8 @@ import numpy as np
 from pydantic_core import to_jsonable_python
 
 from detectors.detections import Detections, Image
-from service.core.report import ModelCard, RepairReport, Unused
+from service.core.model_card import ModelCard
+from service.core.report import RepairReport, Unused
 from service.images.decode import Upload
 from service.images.embedded_report import with_report
 from service.images.encode import Alpha, encode_image, encode_mask

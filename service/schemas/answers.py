@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from service.core.report import JobKind, JobState, Outcome, RegionOutcome, Unused, Verdict
+from service.core.job_state import JobKind, JobState
+from service.core.report import Outcome, RegionOutcome, Unused, Verdict
 from service.core.runs import Sampling
 
 

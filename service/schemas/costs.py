@@ -7,7 +7,9 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
+from service.core.limits import MAX_REGIONS
 from service.core.params import (
+    FRACTIONS,
     SEEDS_PER_ATTEMPT,
     STRENGTHS,
     Method,
@@ -15,8 +17,8 @@ from service.core.params import (
     RegionSettings,
     RepairParams,
 )
-from service.core.runs import BACK_SHARE, FRACTIONS
-from service.schemas.requests import GenerateBody, RepairJobBody
+from service.core.runs import BACK_SHARE
+from service.schemas.requests import GenerateBody, RepairJob
 
 Models = Sequence[Mapping[str, Any]]
 
@@ -45,7 +47,7 @@ def cost_of_generate(body: GenerateBody, models: Models) -> float:
 
 
 def cost_of_repair(
-    body: RepairJobBody, models: Models, size_hw: tuple[int, int], areas: int | None = None
+    body: RepairJob, models: Models, size_hw: tuple[int, int], areas: int | None = None
 ) -> float:
     """Of every place redrawn at every strength in every way, and of a look at each candidate.
 
@@ -58,7 +60,7 @@ def cost_of_repair(
     if body.dry_run:
         height, width, _ = _native(models, "inpainter")
         return height * width / _MEGA
-    return _repairing(body.to_params(), models, size_hw, areas)
+    return _repairing(body, models, size_hw, areas)
 
 
 def cost_of_detect(size_hw: Sequence[int]) -> float:
@@ -73,9 +75,9 @@ def _repairing(
     if areas is None:
         places = max(ceil(params.max_regions * _FOUND_OF_ALLOWED), 1)
     else:
-        places = min(areas, params.max_regions)
+        places = min(areas, MAX_REGIONS)
     usual = _settings_of(params)
-    asked = [usual, *(s.over(usual) for s in (*params.per_class.values(), *params.per_region.values()))]
+    asked = [usual, *(settings.over(usual) for settings in params.settings)]
     return places * max(_one_place(settings, params.nudge, models, size_hw) for settings in asked)
 
 
@@ -114,7 +116,7 @@ def _settings_of(params: RepairParams) -> RegionSettings:
 
 def _runs(body: GenerateBody) -> float:
     """How many whole runs one picture takes at most: a stopped one ends at the last look."""
-    watch = body.watch_params()
+    watch = body.to_request().watch
     if watch is None:
         return body.best_of
     restarts = watch.max_restarts if watch.stop else 0

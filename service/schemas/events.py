@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.schemas.answers import AttemptAnswer, DetectionAnswer, JobAnswer, ProgressAnswer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from service.core.errors import InvalidRequest
 
@@ -13,6 +13,7 @@ Schema = Mapping[str, Any]
 
 _CODES = {
     "extra_forbidden": "unknown_parameter",
+    "unexpected_keyword_argument": "unknown_parameter",
     "missing": "missing_parameter",
     "json_invalid": "invalid_json",
 }
@@ -45,9 +46,8 @@ def refuse_body(openapi: Schema, schema: Schema, errors: Sequence[Any]) -> Refus
     return Refused([_explain(openapi, schema, error, error["loc"][1:]) for error in errors])
 
 
-def refuse(model: type[BaseModel], error: ValidationError, prefix: str = "") -> Refused:
-    """What is wrong with values that were validated by hand; ``prefix`` says where they stood."""
-    schema: Schema = model.model_json_schema()
+def refuse(schema: Schema, error: ValidationError, prefix: str = "") -> Refused:
+    """Returns the refusal of values that were validated by hand; ``prefix`` says where they stood."""
     explained = [_explain(schema, schema, item, item["loc"]) for item in error.errors()]
     if prefix:
         for item in explained:

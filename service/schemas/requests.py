@@ -1,48 +1,64 @@
-"""The shapes of requests, as ``answer_shapes`` has those of answers.
-
-The limits are the engine's own, so that ``/docs`` tells them and a refusal can list them.
-"""
+"""The shapes of requests. Repair and watch parameters are declared in ``service.core.params``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
-from service.core.report import GenerateRequest, RepairParams
-from service.core.runs import WatchParams
-from service.core.validation import (
-    MAX_BEST_OF,
-    MAX_GUIDANCE,
-    MAX_IMAGES,
+from service.core.constraints import Doc
+from service.core.limits import (
     MAX_PROMPT_CHARS,
-    MAX_SEED,
-    MAX_STEPS,
     SIZE_STEP_PX,
 )
+from service.core.params import Conf, Guidance, PromptText, RepairParams, Steps, WatchParams
+from service.core.requests import CandidateCount, GenerateRequest, ImageCount, Seed
 from service.schemas.json_text import read_json
 from service.schemas.refusals import refuse
-from service.schemas.repair_params import Body
-from service.schemas.repair_params import Conf as Conf
-from service.schemas.repair_params import OptionalPrompt as OptionalPrompt
-from service.schemas.repair_params import RepairBody as RepairBody
-from service.schemas.watch_params import WatchBody
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS)]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+OptionalPrompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT_CHARS)]
 Side = Annotated[int, Field(ge=SIZE_STEP_PX, multiple_of=SIZE_STEP_PX)]
 
 
-class RepairUploadBody(RepairBody):
+class Body(BaseModel):
+    """What comes in: an unknown name is an error, and so is a number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairUpload(RepairParams):
     """How to repair an uploaded picture: the form field ``params``."""
 
-    prompt: OptionalPrompt = Field("", description="What the picture shows; it guides the redrawing.")
-    negative_prompt: OptionalPrompt = Field("", description="What it must not show.")
-    seed: Seed | None = Field(None, description="Chosen and told if left out.")
+    prompt: Annotated[PromptText, Doc("What the picture shows; it guides the redrawing.")] = ""
+    negative_prompt: Annotated[PromptText, Doc("What it must not show.")] = ""
+    seed: Annotated[Seed | None, Doc("Chosen and told if left out.")] = None
+
+    def as_job(self, dry_run: bool) -> RepairJob:
+        """Returns the same with the form's switch."""
+        return RepairJob(**{f.name: getattr(self, f.name) for f in fields(RepairUpload)}, dry_run=dry_run)
+
+    @property
+    def params(self) -> RepairParams:
+        """The repair parameters alone, as the engine takes them."""
+        return RepairParams(**{f.name: getattr(self, f.name) for f in fields(RepairParams)})
 
 
-class RepairJobBody(RepairUploadBody):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairJob(RepairUpload):
     """The same as a job keeps it, with the form's switch."""
 
     dry_run: bool = False
@@ -55,7 +71,7 @@ class DetectBody(Body):
     heatmap: bool = Field(False, description="Whether to show where the scores come from.")
 
 
-def _repair_kind(value: Any) -> str:
+def _switch_or_params(value: Any) -> str:
     return "switch" if isinstance(value, bool) else "params"
 
 
@@ -67,25 +83,21 @@ class GenerateBody(Body):
     seed: Seed | None = Field(None, description="Chosen and told if left out.")
     width: Side | None = Field(None, description="In pixels; the model's own if left out.")
     height: Side | None = Field(None, description="In pixels; the model's own if left out.")
-    num_inference_steps: int | None = Field(
-        None, ge=1, le=MAX_STEPS, description="The model's own if left out."
-    )
-    guidance_scale: float | None = Field(
-        None, ge=0, le=MAX_GUIDANCE, description="The model's own if left out."
-    )
-    num_images: int = Field(1, ge=1, le=MAX_IMAGES)
-    best_of: int = Field(
-        1, ge=1, le=MAX_BEST_OF, description="Candidates for each picture, of which the best is taken."
-    )
+    num_inference_steps: Steps | None = Field(None, description="The model's own if left out.")
+    guidance_scale: Guidance | None = Field(None, description="The model's own if left out.")
+    num_images: ImageCount = 1
+    best_of: CandidateCount = Field(1, description="Candidates for each picture, of which the best is taken.")
     watch: Annotated[
-        Annotated[bool, Tag("switch")] | Annotated[WatchBody, Tag("params")], Discriminator(_repair_kind)
+        Annotated[bool, Tag("switch")] | Annotated[WatchParams, Tag("params")],
+        Discriminator(_switch_or_params),
     ] = Field(False, description="Whether and how to look while the picture is made, to stop hopeless runs.")
     repair: Annotated[
-        Annotated[bool, Tag("switch")] | Annotated[RepairBody, Tag("params")], Discriminator(_repair_kind)
+        Annotated[bool, Tag("switch")] | Annotated[RepairParams, Tag("params")],
+        Discriminator(_switch_or_params),
     ] = Field(True, description="Whether and how to repair what is malformed.")
 
     def to_request(self) -> GenerateRequest:
-        """The same, as the engine takes it."""
+        """Returns the request as the engine takes it."""
         return GenerateRequest(
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
@@ -95,21 +107,20 @@ class GenerateBody(Body):
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
             num_images=self.num_images,
-            repair=self._repair_params(),
+            repair=_chosen(self.repair, RepairParams()),
             best_of=self.best_of,
-            watch=self.watch_params(),
+            watch=_chosen(self.watch, WatchParams()),
         )
 
-    def watch_params(self) -> WatchParams | None:
-        """How to watch; None if not at all."""
-        if isinstance(self.watch, WatchBody):
-            return self.watch.to_params()
-        return WatchParams() if self.watch else None
 
-    def _repair_params(self) -> RepairParams | None:
-        if isinstance(self.repair, RepairBody):
-            return self.repair.to_params()
-        return RepairParams() if self.repair else None
+P = TypeVar("P")
+
+
+def _chosen(value: bool | P, default: P) -> P | None:
+    """The parameters, the default for "yes", or None for "no"."""
+    if isinstance(value, bool):
+        return default if value else None
+    return value
 
 
 class FeedbackBody(Body):
@@ -119,18 +130,38 @@ class FeedbackBody(Body):
     verdict: Literal["still_wrong", "was_fine"]
 
 
-BodyT = TypeVar("BodyT", bound=BaseModel)
+T = TypeVar("T")
 
 
-def validated(model: type[BodyT], values: Mapping[str, Any] | str | bytes, prefix: str = "") -> BodyT:
-    """Makes a body from named values or from JSON text.
+def validated(shape: type[T], values: Mapping[str, Any] | str | bytes, prefix: str = "") -> T:
+    """Makes a body or record from named values or from JSON text.
 
     Raises:
         Refused: naming each parameter that is not acceptable; ``prefix`` says where they stood.
     """
     if isinstance(values, (str, bytes)):
         values = read_json(values, prefix or "body")
+    adapter: TypeAdapter[T] = _adapter(shape)  # type: ignore[arg-type]
     try:
-        return model.model_validate(values)
+        return adapter.validate_python(values)
     except ValidationError as error:
-        raise refuse(model, error, prefix) from None
+        raise refuse(adapter.json_schema(), error, prefix) from None
+
+
+def as_json(body: Any, only_changed: bool = False) -> dict[str, Any]:
+    """Returns a body or record as JSON has it; ``validated`` reads it back.
+
+    Args:
+        body: a body or record of this module.
+        only_changed: leaves out what has its default value.
+    """
+    stored = _adapter(type(body)).dump_python(  # type: ignore[arg-type]
+        body, mode="json", exclude_defaults=only_changed
+    )
+    assert isinstance(stored, dict)
+    return stored
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.repair import HEADER, Tally, changed_outside
-from service.core.report import Outcome, Region, RegionOutcome, RepairReport
+from service.core.regions import Region
+from service.core.report import Outcome, RegionOutcome, RepairReport
 
 
 def report(accepted: bool, changed_at: tuple[int, int]) -> RepairReport:

@@ -13,20 +13,11 @@ from PIL import Image as Pillow
 
 from detectors.detections import Detections, Image
 from detectors.protocols import CLASS_NAMES
-from service.core.report import (
-    SILENT,
-    Attempt,
-    GenerateRequest,
-    Listener,
-    ModelCard,
-    Outcome,
-    Region,
-    RegionOutcome,
-    RepairReport,
-    RepairRequest,
-    Unused,
-    Verdict,
-)
+from service.core.listener import SILENT, Listener
+from service.core.model_card import ModelCard
+from service.core.regions import Region
+from service.core.report import Attempt, Outcome, RegionOutcome, RepairReport, Unused, Verdict
+from service.core.requests import GenerateRequest, RepairRequest
 
 MODELS = {"generator": "scripted@1", "detector": "scripted@2"}
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from service.core.report import GenerateRequest
-from service.core.runs import FRACTIONS, ThresholdsOrigin, WatchParams
+from service.core.params import FRACTIONS, WatchParams
+from service.core.requests import GenerateRequest
+from service.core.runs import ThresholdsOrigin
 from service.engine.engine import Engine
 from service.generation.abort_rules import Look, PreviewDefect, PreviewThresholds
 from service.repair.calibration import Calibration
@@ -25,7 +26,7 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     loaded = PreviewThresholds.load(tmp_path / "previews.json")
     assert loaded == thresholds
     engine = Engine(tiny_model, Scripted(0.8), preview_thresholds=loaded)
-    request = GenerateRequest("a hand", seed=1, repair=None, watch=WatchParams())
+    request = GenerateRequest(prompt="a hand", seed=1, repair=None, watch=WatchParams())
     sampling = engine.generate(request)[0].sampling
     assert sampling.thresholds is ThresholdsOrigin.FITTED
     assert [run.end.value for run in sampling.runs] == ["aborted", "finished"]

@@ -18,7 +18,7 @@ from service.api.openai.streaming import told
 from service.api.routes.pictures import FormRoute, JsonRoute, check_form
 from service.api.submission import ended, handed_in, idempotency_key_of, result_of, unsuccessful
 from service.core.errors import NotFound
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.images.decode import read_image
 from service.jobs.records import Job, NewJob
 from service.schemas.answer_builder import UNUSED_HEADER, unused_header

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.core.limits import MAX_IMAGES
+from service.core.params import Guidance, RepairParams, Steps
 from service.core.report import Unused
-from service.core.validation import MAX_GUIDANCE, MAX_IMAGES, MAX_STEPS
+from service.core.requests import Seed
 from service.schemas.nulls import NullsLeftOut
 from service.schemas.refusals import Refused
 from service.schemas.requests import (
     GenerateBody,
     OptionalPrompt,
     Prompt,
-    RepairBody,
-    RepairJobBody,
-    Seed,
+    RepairJob,
     validated,
 )
 
@@ -111,12 +111,8 @@ class GenerationBody(Common):
     """What to make."""
 
     prompt: Prompt = Field(description="What the picture shall show.")
-    num_inference_steps: int | None = Field(
-        None, ge=1, le=MAX_STEPS, description="Ours: the model's own if left out."
-    )
-    guidance_scale: float | None = Field(
-        None, ge=0, le=MAX_GUIDANCE, description="Ours: the model's own if left out."
-    )
+    num_inference_steps: Steps | None = Field(None, description="Ours: the model's own if left out.")
+    guidance_scale: Guidance | None = Field(None, description="Ours: the model's own if left out.")
     repair: bool = Field(True, description="Ours: whether to repair what is malformed.")
 
     def to_body(self) -> GenerateBody:
@@ -135,7 +131,7 @@ class GenerationBody(Common):
             "num_inference_steps": self.num_inference_steps,
             "guidance_scale": self.guidance_scale,
             "num_images": self.n or 1,
-            "repair": RepairBody(seeds_per_attempt=self.candidates) if self.repair else False,
+            "repair": RepairParams(seeds_per_attempt=self.candidates) if self.repair else False,
         }
         return validated(GenerateBody, wish)
 
@@ -183,7 +179,7 @@ class EditForm(Common):
             raise refused("image", f"{len(sent)} pictures were sent", "one picture")
         return sent[0]
 
-    def to_body(self) -> RepairJobBody:
+    def to_body(self) -> RepairJob:
         """The same in our words.
 
         Raises:
@@ -191,7 +187,7 @@ class EditForm(Common):
         """
         if (self.n or 1) != 1:
             raise refused("n", "one edit at a time", 1)
-        return RepairJobBody(
+        return RepairJob(
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
             seed=self.seed,

@@ -18,7 +18,7 @@ from service.api.openai.shapes import Common, usage
 from service.api.problems import from_error, request_id_of
 from service.api.submission import result_of, unsuccessful
 from service.core.errors import NotReady
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.jobs.records import EventType, Job
 from service.schemas.answers import Answer
 

@@ -14,7 +14,7 @@ from service.api.context import Context, InContext, OfCaller
 from service.api.routes.pictures import problems
 from service.api.submission import accepted, job_answer, job_answers
 from service.core.errors import InvalidRequest, NotFound
-from service.core.report import JobState
+from service.core.job_state import JobState
 from service.images.decode import MEDIA_TYPES, media_type_of
 from service.jobs.records import EventType
 from service.schemas.answers import JobAnswer, JobsAnswer

@@ -18,7 +18,8 @@ from service.api.middleware.auth import Caller
 from service.api.negotiation import JSON, PNG
 from service.api.submission import idempotency_key_of, submitted
 from service.core.errors import InvalidRequest
-from service.core.report import JobKind
+from service.core.job_state import JobKind
+from service.core.params import Conf
 from service.images.decode import read_image
 from service.jobs.records import NewJob
 from service.jobs.work import IMAGE
@@ -33,12 +34,12 @@ from service.schemas.answers import (
 from service.schemas.costs import cost_of_detect
 from service.schemas.refusals import Refused, check_gradient
 from service.schemas.requests import (
-    Conf,
     DetectBody,
     FeedbackBody,
     GenerateBody,
-    RepairJobBody,
-    RepairUploadBody,
+    RepairJob,
+    RepairUpload,
+    as_json,
     validated,
 )
 
@@ -160,14 +161,14 @@ async def repair(
     caller: OfCaller,
 ) -> Response:
     """Redraws only the malformed places of an uploaded picture."""
-    body = validated(RepairUploadBody, form.params, prefix="params")
-    kept_body = RepairJobBody(**body.model_dump(), dry_run=form.dry_run)
+    body = validated(RepairUpload, form.params, prefix="params")
+    kept_body = body.as_job(form.dry_run)
     key = idempotency_key_of(request)
     return await submitted(request, context, await _repair_job(form, kept_body, context, caller, key))
 
 
 async def _repair_job(
-    form: RepairForm, body: RepairJobBody, context: Context, caller: Caller, key: str | None
+    form: RepairForm, body: RepairJob, context: Context, caller: Caller, key: str | None
 ) -> NewJob:
     """Apart from the route, which would hold the files in memory while it waits for the job."""
     async with context.upload_slots:
@@ -206,7 +207,7 @@ async def _detect_job(form: DetectForm, request: Request, context: Context, call
             check_gradient(worker.models, "heatmap")
         new = NewJob(
             JobKind.DETECT,
-            DetectBody(conf=form.conf, heatmap=form.heatmap).model_dump(mode="json"),
+            as_json(DetectBody(conf=form.conf, heatmap=form.heatmap)),
             cost_of_detect((height, width)),
             caller.owner,
             idempotency_key=idempotency_key_of(request),

@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from detectors.protocols import is_malformed, part_of
 from service.api.sdapi.adetailer_prompts import in_order
+from service.core.limits import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
 from service.core.params import Policy
 from service.core.report import Unused
-from service.core.validation import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
 from service.schemas.nulls import NullsLeftOut
 from service.schemas.requests import validated
 
@@ -111,7 +111,7 @@ class Detailer:
 
     Attributes:
         is_on: None where a request has no such block.
-        options: values for ``RepairBody``; without ``classes`` nothing that is named can be found here.
+        options: values for ``RepairParams``; without ``classes`` nothing that is named can be found here.
         used: what was understood, named as ADetailer names it in a picture's metadata.
         unused: what was asked for and cannot be had.
     """

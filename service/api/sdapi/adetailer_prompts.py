@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from service.core.validation import MAX_REGIONS
+from service.core.limits import MAX_REGIONS
 
 _SEPARATOR = re.compile(r"\s*\[SEP\]\s*")
 _OWN, _SKIP = "[PROMPT]", "[SKIP]"
 
 
 def in_order(prompts: tuple[str, str], own: tuple[str, str]) -> dict[str, Any]:
-    """What prompt and negative prompt of a unit ask for, region by region, as ``RepairBody`` takes it.
+    """What prompt and negative prompt of a unit ask for, region by region, as ``RepairParams`` takes it.
 
     The parts between ``[SEP]`` are for the regions in their order, the last one for all that follow. An empty
     part is the picture's own prompt, as is ``[PROMPT]`` in a longer one; ``[SKIP]`` leaves a region alone.

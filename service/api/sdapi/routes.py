@@ -20,11 +20,12 @@ from service.api.sdapi.pictures import inverted, picture_in, picture_out
 from service.api.sdapi.progress import progress_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img, Wish
 from service.api.submission import ended, result_of, unsuccessful
-from service.core.report import JobState, Unused
-from service.core.validation import MAX_FEATHER_PX
+from service.core.job_state import JobState
+from service.core.limits import MAX_FEATHER_PX
+from service.core.report import Unused
 from service.jobs.records import NewJob
 from service.schemas.answers import Answer
-from service.schemas.requests import GenerateBody, RepairJobBody, validated
+from service.schemas.requests import GenerateBody, RepairJob, validated
 
 _WHOLE = Unused("init_images", "without a mask only what is malformed is redrawn")
 _MASK_ONLY = Unused("alwayson_scripts.ADetailer", "with a mask, only the mask is redrawn")
@@ -81,7 +82,7 @@ async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, call
     by_block = mask is None and bool(detailer.is_on)
     unasked = detailer.finds_nothing if by_block else wish.denoising_strength == 0
     body = validated(
-        RepairJobBody,
+        RepairJob,
         {
             "prompt": wish.prompt,
             "negative_prompt": wish.negative_prompt,

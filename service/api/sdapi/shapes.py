@@ -8,8 +8,7 @@ from pydantic import ConfigDict, Field
 
 from service.api.sdapi.adetailer import NAME as ADETAILER
 from service.api.sdapi.unused import unused_names, unused_scripts
-from service.core.report import Unused
-from service.core.validation import (
+from service.core.limits import (
     MAX_FEATHER_PX,
     MAX_GUIDANCE,
     MAX_IMAGES,
@@ -18,6 +17,7 @@ from service.core.validation import (
     MAX_STEPS,
     SIZE_STEP_PX,
 )
+from service.core.report import Unused
 from service.schemas.nulls import NullsLeftOut
 from service.schemas.requests import Prompt
 

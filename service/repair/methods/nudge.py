@@ -1,24 +1,16 @@
-"""What a detector's gradient is used for in repairing: nudges, and masks that follow the defect."""
+"""The repair method ``nudge``: redraws, and steers the latents along a detector's gradient."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from detectors import heatmap, masks
-from detectors.detections import Box, Detections, Image, Mask
-from detectors.protocols import DifferentiableDetector, is_malformed
-from service.core.params import MaskShape, NudgeParams
+from detectors.detections import Mask
+from detectors.protocols import DifferentiableDetector
+from service.core.params import NudgeParams
 from service.diffusion.memory_budget import BATCH_BYTES
 from service.diffusion.nudge import BoxF, Nudge
 from service.diffusion.preview import Preview
-from service.repair.window import window_around
-
-MOST_PLACES = 8
-VIEW_PX = 512
-"""A place's surroundings are looked at in this size: larger than most detectors' own square."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,53 +54,3 @@ class Nudger:
             batch_bytes=self.batch_bytes,
             before_call=before_call,
         )
-
-
-def heat_of_place(guide: DifferentiableDetector, image: Image, box: Box) -> Mask:
-    """Where in a box the score for "malformed" comes from; 0 outside of it and its near surroundings.
-
-    The surroundings are cut out first: a large picture costs no more than a small one.
-
-    Args:
-        guide: gives the gradient.
-        image: uint8 RGB (H, W, 3).
-        box: what was called malformed.
-
-    Returns:
-        float32 (H, W) in [0, 1].
-    """
-    window = window_around(box, box, image.shape[:2], VIEW_PX)
-    seen = heatmap.heatmap(guide, window.cut(image), window.on_canvas(box))
-    heat = np.zeros(image.shape[:2], np.float32)
-    x1, y1, x2, y2 = window.box
-    heat[y1:y2, x1:x2] = window.uncut_mask(seen)
-    return heat
-
-
-def hot_places(guide: DifferentiableDetector, image: Image, box: Box, shape: MaskShape) -> Mask:
-    """The part of a box that is called malformed, as a mask; all of the box where nothing in it is hot.
-
-    Returns:
-        float32 (H, W), 0 or 1, 0 outside the box.
-    """
-    inside = masks.box_mask(box, image.shape[:2])
-    hot = heatmap.mask_of(heat_of_place(guide, image, box) * inside, shape.threshold, shape.least_share)
-    return hot if hot.any() else inside
-
-
-def heat_of_picture(
-    guide: DifferentiableDetector, image: Image, seen: Detections, class_names: tuple[str, ...]
-) -> Mask:
-    """Where the scores of all that was called malformed come from, each as hot as its score.
-
-    Of more than ``MOST_PLACES`` the strongest are told. A picture with nothing malformed in it is cold.
-
-    Returns:
-        float32 (H, W) in [0, 1].
-    """
-    heat = np.zeros(image.shape[:2], np.float32)
-    bad = seen[[is_malformed(class_names[i]) for i in seen.class_id]].by_confidence()
-    for xyxy, conf in list(zip(bad.xyxy, bad.conf, strict=True))[:MOST_PLACES]:
-        box = masks.rounded_out(xyxy, image.shape[:2])
-        heat = np.maximum(heat, heat_of_place(guide, image, box) * np.float32(conf))
-    return heat

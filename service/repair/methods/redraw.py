@@ -13,7 +13,7 @@ from detectors import masks
 from detectors.detections import Image, Mask
 from detectors.protocols import part_of
 from service.core.params import Method, RegionSettings
-from service.core.report import Region
+from service.core.regions import Region
 from service.diffusion.hooks import BeforeHook, Hook
 from service.repair.prompts import Prompts
 from service.repair.window import FRAMING, FRAMINGS, Window, window_around

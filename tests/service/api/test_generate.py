@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from service.core.report import Outcome, Policy, RepairParams, Unused
+from service.core.params import Policy, RepairParams
+from service.core.report import Outcome, Unused
 from service.images.embedded_report import read_report
 from service.schemas.answer_builder import MAX_HEADER_BYTES
 from tests.service.problems import assert_problem

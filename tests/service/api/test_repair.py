@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from service.core.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order, RegionSettings
-from service.core.report import Outcome, RepairParams
+from service.core.params import (
+    MaskSource,
+    Method,
+    NudgeParams,
+    NumberedRegionSettings,
+    Order,
+    RegionSettings,
+    RepairParams,
+)
+from service.core.report import Outcome
 from service.images.encode import encode_image
 from service.images.png_chunks import read_chunks
 from tests.service.api.hostile import png_of, png_with
@@ -275,11 +283,18 @@ def test_every_choice_reaches_the_engine(client, engine: ScriptedEngine):
         num_inference_steps=12,
         guidance_scale=3,
         merge_iou=0.7,
-        choice=Choice(0.9, 0.01, 0.5, Order.AREA, (0, 2), (1,)),
-        mask=MaskShape(MaskSource.HEATMAP, 0.3, 0.2),
-        nudge=NudgeParams((0.1, 0.6), (0.3, 0.1), 2, presence_weight=2),
+        max_conf=0.9,
+        min_area=0.01,
+        max_area=0.5,
+        order=Order.AREA,
+        only=(0, 2),
+        skip=(1,),
+        mask_source=MaskSource.HEATMAP,
+        mask_threshold=0.3,
+        mask_least_share=0.2,
+        nudge=NudgeParams(window=(0.1, 0.6), strength=(0.3, 0.1), copies=2, presence_weight=2),
         per_class={"limb": RegionSettings(strengths=(1.0,), prompt="a leg", fill=True)},
-        per_region={2: RegionSettings(methods=(Method.REDRAW,), guidance_scale=0)},
+        per_region=(NumberedRegionSettings(region=2, methods=(Method.REDRAW,), guidance_scale=0),),
     )
 
 

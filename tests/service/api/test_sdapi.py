@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from service.api.openai.shapes import GenerationBody
 from service.api.sdapi.adetailer import Detailer, Unit, detailer_of
 from service.api.sdapi.shapes import Img2Img, Txt2Img
-from service.core.params import Policy, RegionSettings
-from service.core.report import Outcome, RepairParams, Unused
+from service.core.params import Policy, RegionSettings, RepairParams
+from service.core.report import Outcome, Unused
 from service.engine.stub import MODEL_ID, StubEngine
 from service.runtime.settings import Settings
 from service.schemas.refusals import Refused

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from service.client import Anatomend
-from service.core.report import JobKind
-from service.core.runs import Alarm, InFlight, Run, RunEnd, Sampling, ThresholdsOrigin, WatchParams
+from service.core.job_state import JobKind
+from service.core.params import WatchParams
+from service.core.runs import Alarm, InFlight, Run, RunEnd, Sampling, ThresholdsOrigin
 from service.images.embedded_report import read_report
 from service.schemas.answer_builder import picture_png
 from service.schemas.answers import ImageAnswer
@@ -31,7 +32,7 @@ SAMPLING = Sampling(
     ("a note",),
 )
 HOW = {"fractions": [0.2, 0.6], "stop": True, "max_restarts": 1, "in_flight": True}
-PARAMS = WatchParams((0.2, 0.6), True, 1, True)
+PARAMS = WatchParams(fractions=(0.2, 0.6), stop=True, max_restarts=1, in_flight=True)
 MODELS = [{"role": "generator", "native_size_hw": (100, 100), "defaults": {"num_inference_steps": 10}}]
 
 __all__ = ["cli_engine"]

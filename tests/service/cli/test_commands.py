@@ -11,8 +11,15 @@ from service.api import app
 from service.api.app import create_app
 from service.cli import local
 from service.core.errors import ModelUnavailable
-from service.core.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Order
-from service.core.report import Outcome, Policy, RepairParams, Unused
+from service.core.params import (
+    MaskSource,
+    Method,
+    NudgeParams,
+    Order,
+    Policy,
+    RepairParams,
+)
+from service.core.report import Outcome, Unused
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 
 PIXELS = noise((40, 48), 1)
@@ -123,8 +130,15 @@ def test_every_choice_can_be_an_option(engine: ScriptedEngine, tmp_path: Path):
         num_inference_steps=12,
         guidance_scale=3,
         merge_iou=0.7,
-        choice=Choice(0.9, 0.01, 0.5, Order.AREA, (0, 2), (1,)),
-        mask=MaskShape(MaskSource.HEATMAP, 0.3, 0.2),
+        max_conf=0.9,
+        min_area=0.01,
+        max_area=0.5,
+        order=Order.AREA,
+        only=(0, 2),
+        skip=(1,),
+        mask_source=MaskSource.HEATMAP,
+        mask_threshold=0.3,
+        mask_least_share=0.2,
         nudge=NudgeParams(copies=2),
     )
 

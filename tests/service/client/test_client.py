@@ -18,7 +18,8 @@ from service.core.errors import (
     NotFound,
     Unreachable,
 )
-from service.core.report import JobKind, JobState, Outcome
+from service.core.job_state import JobKind, JobState
+from service.core.report import Outcome
 from service.jobs.records import EventType, JobEvent
 from tests.service.scripted import MODELS, ScriptedEngine, decoded, encoded, noise
 

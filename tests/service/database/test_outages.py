@@ -16,7 +16,10 @@ from bench.serving import until
 from service import cli
 from service.api.app import create_app
 from service.core.errors import DatabaseUnavailable
-from service.core.report import SILENT, GenerateRequest, JobKind, JobState, Listener, RepairReport
+from service.core.job_state import JobKind, JobState
+from service.core.listener import SILENT, Listener
+from service.core.report import RepairReport
+from service.core.requests import GenerateRequest
 from service.database.connect import Database
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob

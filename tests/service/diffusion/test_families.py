@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from bench.denoiser_replay import DenoiserReplay
+from bench.nudge_controls import DenoiserNudge
 from service.core.errors import ModelUnavailable
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS, NudgeParams
 from service.diffusion.hooks import StopRun, tap
 from service.diffusion.latents import Packing
-from service.diffusion.nudge import Direction, Nudge, NudgeParams
+from service.diffusion.nudge import Nudge
 from service.diffusion.preview import preview_for
-from service.diffusion.replay import DenoiserReplay
 from service.generation.abort_rules import Limit, PreviewThresholds
 from service.generation.watch_hook import WatchHook
 from tests.service.diffusion.families import FAMILIES, build_family
@@ -56,8 +57,8 @@ def test_watched_and_nudged(pipeline, mask):
 def test_nudges_through_the_denoiser_as_well(pipeline, mask):
     packing, preview = Packing.of(pipeline, 32, 32), preview_for(pipeline)
     replay = DenoiserReplay(pipeline, packing)
-    params = NudgeParams(direction=Direction.THROUGH_DENOISER, strength=(0.05, 0.05))
-    nudge = Nudge(preview, DarkGuide(), REGION, mask, params, replay=replay)
+    params = NudgeParams(strength=(0.05, 0.05))
+    nudge = DenoiserNudge(replay, preview, DarkGuide(), REGION, mask, params)
     asked = []
 
     def replayed(step):

@@ -6,18 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.nudge_controls import RandomNudge
+from service.core.errors import InvalidRequest
+from service.core.params import NudgeParams
 from service.diffusion.hooks import Step
 from service.diffusion.latents import cells_around, mask_to_cells
-from service.diffusion.nudge import (
-    Direction,
-    Nudge,
-    NudgeParams,
-    elsewhere,
-    masked_rms,
-    steps_within,
-    unit_direction,
-    views,
-)
+from service.diffusion.nudge import Nudge, NudgeTuning, masked_rms, steps_within, unit_direction, views
 from service.diffusion.parameterization import Parameterization, PredictionType
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, PresentDarkGuide
 
@@ -37,14 +31,14 @@ def step_at(index=9, total=20, batch=2):
     return Step(index, total, 0, Parameterization(PredictionType.EPSILON, 0.8, 0.6), x0, x0, None)
 
 
-def nudge_of(mask, guide=None, **params):
-    return Nudge(LinearLatents(), guide or DarkGuide(), REGION, mask, NudgeParams(**params))
+def nudge_of(mask, guide=None, kind=Nudge, tuning=None, **params):
+    return kind(LinearLatents(), guide or DarkGuide(), REGION, mask, NudgeParams(**params), tuning=tuning)
 
 
-@pytest.mark.parametrize("direction", [Direction.GRADIENT, Direction.RANDOM])
-def test_nothing_changes_outside_the_mask(mask, direction):
+@pytest.mark.parametrize("kind", [Nudge, RandomNudge])
+def test_nothing_changes_outside_the_mask(mask, kind):
     step = step_at()
-    changed = nudge_of(mask, direction=direction)(step)
+    changed = nudge_of(mask, kind=kind)(step)
     outside = torch.ones_like(step.x0, dtype=torch.bool)
     outside[INSIDE] = False
     assert torch.equal(changed[outside], step.x0[outside])
@@ -52,9 +46,7 @@ def test_nothing_changes_outside_the_mask(mask, direction):
 
 
 def test_the_gradient_lowers_the_energy_and_a_random_direction_does_not(mask):
-    gradient, random = (
-        nudge_of(mask, direction=d, strength=(0.1, 0.1)) for d in (Direction.GRADIENT, Direction.RANDOM)
-    )
+    gradient, random = (nudge_of(mask, kind=kind, strength=(0.1, 0.1)) for kind in (Nudge, RandomNudge))
     step = step_at()
     for nudge in (gradient, random):
         nudge(step)
@@ -64,10 +56,10 @@ def test_the_gradient_lowers_the_energy_and_a_random_direction_does_not(mask):
     assert abs(theirs.energy_after - theirs.energy_before) < (ours.energy_before - ours.energy_after) / 3
 
 
-@pytest.mark.parametrize("direction", [Direction.GRADIENT, Direction.RANDOM])
-def test_the_step_is_a_share_of_the_region_s_own_size(mask, direction):
+@pytest.mark.parametrize("kind", [Nudge, RandomNudge])
+def test_the_step_is_a_share_of_the_region_s_own_size(mask, kind):
     step = step_at()
-    changed = nudge_of(mask, direction=direction, strength=(0.05, 0.05), clip=100.0)(step)
+    changed = nudge_of(mask, kind=kind, strength=(0.05, 0.05), tuning=NudgeTuning(clip=100.0))(step)
     moved = (changed - step.x0)[INSIDE].square().mean((1, 2, 3)).sqrt()
     own = step.x0[INSIDE].square().mean((1, 2, 3)).sqrt()
     assert torch.allclose(moved, 0.05 * own, rtol=1e-3)
@@ -120,11 +112,13 @@ def test_a_flat_guide_changes_nothing(mask):
 
 
 def test_what_makes_no_sense_is_refused(mask):
-    for wrong in ({"window": (0.7, 0.2)}, {"strength": (0.0, 0.1)}, {"copies": 0}, {"context": 0.5}):
-        with pytest.raises(ValueError, match="must"):
+    for wrong in ({"strength": (0.0, 0.1)}, {"copies": 0}):
+        with pytest.raises(InvalidRequest, match=next(iter(wrong))[:6]):
             NudgeParams(**wrong)
-    with pytest.raises(ValueError, match="replay"):
-        nudge_of(mask, direction=Direction.THROUGH_DENOISER)
+    with pytest.raises(ValueError, match="must"):
+        NudgeParams(window=(0.7, 0.2))
+    with pytest.raises(ValueError, match="must"):
+        NudgeTuning(context=0.5)
 
 
 @given(st.integers(1, 60), st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: tuple(sorted(pair))))
@@ -183,11 +177,6 @@ def test_the_first_view_is_the_plain_one_and_the_others_are_near():
     assert len(others) == 3
     for other in others:
         assert 0 < (other - picture).abs().mean() < 0.1
-
-
-def test_the_wrong_place_has_the_right_size_and_lies_apart():
-    assert elsewhere((10, 20, 40, 60), (256, 256)) == (226.0, 216.0, 256.0, 256.0)
-    assert elsewhere((200, 20, 256, 60), (256, 300)) == (0.0, 216.0, 56.0, 256.0)
 
 
 class Squares(DarkGuide):

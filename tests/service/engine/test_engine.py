@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from detectors.detections import Image
 from detectors.protocols import CLASS_NAMES
-from service.core.params import STRENGTHS, RegionSettings
-from service.core.report import (
-    GenerateRequest,
-    Outcome,
-    Policy,
-    RepairParams,
-    RepairReport,
-    RepairRequest,
-    Verdict,
-)
+from service.core.params import STRENGTHS, Policy, RegionSettings, RepairParams
+from service.core.report import Outcome, RepairReport, Verdict
+from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import Engine
 from service.engine.loading import repair_model_of
 from service.runtime.settings import Settings
@@ -170,7 +163,7 @@ def test_a_clean_picture_comes_back_as_the_very_same_array(tiny_model):
 
 def test_a_generated_picture_without_defects_is_the_generated_picture(tiny_model):
     engine = Engine(tiny_model, ColourDetector())
-    (report,) = engine.generate(GenerateRequest("a hand", seed=5))
+    (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=5))
     assert report.outcome is Outcome.CLEAN
     assert report.image is report.original
     alone = tiny_model.generate(
@@ -221,7 +214,7 @@ def test_the_same_request_and_seed_give_the_same_bytes(tiny_model):
 
 def test_generating_is_repeatable_whatever_ran_in_between(tiny_model):
     engine = Engine(tiny_model, ColourDetector())
-    request = GenerateRequest("a hand", negative_prompt="blue", seed=7)
+    request = GenerateRequest(prompt="a hand", negative_prompt="blue", seed=7)
     first = engine.generate(request)[0].image
     image = picture(size_hw=(40, 40))
     engine.repair(RepairRequest(image=image, mask=np.ones((40, 40), np.float32), seed=1))
@@ -230,19 +223,19 @@ def test_generating_is_repeatable_whatever_ran_in_between(tiny_model):
 
 def test_picture_i_is_the_picture_of_seed_plus_i(tiny_model):
     engine = Engine(tiny_model, ColourDetector())
-    several = engine.generate(GenerateRequest("a hand", seed=20, num_images=3))
+    several = engine.generate(GenerateRequest(prompt="a hand", seed=20, num_images=3))
     assert [report.seed for report in several] == [20, 21, 22]
     assert not np.array_equal(several[0].image, several[1].image)
     for report in several:
-        (alone,) = engine.generate(GenerateRequest("a hand", seed=report.seed))
+        (alone,) = engine.generate(GenerateRequest(prompt="a hand", seed=report.seed))
         assert np.array_equal(alone.image, report.image)
 
 
 def test_a_seed_that_was_not_given_is_drawn_and_reported(tiny_model):
     engine = Engine(tiny_model, ColourDetector())
-    first, second = (engine.generate(GenerateRequest("a hand"))[0] for _ in range(2))
+    first, second = (engine.generate(GenerateRequest(prompt="a hand"))[0] for _ in range(2))
     assert first.seed != second.seed
-    again = engine.generate(GenerateRequest("a hand", seed=first.seed))[0]
+    again = engine.generate(GenerateRequest(prompt="a hand", seed=first.seed))[0]
     assert np.array_equal(again.image, first.image)
 
 
@@ -264,7 +257,7 @@ class _Generator:
 def test_a_malformed_generated_picture_is_repaired(tiny_model):
     generator = _Generator(tiny_model, picture(BAD_HAND))
     engine = Engine(generator, ColourDetector(), inpainter=PaintInpainter(lambda *_: paint_part("hand")))
-    (report,) = engine.generate(GenerateRequest("a hand", seed=1))
+    (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=1))
     assert report.outcome is Outcome.REPAIRED
     assert set(report.timings_s) == {"generate", "detect", "repair"}
     assert len(engine.detect(report.image)) == 1
@@ -273,7 +266,7 @@ def test_a_malformed_generated_picture_is_repaired(tiny_model):
 def test_without_repair_the_report_still_says_what_is_wrong(tiny_model):
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
     engine = Engine(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
-    (report,) = engine.generate(GenerateRequest("a hand", seed=1, repair=None))
+    (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=1, repair=None))
     assert report.outcome is Outcome.UNREPAIRED
     assert report.image is report.original
     assert len(report.regions) == 1
@@ -333,7 +326,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
         ColourDetector(),
         inpainter=PaintInpainter(lambda *_: paint_part("hand")),
     )
-    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), Told(told))
+    engine.generate(GenerateRequest(prompt="a hand", seed=1, num_images=2), Told(told))
     for phase in ("generate", "detect", "repair"):
         steps = [(done, total) for name, done, total in told if name == phase]
         assert steps[-1][0] == steps[-1][1] > 0
@@ -343,7 +336,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
 def test_sampling_steps_are_told_one_by_one(tiny_model):
     told = []
     engine = Engine(tiny_model, ColourDetector())
-    engine.generate(GenerateRequest("a hand", seed=1, num_images=2), Told(told))
+    engine.generate(GenerateRequest(prompt="a hand", seed=1, num_images=2), Told(told))
     steps = [done for name, done, total in told if name == "generate"]
     assert steps == sorted(steps)
     assert list(dict.fromkeys(steps)) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
@@ -376,13 +369,13 @@ def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
     cards = {card.role: card for card in engine.models()}
     assert {role: card.source for role, card in cards.items()} == dict.fromkeys(cards, "bundled")
     assert cards["critic"].defaults == {"threshold": 0.6}
-    (report,) = engine.generate(GenerateRequest("a hand", seed=1))
+    (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=1))
     assert set(report.models) == {"generator", "detector", "critic"}
     assert report.image.shape == (32, 32, 3)
     mask = np.zeros((50, 40), np.float32)
     mask[10:30, 10:30] = 1
     request = RepairRequest(
-        picture(size_hw=(50, 40)), mask=mask, seed=1, params=RepairParams(strengths=(0.5,))
+        image=picture(size_hw=(50, 40)), mask=mask, seed=1, params=RepairParams(strengths=(0.5,))
     )
     assert len(engine.repair(request).regions[0].attempts) == 4
     without = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1))
@@ -406,11 +399,11 @@ def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):
     engine = Engine.load(settings)
     cards = {card.role: card for card in engine.models()}
     assert cards["inpainter"].source == other and cards["generator"].source == "bundled"
-    assert set(engine.generate(GenerateRequest("a hand", seed=1))[0].models) == set(cards)
+    assert set(engine.generate(GenerateRequest(prompt="a hand", seed=1))[0].models) == set(cards)
     used: list[str] = []
     engine._generator.inpaint = lambda *args, **kwargs: used.append("generator")
     mask, params = np.ones((32, 32), np.float32), RepairParams(strengths=(0.5,))
-    request = RepairRequest(picture(size_hw=(32, 32)), mask=mask, seed=1, params=params)
+    request = RepairRequest(image=picture(size_hw=(32, 32)), mask=mask, seed=1, params=params)
     assert len(engine.repair(request).regions[0].attempts) == 4 and not used
 
 
@@ -418,7 +411,7 @@ def test_the_model_s_own_ladder_is_for_generated_pictures_and_not_for_an_upload(
     inpainter = PaintInpainter(lambda *_: paint_part("malformed_hand"))
     inpainter.per_class = {"hand": RegionSettings(strengths=(1.0,), seeds_per_attempt=2)}
     engine = Engine(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
-    (own,) = engine.generate(GenerateRequest("a hand", seed=1))[0].regions
+    (own,) = engine.generate(GenerateRequest(prompt="a hand", seed=1))[0].regions
     (upload,) = engine.repair(RepairRequest(image=picture(BAD_HAND), seed=1)).regions
     assert [attempt.strength for attempt in own.attempts] == [1.0, 1.0]
     assert {attempt.strength for attempt in upload.attempts} == set(STRENGTHS)

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 from service.core.errors import InvalidRequest
-from service.core.params import Choice, MaskShape, MaskSource, Method, NudgeParams, Policy, RegionSettings
-from service.core.report import (
-    GenerateRequest,
-    Outcome,
+from service.core.params import (
+    MaskSource,
+    Method,
+    NudgeParams,
+    NumberedRegionSettings,
+    Policy,
+    RegionSettings,
     RepairParams,
-    RepairPlan,
-    RepairReport,
-    RepairRequest,
+    WatchParams,
 )
-from service.core.runs import WatchParams
+from service.core.regions import RepairPlan
+from service.core.report import Outcome, RepairReport
+from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import Engine
 from service.engine.outcomes import unused_in_repair
 from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
@@ -45,11 +48,15 @@ def engine_without_defects(tiny_model, painter: PaintInpainter) -> Engine:
 
 
 def repaired(engine: Engine, image: np.ndarray = BAD_HAND, dry_run: bool = False, **params) -> RepairReport:
-    return engine.repair(RepairRequest(image, seed=1, params=RepairParams(**QUICK | params), dry_run=dry_run))
+    return engine.repair(
+        RepairRequest(image=image, seed=1, params=RepairParams(**QUICK | params), dry_run=dry_run)
+    )
 
 
 def redrawn(engine: Engine, painted: np.ndarray, **params) -> RepairReport:
-    return engine.repair(RepairRequest(BAD_HAND, seed=1, params=RepairParams(**QUICK | params), mask=painted))
+    return engine.repair(
+        RepairRequest(image=BAD_HAND, seed=1, params=RepairParams(**QUICK | params), mask=painted)
+    )
 
 
 def spots(rows: int, columns: int) -> np.ndarray:
@@ -65,10 +72,10 @@ def spots(rows: int, columns: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("params", "by"),
     [
-        ({"choice": Choice(skip=(0,))}, "skip"),
-        ({"choice": Choice(max_conf=0.3)}, "max_conf"),
-        ({"choice": Choice(min_area=0.9)}, "min_area"),
-        ({"choice": Choice(max_area=0.001)}, "max_area"),
+        ({"skip": (0,)}, "skip"),
+        ({"max_conf": 0.3}, "max_conf"),
+        ({"min_area": 0.9}, "min_area"),
+        ({"max_area": 0.001}, "max_area"),
         ({"classes": ("malformed_limb",)}, "classes"),
         ({"in_order": (None,)}, "in_order"),
     ],
@@ -80,7 +87,7 @@ def test_a_defect_that_was_not_to_be_repaired_is_not_clean(engine, params, by, d
 
 
 def test_clean_is_said_where_it_was_looked(engine):
-    report = repaired(engine, picture(("hand", (30, 30, 60, 60))), choice=Choice(min_area=0.9))
+    report = repaired(engine, picture(("hand", (30, 30, 60, 60))), min_area=0.9)
     assert (report.outcome, report.reason, report.unused) == (Outcome.CLEAN, "", ())
 
 
@@ -88,7 +95,7 @@ def test_what_a_limit_leaves_undone_is_only_partly_repaired(engine):
     report = repaired(engine, TWO_BAD, max_regions=1)
     assert report.regions[0].accepted
     assert (report.outcome, report.reason) == (Outcome.PARTLY, "left as they were: 1 by max_regions")
-    chosen = repaired(engine, TWO_BAD, choice=Choice(skip=(1,)))
+    chosen = repaired(engine, TWO_BAD, skip=(1,))
     assert (chosen.outcome, chosen.reason) == (Outcome.REPAIRED, "left as they were: 1 by skip")
 
 
@@ -96,7 +103,7 @@ def test_a_detector_that_knows_no_defects_calls_nothing_clean(engine_without_def
     report = repaired(engine_without_defects)
     assert report.outcome is Outcome.NOTHING_ASKED
     assert "knows no malformed class" in report.reason
-    (made,) = engine_without_defects.generate(GenerateRequest("a hand", seed=1, width=64, height=64))
+    (made,) = engine_without_defects.generate(GenerateRequest(prompt="a hand", seed=1, width=64, height=64))
     assert made.outcome is Outcome.NOTHING_ASKED
     every = repaired(engine_without_defects, policy=Policy.EVERY)
     assert every.outcome is Outcome.CLEAN
@@ -150,8 +157,10 @@ def test_what_says_nothing_beside_a_mask_is_told(engine):
         policy=Policy.EVERY,
         max_regions=3,
         merge_iou=0.4,
-        choice=Choice(max_conf=0.9, min_area=0.1, max_area=0.5),
-        mask=MaskShape(threshold=0.3),
+        max_conf=0.9,
+        min_area=0.1,
+        max_area=0.5,
+        mask_threshold=0.3,
         nudge=NudgeParams(copies=2),
         per_class={"hand": RegionSettings(prompt="x"), "mask": RegionSettings(prompt="y")},
     )
@@ -163,20 +172,20 @@ def test_what_says_nothing_beside_a_mask_is_told(engine):
 
 
 def test_what_says_nothing_without_its_switch_is_told(engine):
-    report = repaired(engine, mask=MaskShape(least_share=0.3), per_class={"mask": RegionSettings(prompt="y")})
+    report = repaired(engine, mask_least_share=0.3, per_class={"mask": RegionSettings(prompt="y")})
     assert [(one.name, one.where) for one in report.unused] == [
         ("per_class", "mask"),
         ("mask_least_share", ""),
     ]
     watch = WatchParams(stop=False, max_restarts=1)
-    (made,) = engine.generate(GenerateRequest("x", seed=1, width=64, height=64, watch=watch))
+    (made,) = engine.generate(GenerateRequest(prompt="x", seed=1, width=64, height=64, watch=watch))
     assert [one.name for one in made.unused] == ["watch.max_restarts"]
     assert repaired(engine).unused == ()
 
 
 @pytest.mark.parametrize("masked", [True, False])
 def test_settings_for_a_region_that_is_not_there_are_refused(engine, masked):
-    params = {"per_region": {9: RegionSettings(prompt="x")}}
+    params = {"per_region": (NumberedRegionSettings(region=9, prompt="x"),)}
     with pytest.raises(InvalidRequest) as refused:
         redrawn(engine, spots(1, 1), **params) if masked else repaired(engine, **params)
     assert (refused.value.code, refused.value.allowed) == ("unknown_region", [0])
@@ -190,7 +199,7 @@ def test_settings_in_order_need_not_know_how_many_regions_there_are(engine, pain
     report = repaired(engine, TWO_BAD, in_order=(None, RegionSettings(prompt="others")))
     assert [outcome.region.number for outcome in report.regions] == [1]
     assert [prompt for _, _, prompt in painter.calls] == ["others"]
-    repaired(engine, in_order=ordered * 4, per_region={0: RegionSettings(prompt="its own")})
+    repaired(engine, in_order=ordered * 4, per_region=(NumberedRegionSettings(region=0, prompt="its own"),))
     assert painter.calls[-1][2] == "its own"
     assert RepairParams(in_order=(RegionSettings(methods=(Method.NUDGE,)),)).may_nudge
 
@@ -201,12 +210,12 @@ def test_settings_in_order_need_not_know_how_many_regions_there_are(engine, pain
 )
 def test_no_seed_is_told_that_cannot_be_asked_for_again(engine, seed, options):
     with pytest.raises(InvalidRequest) as refused:
-        engine.generate(GenerateRequest("x", seed=seed, **options))
+        engine.generate(GenerateRequest(prompt="x", seed=seed, **options))
     assert refused.value.code == "seed_out_of_range"
     count = options["num_images"] * options.get("best_of", 1)
     assert refused.value.allowed == [0, 2**53 - count]
 
 
 def test_a_heat_map_that_is_used_is_not_told_as_unused():
-    shape = MaskShape(source=MaskSource.HEATMAP, threshold=0.3)
-    assert unused_in_repair(RepairPlan((), RepairParams(mask=shape))) == ()
+    params = RepairParams(mask_source=MaskSource.HEATMAP, mask_threshold=0.3)
+    assert unused_in_repair(RepairPlan((), params)) == ()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from service.core.errors import InvalidRequest, InvalidSettings, ModelUnavailable
-from service.core.params import Choice, MaskShape, NudgeParams, RegionSettings
-from service.core.report import GenerateRequest, RepairParams, RepairRequest
-from service.core.runs import WatchParams
+from service.core.params import NudgeParams, NumberedRegionSettings, RegionSettings, RepairParams, WatchParams
+from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import Engine
 from service.engine.loading import choose_device
 from service.runtime.settings import Settings
@@ -43,10 +40,10 @@ GENERATE = [
     ({"seed": 2**53}, "seed_out_of_range"),
     ({"best_of": 0}, "best_of_out_of_range"),
     ({"best_of": 9}, "best_of_out_of_range"),
-    ({"watch": WatchParams(max_restarts=9)}, "max_restarts_out_of_range"),
-    ({"watch": WatchParams(fractions=())}, "fractions_out_of_range"),
-    ({"watch": WatchParams(fractions=(0.5, 1.0))}, "fraction_out_of_range"),
-    ({"watch": WatchParams(fractions=(float("nan"),))}, "fraction_out_of_range"),
+    ({"watch": {"max_restarts": 9}}, "max_restarts_out_of_range"),
+    ({"watch": {"fractions": ()}}, "fractions_out_of_range"),
+    ({"watch": {"fractions": (0.5, 1.0)}}, "fraction_out_of_range"),
+    ({"watch": {"fractions": (float("nan"),)}}, "fraction_out_of_range"),
 ]
 PARAMS = [
     ({"conf": 0.0}, "conf_out_of_range"),
@@ -66,19 +63,19 @@ PARAMS = [
     ({"methods": ()}, "methods_out_of_range"),
     ({"num_inference_steps": 0}, "num_inference_steps_out_of_range"),
     ({"guidance_scale": -1.0}, "guidance_scale_out_of_range"),
-    ({"choice": Choice(max_conf=0.0)}, "max_conf_out_of_range"),
-    ({"choice": Choice(min_area=-0.1)}, "min_area_out_of_range"),
-    ({"choice": Choice(min_area=0.5, max_area=0.4)}, "max_area_out_of_range"),
-    ({"choice": Choice(only=(64,))}, "only_out_of_range"),
-    ({"choice": Choice(skip=(-1,))}, "skip_out_of_range"),
-    ({"mask": MaskShape(threshold=0.0)}, "mask_threshold_out_of_range"),
-    ({"mask": MaskShape(least_share=1.5)}, "mask_least_share_out_of_range"),
-    ({"nudge": NudgeParams(copies=9)}, "copies_out_of_range"),
-    ({"per_class": {"foot": RegionSettings()}}, "unknown_class"),
-    ({"per_class": {"hand": RegionSettings(strengths=(2.0,))}}, "strength_out_of_range"),
-    ({"per_class": {"mask": RegionSettings(seeds_per_attempt=0)}}, "seeds_per_attempt_out_of_range"),
-    ({"per_region": {0: RegionSettings(prompt="x" * 2001)}}, "prompt_too_long"),
-    ({"per_region": {64: RegionSettings()}}, "region_out_of_range"),
+    ({"max_conf": 0.0}, "max_conf_out_of_range"),
+    ({"min_area": -0.1}, "min_area_out_of_range"),
+    ({"min_area": 0.5, "max_area": 0.4}, "max_area_out_of_range"),
+    ({"only": (64,)}, "only_out_of_range"),
+    ({"skip": (-1,)}, "skip_out_of_range"),
+    ({"mask_threshold": 0.0}, "mask_threshold_out_of_range"),
+    ({"mask_least_share": 1.5}, "mask_least_share_out_of_range"),
+    ({"nudge": {"copies": 9}}, "copies_out_of_range"),
+    ({"per_class": {"foot": {}}}, "unknown_class"),
+    ({"per_class": {"hand": {"strengths": (2.0,)}}}, "strength_out_of_range"),
+    ({"per_class": {"mask": {"seeds_per_attempt": 0}}}, "seeds_per_attempt_out_of_range"),
+    ({"per_region": ({"region": 0, "prompt": "x" * 2001},)}, "prompt_too_long"),
+    ({"per_region": ({"region": 64},)}, "region_out_of_range"),
 ]
 MASKS = [
     (np.zeros((95, 96), np.float32), "mask_size_mismatch"),
@@ -102,41 +99,55 @@ def refused(call) -> InvalidRequest:
     return refusal.value
 
 
+def request_of(prompt="a hand", watch=None, **change) -> GenerateRequest:
+    return GenerateRequest(prompt=prompt, watch=None if watch is None else WatchParams(**watch), **change)
+
+
+def params_of(nudge=None, per_class=None, per_region=(), **change) -> RepairParams:
+    return RepairParams(
+        nudge=NudgeParams(**nudge or {}),
+        per_class={name: RegionSettings(**settings) for name, settings in (per_class or {}).items()},
+        per_region=tuple(NumberedRegionSettings(**settings) for settings in per_region),
+        **change,
+    )
+
+
 @pytest.mark.parametrize(("change", "code"), GENERATE)
-def test_wishes_that_cannot_be_fulfilled(engine, change, code):
-    request = replace(GenerateRequest("a hand"), **change)
-    assert refused(lambda: engine.generate(request)).code == code
+def test_requests_that_cannot_be_fulfilled(engine, change, code):
+    assert refused(lambda: engine.generate(request_of(**change))).code == code
 
 
 @pytest.mark.parametrize(("change", "code"), PARAMS)
 def test_repair_parameters_out_of_range(engine, change, code):
-    params = RepairParams(**change)
-    assert refused(lambda: engine.repair(RepairRequest(picture(), params=params))).code == code
-    assert refused(lambda: engine.generate(GenerateRequest("a hand", repair=params))).code == code
+    assert (
+        refused(lambda: engine.repair(RepairRequest(image=picture(), params=params_of(**change)))).code
+        == code
+    )
+    assert refused(lambda: engine.generate(request_of(repair=params_of(**change)))).code == code
 
 
 @pytest.mark.parametrize(("mask", "code"), MASKS)
 def test_masks_that_do_not_fit(engine, mask, code):
-    assert refused(lambda: engine.repair(RepairRequest(picture(), mask=mask))).code == code
+    assert refused(lambda: engine.repair(RepairRequest(image=picture(), mask=mask))).code == code
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_arrays_that_are_no_pictures(engine, image):
-    assert refused(lambda: engine.repair(RepairRequest(image))).code == "bad_image"
+    assert refused(lambda: engine.repair(RepairRequest(image=image))).code == "bad_image"
     assert refused(lambda: engine.detect(image)).code == "bad_image"
 
 
 def test_what_is_allowed_is_said(engine):
-    unknown = RepairRequest(picture(), params=RepairParams(classes=("foot",)))
+    unknown = RepairRequest(image=picture(), params=RepairParams(classes=("foot",)))
     assert refused(lambda: engine.repair(unknown)).allowed == list(engine.class_names)
-    wrong = RepairRequest(picture(), mask=np.zeros((10, 20), np.float32))
+    wrong = RepairRequest(image=picture(), mask=np.zeros((10, 20), np.float32))
     assert refused(lambda: engine.repair(wrong)).allowed == {"width": 96, "height": 96}
     assert refused(lambda: engine.detect(picture(), conf=1.5)).code == "conf_out_of_range"
 
 
 def test_the_limits_themselves_are_allowed(engine):
     request = GenerateRequest(
-        "x" * 2000, seed=2**53 - 1, width=256, height=8, num_inference_steps=1, repair=None
+        prompt="x" * 2000, seed=2**53 - 1, width=256, height=8, num_inference_steps=1, repair=None
     )
     (report,) = engine.generate(request)
     assert report.image.shape == (8, 256, 3)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.errors import ModelUnavailable
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS
 from service.generation.abort_rules import (
     Limit,
     Look,

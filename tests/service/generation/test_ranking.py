@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detectors.detections import Detections, Image
-from service.core.report import RepairParams
+from service.core.params import RepairParams
 from service.generation.ranking import Rank, rank
 from service.repair.calibration import Calibration
 from service.repair.inspection import Inspector

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.runs import FRACTIONS
+from service.core.params import FRACTIONS
 from service.diffusion.hooks import StopRun, tap
 from service.diffusion.preview import preview_for
 from service.generation.abort_rules import Limit, PreviewThresholds, Rule

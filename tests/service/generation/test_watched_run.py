@@ -12,8 +12,11 @@ import torch
 
 from detectors.detections import Detections
 from service.core.errors import InvalidRequest
-from service.core.report import SILENT, GenerateRequest, Listener, RepairReport, Silent
-from service.core.runs import BACK_SHARE, RunEnd, ThresholdsOrigin, WatchParams
+from service.core.listener import SILENT, Listener, Silent
+from service.core.params import WatchParams
+from service.core.report import RepairReport
+from service.core.requests import GenerateRequest
+from service.core.runs import BACK_SHARE, RunEnd, ThresholdsOrigin
 from service.diffusion.resume import RunRecorder
 from service.engine.engine import Engine
 from service.generation.abort_rules import Limit, PreviewThresholds
@@ -23,7 +26,9 @@ from tests.service.diffusion.guides import NAMES
 
 STEPS = 10
 LOOKS = (0.3, 0.5, 0.7)
-REQUEST = GenerateRequest("a hand", seed=5, num_inference_steps=STEPS, repair=None, watch=WatchParams())
+REQUEST = GenerateRequest(
+    prompt="a hand", seed=5, num_inference_steps=STEPS, repair=None, watch=WatchParams()
+)
 LIMITS = {f: {"malformed_hand": Limit(0.5, 0.9)} for f in LOOKS}
 
 

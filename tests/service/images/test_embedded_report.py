@@ -66,9 +66,9 @@ def test_only_a_png_takes_a_report():
 
 def test_the_facts_hold_nothing_that_changes_from_run_to_run():
     engine = ScriptedEngine(outcome=Outcome.REPAIRED)
-    from service.core.report import RepairRequest
+    from service.core.requests import RepairRequest
 
-    wish = RepairRequest(noise((8, 8)), prompt="private", seed=3)
+    wish = RepairRequest(image=noise((8, 8)), prompt="private", seed=3)
     first, second = (embedded_facts(engine.repair(wish)) for _ in range(2))
     assert with_report(PNG, first) == with_report(PNG, second)
     assert set(first) == {"format", "seed", "outcome", "models", "regions"}

@@ -5,7 +5,8 @@ import pytest
 
 from detectors.detections import Detections
 from detectors.protocols import CLASS_NAMES
-from service.core.report import Outcome, RepairRequest
+from service.core.report import Outcome
+from service.core.requests import RepairRequest
 from service.images.report_sheet import MAX_PANEL_PX, MIN_PANEL_PX, detection_sheet, repair_sheet
 from tests.service.scripted import ScriptedEngine, noise
 
@@ -13,7 +14,7 @@ from tests.service.scripted import ScriptedEngine, noise
 @pytest.mark.parametrize("size_hw", [(1, 1), (3, 200), (256, 256), (1, 3000), (1500, 900)])
 @pytest.mark.parametrize("outcome", [Outcome.CLEAN, Outcome.REPAIRED, Outcome.UNREPAIRED])
 def test_pictures_of_any_size(size_hw, outcome):
-    report = ScriptedEngine(outcome).repair(RepairRequest(noise(size_hw)))
+    report = ScriptedEngine(outcome).repair(RepairRequest(image=noise(size_hw)))
     sheet = repair_sheet([report, report])
     assert sheet.dtype == np.uint8
     height, width, _ = sheet.shape
@@ -23,7 +24,7 @@ def test_pictures_of_any_size(size_hw, outcome):
 
 def test_a_small_picture_is_shown_pixel_by_pixel():
     image = noise((64, 64))
-    report = ScriptedEngine(Outcome.REPAIRED).repair(RepairRequest(image))
+    report = ScriptedEngine(Outcome.REPAIRED).repair(RepairRequest(image=image))
     sheet = repair_sheet([report])
     shown = np.repeat(np.repeat(image, 4, 0), 4, 1)
     top, left = 12 + 2 * 18, 12
@@ -33,7 +34,7 @@ def test_a_small_picture_is_shown_pixel_by_pixel():
 def test_what_is_told_of_a_box_stands_below_and_covers_nothing():
     image = np.zeros((300, 300, 3), np.uint8)
     one, none = (
-        repair_sheet([ScriptedEngine(outcome).repair(RepairRequest(image))])
+        repair_sheet([ScriptedEngine(outcome).repair(RepairRequest(image=image))])
         for outcome in (Outcome.REPAIRED, Outcome.CLEAN)
     )
     assert one.shape[0] == none.shape[0] + 22 and one.shape[1] == none.shape[1]
@@ -43,7 +44,7 @@ def test_what_is_told_of_a_box_stands_below_and_covers_nothing():
 
 def test_verdicts_have_colours_of_their_own():
     sheets = [
-        repair_sheet([ScriptedEngine(outcome).repair(RepairRequest(np.zeros((300, 300, 3), np.uint8)))])
+        repair_sheet([ScriptedEngine(outcome).repair(RepairRequest(image=np.zeros((300, 300, 3), np.uint8)))])
         for outcome in (Outcome.REPAIRED, Outcome.UNREPAIRED)
     ]
     for sheet, present, absent in zip(

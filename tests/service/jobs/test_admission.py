@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.errors import InvalidRequest, QueueFull
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, QueueLimits

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench.serving import until
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.jobs.leases import Leases
 from service.jobs.records import NewJob
 

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs.housekeeping import Forgotten, Housekeeping
 from service.jobs.leases import Leases

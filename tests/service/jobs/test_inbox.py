@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.core.errors import StorageFull
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs.inbox import Inbox
 from service.jobs.queue import JobQueue

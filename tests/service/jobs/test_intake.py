@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.errors import AnatomendError, DatabaseUnavailable, InvalidRequest, QueueFull
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs.intake import Answers, Intake
 from service.jobs.queue import JobQueue

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from service.core.errors import Cancelled
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
+from service.jobs.event_writer import EventWriter
 from service.jobs.events import EventLog
-from service.jobs.job_listener import ASK_EVERY_S, EventWriter, JobListener
+from service.jobs.job_listener import ASK_EVERY_S, JobListener
 from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob

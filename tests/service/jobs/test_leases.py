@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select, update
 
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.database.connect import Database
 from service.database.schema import jobs, metadata
 from service.jobs.leases import LeaseLost, Leases, leave, living_workers

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.serving import until
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs import liveness as signs
 from service.jobs.leases import Leases, living_workers

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.errors import Conflict, InvalidRequest, NotFound, QueueFull
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.jobs.queue import JobQueue, delete_finished
 from service.jobs.records import EventType, NewJob, QueueLimits
 

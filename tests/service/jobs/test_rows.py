@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.errors import NotFound, Unreadable
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.database.connect import Database
 from service.database.schema import jobs
 from service.jobs.inbox import needed_inputs

@@ -5,7 +5,7 @@ import time
 
 from sqlalchemy import insert
 
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.database.schema import image_owners
 from service.jobs.picture_owners import owns_image
 from service.jobs.records import NewJob

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.database.schema import job_events
 from service.jobs import loops

@@ -15,9 +15,9 @@ from fastapi.testclient import TestClient
 from bench.serving import until
 from service.api.app import create_app
 from service.core.errors import DatabaseUnavailable
-from service.core.report import JobKind, JobState
+from service.core.job_state import JobKind, JobState
 from service.database.connect import Database
-from service.jobs import executors, housekeeping, vital
+from service.jobs import executors, housekeeping, vital_thread
 from service.jobs.executors import ProcessExecutor
 from service.jobs.job_service import JobService
 from service.jobs.leases import Leases, living_workers
@@ -193,7 +193,7 @@ def test_a_vital_thread_that_fails_takes_its_process_along():
         raise RuntimeError("broken")
 
     for run in (fail, lambda: None):
-        thread = vital.VitalThread(run, "x", on_death=lambda: ended.append("ended"))
+        thread = vital_thread.VitalThread(run, "x", on_death=lambda: ended.append("ended"))
         thread.start()
         thread.join(5)
     assert ended == ["ended"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.core.report import JobKind
+from service.core.job_state import JobKind
 from service.database.connect import Database
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, QueueLimits

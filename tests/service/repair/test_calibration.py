@@ -9,7 +9,9 @@ import pytest
 from detectors.detections import Image
 from detectors.fusion import Fusion, Weights
 from service.core.errors import ModelUnavailable
-from service.core.report import GenerateRequest, RepairParams, RepairReport, RepairRequest
+from service.core.params import RepairParams
+from service.core.report import RepairReport
+from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import Engine
 from service.repair.calibration import FusedCalibration, GeneratorCalibration
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
@@ -53,7 +55,7 @@ def red_is_malformed(crop: Image) -> float:
 
 
 def generated(engine: Engine, **wishes) -> RepairReport:
-    return engine.generate(GenerateRequest("a hand", seed=1, **wishes))[0]
+    return engine.generate(GenerateRequest(prompt="a hand", seed=1, **wishes))[0]
 
 
 def test_own_pictures_are_judged_by_their_own_thresholds(tiny_model):
@@ -63,7 +65,7 @@ def test_own_pictures_are_judged_by_their_own_thresholds(tiny_model):
 
 def test_an_upload_is_judged_by_the_detector_s(tiny_model):
     looked = engine(tiny_model, own())
-    assert not looked.repair(RepairRequest(FAINT, seed=1)).regions
+    assert not looked.repair(RepairRequest(image=FAINT, seed=1)).regions
     assert not len(looked.detect(FAINT))
 
 
@@ -91,7 +93,7 @@ def test_without_that_critic_the_detector_finds_alone(tiny_model, critic):
 
 def test_the_critic_has_no_part_in_an_upload(tiny_model):
     looks = engine(tiny_model, fused(), ColourCritic(red_is_malformed))
-    assert not looks.repair(RepairRequest(FAINT, seed=1)).regions
+    assert not looks.repair(RepairRequest(image=FAINT, seed=1)).regions
 
 
 def test_the_card_tells_both(tiny_model):

@@ -12,17 +12,16 @@ from service.core.errors import InvalidRequest
 from service.core.params import (
     SEEDS_PER_ATTEMPT,
     STRENGTHS,
-    Choice,
-    MaskShape,
     MaskSource,
     Method,
+    NumberedRegionSettings,
     Order,
     RegionSettings,
+    RepairParams,
 )
-from service.core.report import RepairParams
 from service.repair.gate import Gate
+from service.repair.heatmaps import hot_places
 from service.repair.ladder import Ladder
-from service.repair.methods.nudge import hot_places
 from service.repair.plan import plan_from_mask, plan_repair
 from service.repair.prompts import Prompts
 from service.repair.rungs import region_prompts, rungs_of
@@ -62,22 +61,22 @@ def lefts(planned):
     ],
 )
 def test_a_choice(choice, expected):
-    assert lefts(plan(choice=Choice(**choice))) == expected
+    assert lefts(plan(**choice)) == expected
 
 
 def test_the_first_in_order_are_kept():
-    assert lefts(plan(choice=Choice(order=Order.AREA), max_regions=1)) == [10]
-    assert lefts(plan(choice=Choice(order=Order.LEFT_TO_RIGHT), max_regions=2)) == [10, 100]
+    assert lefts(plan(order=Order.AREA, max_regions=1)) == [10]
+    assert lefts(plan(order=Order.LEFT_TO_RIGHT, max_regions=2)) == [10, 100]
 
 
 def test_a_region_keeps_its_number():
-    assert [region.number for region in plan(choice=Choice(skip=(0,))).regions] == [1, 2]
+    assert [region.number for region in plan(skip=(0,)).regions] == [1, 2]
 
 
-@pytest.mark.parametrize("choice", [Choice(only=(3,)), Choice(skip=(0, 9))])
+@pytest.mark.parametrize("choice", [{"only": (3,)}, {"skip": (0, 9)}])
 def test_a_region_that_there_is_not_is_named(choice):
     with pytest.raises(InvalidRequest) as refusal:
-        plan(choice=choice)
+        plan(**choice)
     assert refusal.value.code == "unknown_region"
     assert refusal.value.allowed == [0, 1, 2]
 
@@ -85,7 +84,7 @@ def test_a_region_that_there_is_not_is_named(choice):
 def test_painted_regions_can_be_chosen_too():
     mask = np.zeros((100, 100), np.float32)
     mask[10:30, 10:40], mask[60:65, 60:65] = 1, 1
-    (region,) = plan_from_mask(mask, RepairParams(choice=Choice(skip=(0,))), 64).regions
+    (region,) = plan_from_mask(mask, RepairParams(skip=(0,)), 64).regions
     assert (region.xyxy, region.number) == ((60, 60, 65, 65), 1)
 
 
@@ -119,7 +118,9 @@ PARAMS = RepairParams(
         "malformed_hand": RegionSettings(seeds_per_attempt=5),
         "limb": RegionSettings(strengths=(1.0,), num_inference_steps=12),
     },
-    per_region={1: RegionSettings(methods=(Method.REDRAW,), prompt="a fist", negative_prompt="rings")},
+    per_region=(
+        NumberedRegionSettings(region=1, methods=(Method.REDRAW,), prompt="a fist", negative_prompt="rings"),
+    ),
 )
 
 
@@ -216,9 +217,9 @@ class _Progress:
 def test_only_one_region_gets_the_seeds_that_it_has_among_all():
     image = picture(("malformed_hand", (5, 5, 25, 25)), ("malformed_hand", (60, 60, 85, 85)))
     attempts = []
-    for choice in (Choice(order=Order.AREA), Choice(order=Order.AREA, only=(1,))):
+    for choice in ({"order": Order.AREA}, {"order": Order.AREA, "only": (1,)}):
         detector = ColourDetector()
-        params = RepairParams(choice=choice, strengths=(0.5,))
+        params = RepairParams(**choice, strengths=(0.5,))
         planned = plan_repair(detector.detect([image], 0.3)[0], CLASS_NAMES, (96, 96), params, 64)
         inpainter = PaintInpainter(lambda *_: paint_part("malformed_hand"))
         repaired = Ladder(inpainter, Gate(detector, None, THRESHOLDS)).repair(image, planned, 3)
@@ -240,7 +241,7 @@ def test_a_mask_can_follow_what_is_hot():
     seen = Detections.of([box], [0.9], [HAND])
 
     def shape(found):
-        return hot_places(RedIsBad(), image, found, MaskShape(MaskSource.HEATMAP))
+        return hot_places(RedIsBad(), image, found, RepairParams(mask_source=MaskSource.HEATMAP))
 
     hot = shape(box)
     assert hot[55, 55] == 1
@@ -258,6 +259,6 @@ def test_where_nothing_is_hot_the_box_is_redrawn():
             return image.sum((1, 2, 3)) * 0.0
 
     image = np.full((100, 100, 3), 40, np.uint8)
-    mask = hot_places(Blind(), image, (10, 20, 30, 40), MaskShape(MaskSource.HEATMAP))
+    mask = hot_places(Blind(), image, (10, 20, 30, 40), RepairParams(mask_source=MaskSource.HEATMAP))
     assert masks.bounds(mask) == (10, 20, 30, 40)
     assert mask.sum() == 400

@@ -8,7 +8,9 @@ import pytest
 from detectors.detections import Detections
 from detectors.fusion import Fusion, Weights
 from detectors.protocols import CLASS_NAMES
-from service.core.report import Policy, Region, RepairParams, Verdict
+from service.core.params import Policy, RepairParams
+from service.core.regions import Region
+from service.core.report import Verdict
 from service.repair.gate import Fit, Gate
 from service.repair.plan import plan_repair
 from service.repair.views import views_of

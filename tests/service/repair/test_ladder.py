@@ -5,8 +5,9 @@ import pytest
 
 from detectors.protocols import CLASS_NAMES
 from service.core.errors import Cancelled
-from service.core.params import RegionSettings
-from service.core.report import SILENT, RepairParams, Verdict
+from service.core.listener import SILENT
+from service.core.params import RegionSettings, RepairParams
+from service.core.report import Verdict
 from service.repair.colour import foreign_colour
 from service.repair.gate import Gate
 from service.repair.ladder import Ladder, attempt_seeds

@@ -11,8 +11,9 @@ import torch
 
 from detectors.detections import Detections
 from service.core.errors import InvalidRequest
-from service.core.params import MaskShape, MaskSource, Method, NudgeParams
-from service.core.report import GenerateRequest, RepairParams, RepairRequest, Verdict
+from service.core.params import MaskSource, Method, NudgeParams, RepairParams
+from service.core.report import Verdict
+from service.core.requests import GenerateRequest, RepairRequest
 from service.diffusion.nudge import Nudge
 from service.engine.engine import Engine
 from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
@@ -112,24 +113,24 @@ def test_a_strong_nudge_lowers_what_the_guide_sees(tiny_model):
     engine = Engine(tiny_model, GuidingDetector())
     mask = np.zeros((96, 96), np.float32)
     mask[30:60, 30:60] = 1
-    request = RepairRequest(picture(BAD_HAND), mask=mask, seed=4, params=params)
+    request = RepairRequest(image=picture(BAD_HAND), mask=mask, seed=4, params=params)
     (attempt,) = engine.repair(request).regions[0].attempts
     assert attempt.guide_after < attempt.guide_before
 
 
 def test_without_nudging_nothing_is_told_of_a_guide(tiny_model):
-    request = RepairRequest(picture(BAD_HAND), seed=4, params=RepairParams(strengths=(0.5,)))
+    request = RepairRequest(image=picture(BAD_HAND), seed=4, params=RepairParams(strengths=(0.5,)))
     (outcome,) = Engine(tiny_model, GuidingDetector()).repair(request).regions
     assert {(a.method, a.guide_before, a.guide_after) for a in outcome.attempts} == {("redraw", None, None)}
 
 
-@pytest.mark.parametrize("params", [NUDGED, RepairParams(mask=MaskShape(MaskSource.HEATMAP))])
+@pytest.mark.parametrize("params", [NUDGED, RepairParams(mask_source=MaskSource.HEATMAP)])
 def test_what_needs_a_gradient_is_refused_before_the_work_where_there_is_none(tiny_model, params):
     detector = ColourDetector()
     engine = Engine(tiny_model, detector)
     for call in (
-        lambda: engine.repair(RepairRequest(picture(BAD_HAND), params=params)),
-        lambda: engine.generate(GenerateRequest("a hand", repair=params)),
+        lambda: engine.repair(RepairRequest(image=picture(BAD_HAND), params=params)),
+        lambda: engine.generate(GenerateRequest(prompt="a hand", repair=params)),
         lambda: engine.heatmap(picture(), Detections.empty()),
     ):
         with pytest.raises(InvalidRequest) as refusal:
@@ -141,7 +142,7 @@ def test_what_needs_a_gradient_is_refused_before_the_work_where_there_is_none(ti
 
 def test_another_model_that_redraws_can_be_nudged(tiny_model):
     engine = Engine(tiny_model, GuidingDetector(), inpainter=copy.copy(tiny_model))
-    report = engine.repair(RepairRequest(picture(BAD_HAND), seed=1, params=NUDGED))
+    report = engine.repair(RepairRequest(image=picture(BAD_HAND), seed=1, params=NUDGED))
     attempts = report.regions[0].attempts
     assert attempts and all(a.guide_before is not None for a in attempts if a.method == "nudge")
 
@@ -150,7 +151,7 @@ def test_another_inpainter_cannot_be_nudged(tiny_model):
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
     engine = Engine(tiny_model, GuidingDetector(), inpainter=inpainter)
     with pytest.raises(InvalidRequest, match="nudged"):
-        engine.repair(RepairRequest(picture(BAD_HAND), params=NUDGED))
+        engine.repair(RepairRequest(image=picture(BAD_HAND), params=NUDGED))
 
 
 def test_the_heat_map_is_hot_on_what_is_malformed_and_the_rest_is_the_picture(tiny_model):
@@ -168,8 +169,8 @@ def test_a_repair_by_heat_map(tiny_model):
     image = picture(BAD_HAND)
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
     engine = Engine(tiny_model, GuidingDetector(), inpainter=inpainter)
-    params = RepairParams(mask=MaskShape(MaskSource.HEATMAP, threshold=0.1), strengths=(0.5,))
-    report = engine.repair(RepairRequest(image, seed=1, params=params))
+    params = RepairParams(mask_source=MaskSource.HEATMAP, mask_threshold=0.1, strengths=(0.5,))
+    report = engine.repair(RepairRequest(image=image, seed=1, params=params))
     (outcome,) = report.regions
     outside = outcome.region.composite_mask == 0
     assert np.array_equal(report.image[outside], image[outside])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from detectors import masks
 from detectors.detections import Detections
 from detectors.protocols import CLASS_NAMES
-from service.core.report import Policy, RepairParams
+from service.core.params import Policy, RepairParams
 from service.repair.plan import MASK_CLASS, plan_from_mask, plan_repair, wanted_classes
 
 ID = {name: i for i, name in enumerate(CLASS_NAMES)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detectors import masks
-from service.core.report import Region
+from service.core.regions import Region
 from service.repair.methods.redraw import fill, redraw, starts_from_fill, window_of
 from service.repair.prompts import Prompts, prompts_for
 from tests.fakes import PaintInpainter, picture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.schemas.costs import cost_of_generate, cost_of_repair
-from service.schemas.requests import GenerateBody, RepairJobBody
+from service.schemas.requests import GenerateBody, RepairJob, validated
 
 MODELS = [{"role": "generator", "native_size_hw": (100, 100), "defaults": {"num_inference_steps": 10}}]
 LARGE = {"role": "inpainter", "native_size_hw": [200, 200], "defaults": {"num_inference_steps": 10}}
@@ -19,7 +19,7 @@ ONE = 100 * 100 * 10 * 0.5 / 1e6
 def cost(
     models: Any = MODELS, size_hw: tuple[int, int] = SMALL_HW, areas: int | None = None, **asked: Any
 ) -> float:
-    return cost_of_repair(RepairJobBody(**PLAIN | asked), models, size_hw, areas)
+    return cost_of_repair(validated(RepairJob, PLAIN | asked), models, size_hw, areas)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def cost(
         ({"per_region": [{"region": 0, "strengths": [1.0] * 8}]}, 16),
         ({"models": [*MODELS, LARGE]}, 4),
         ({"areas": 3}, 3),
-        ({"areas": 60}, 4),
+        ({"areas": 60}, 60),
     ],
 )
 def test_a_repair_costs_by_all_that_is_asked_for(asked: dict[str, Any], times: float):

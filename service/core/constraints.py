@@ -1,0 +1,168 @@
+"""Checks a record against the limits in its own annotations (PEP 593, ``annotated_types``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Len, Lt, MultipleOf, Predicate
+
+from service.core.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """A parameter's text, for the API document, the command line's help and the docs."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Puts the text into the JSON schema; called by pydantic."""
+        return {**handler(core_schema), "description": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared parameter.
+
+    Attributes:
+        name: of the record's field.
+        type: without metadata and without ``None``.
+        is_optional: whether ``None`` is allowed.
+        metadata: constraints of the value itself.
+        text: its ``Doc``.
+    """
+
+    name: str
+    type: Any
+    is_optional: bool
+    metadata: tuple[Any, ...]
+    text: str
+
+
+def fields_of(record: type[Any]) -> tuple[Field, ...]:
+    """Returns the declared parameters of a record class, in order."""
+    return _fields_of(record)  # type: ignore[arg-type]  # classes are hashable; mypy does not see it
+
+
+@cache
+def _fields_of(record: Any) -> tuple[Field, ...]:
+    hints = get_type_hints(record, include_extras=True)
+    return tuple(_field(f.name, hints[f.name]) for f in fields(record))
+
+
+def check_fields(record: Any) -> None:
+    """Checks every field of a record against the limits in its annotation.
+
+    Raises:
+        InvalidRequest: ``NAME_out_of_range``, or ``NAME_too_long`` of a text; for the first that is wrong.
+        ValueError: of a ``Predicate``.
+    """
+    for declared in fields_of(type(record)):
+        value = getattr(record, declared.name)
+        if value is not None:
+            _check(declared.name, value, declared.type, declared.metadata)
+
+
+def out_of_range(name: str, value: object, allowed: object) -> InvalidRequest:
+    """Returns the refusal of a value beyond its limits."""
+    return InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed=allowed)
+
+
+def _check(name: str, value: Any, kind: Any, metadata: tuple[Any, ...]) -> None:
+    kind, metadata = _plain(kind, metadata)
+    for limit in metadata:
+        if isinstance(limit, Len):
+            _check_length(name, value, limit)
+        elif isinstance(limit, Predicate):
+            limit.func(value)  # says itself what is wrong
+    limits = [limit for limit in metadata if isinstance(limit, (Ge, Gt, Le, Lt, MultipleOf))]
+    if limits and not all(_holds(value, limit) for limit in limits):
+        raise out_of_range(name, value, " and ".join(map(_told, limits)))
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        each = items[:1] * len(value) if items[-1] is Ellipsis else items
+        for item, of_item in zip(value, each, strict=True):
+            _check(name.removesuffix("s"), item, of_item, ())
+
+
+def _check_length(name: str, value: Any, limit: Len) -> None:
+    if limit.min_length <= len(value) <= (math.inf if limit.max_length is None else limit.max_length):
+        return
+    if isinstance(value, str):
+        raise InvalidRequest(
+            f"the {name} has {len(value)} characters",
+            code=f"{name}_too_long",
+            allowed=f"at most {limit.max_length} characters",
+        )
+    raise InvalidRequest(
+        f"{len(value)} {name}",
+        code=f"{name}_out_of_range",
+        allowed=f"{limit.min_length} to {limit.max_length} of them",
+    )
+
+
+def _holds(value: Any, limit: Any) -> bool:
+    match limit:  # written so that NaN is refused too
+        case Ge(least):
+            return bool(value >= least)
+        case Gt(least):
+            return bool(value > least)
+        case Le(most):
+            return bool(value <= most)
+        case Lt(most):
+            return bool(value < most)
+        case MultipleOf(step):
+            return bool(value % step == 0)
+    raise TypeError(f"no such limit: {limit}")
+
+
+def _told(limit: Any) -> str:
+    match limit:
+        case Ge(least):
+            return f"at least {least:g}"
+        case Gt(least):
+            return f"above {least:g}"
+        case Le(most):
+            return f"at most {most:g}"
+        case Lt(most):
+            return f"below {most:g}"
+        case MultipleOf(step):
+            return f"a multiple of {step}"
+    raise TypeError(f"no such limit: {limit}")
+
+
+def _field(name: str, hint: Any) -> Field:
+    kind, metadata = _plain(hint, ())
+    text = next((data.text for data in metadata if isinstance(data, Doc)), "")
+    is_optional = False
+    if get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
+        (kind,) = (option for option in get_args(kind) if option is not NoneType)
+        is_optional = True
+        kind, metadata = _plain(kind, metadata)
+    return Field(name, kind, is_optional, tuple(m for m in metadata if not isinstance(m, Doc)), text)
+
+
+def _plain(kind: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """The type without its metadata, and all of the metadata."""
+    while get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        metadata = (*more, *metadata)
+    return kind, metadata
+
+
+def element_of(declared: Field) -> Any:
+    """Returns the type of a list's items, without its limits."""
+    return _plain(get_args(declared.type)[0], ())[0]
+
+
+def is_record(kind: Any) -> bool:
+    """Tells whether a parameter's type holds more parameters, so that one option cannot spell it."""
+    kind, _ = _plain(kind, ())
+    if hasattr(kind, "__dataclass_fields__") or get_origin(kind) is Mapping:
+        return True
+    return any(is_record(item) for item in get_args(kind))
