@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from detectors.body_parts import part_of
 from detectors.detections import Image
-from detectors.protocols import part_of
 from service.diffusion.model import DiffusionModel
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 
 STRENGTH = 0.4
 """Its default."""
 
 
-def asdff_arm(model: DiffusionModel, engine: Engine) -> Callable[[str, int], Image]:
+def asdff_arm(model: DiffusionModel, engine: DiffusionEngine) -> Callable[[str, int], Image]:
     """Pictures made and detailed by asdff, with masks where our detector sees hands and limbs."""
 
     def masks(picture: Any) -> list[Any] | None:

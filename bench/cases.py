@@ -13,13 +13,13 @@ from bench.judge import Place
 from bench.models import Models
 from bench.prompts import prompts
 from detectors import boxes
+from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Image
-from detectors.protocols import is_malformed, part_of
 from service.core.params import RepairParams
 from service.core.regions import Region
 from service.core.report import RepairReport
 from service.core.requests import GenerateRequest, RepairRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.repair.inspection import Inspector
 from training.anatomy.world import read_shard, shards
 
@@ -40,7 +40,7 @@ class Case:
     known: Place | None = None
 
 
-def parts_of(engine: Engine, image: Image) -> list[Place]:
+def parts_of(engine: DiffusionEngine, image: Image) -> list[Place]:
     """All hands and limbs, however they look; overlapping ones counted once."""
     found = engine.detect(image, PART_CONF).by_confidence()
     names = [part_of(engine.class_names[i]) for i in found.class_id]
@@ -57,7 +57,7 @@ def place_of(region: Region) -> Place:
     return Place(part_of(region.class_name), region.xyxy)
 
 
-def serve(engine: Engine, case: Case, params: RepairParams = DEFAULT) -> RepairReport:
+def serve(engine: DiffusionEngine, case: Case, params: RepairParams = DEFAULT) -> RepairReport:
     """What the service makes of a case: of a prompt if it is its own picture, else of an upload."""
     if case.known is None:
         return engine.generate(GenerateRequest(prompt=case.prompt, seed=case.seed, repair=params))[0]
@@ -69,7 +69,7 @@ def inspector_of(models: Models, case: Case) -> Inspector:
     return models.inspector(own=case.known is None)
 
 
-def generated(engine: Engine, count: int, seed: int) -> list[Case]:
+def generated(engine: DiffusionEngine, count: int, seed: int) -> list[Case]:
     """Pictures as they come, all kinds in turn; no seed is left out."""
     cases = []
     for index in tqdm(range(count), desc="generate"):

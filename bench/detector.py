@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from bench.intervals import machine, share, table
 from detectors import boxes
+from detectors.body_parts import CLASS_NAMES, is_malformed
 from detectors.detections import Detections, Image
-from detectors.protocols import CLASS_NAMES, is_malformed
 from detectors.yolo import YoloDetector
 from detectors.yolo_library import import_yolo
 from service.runtime.settings import MODELS_DIR

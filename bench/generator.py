@@ -19,10 +19,10 @@ from tqdm import tqdm
 from bench.detector import Labelled
 from bench.intervals import machine, mean, share, table
 from bench.prompts import Prompt, prompts
+from detectors.body_parts import part_of
 from detectors.detections import Detections, Image
-from detectors.protocols import part_of
 from service.core.requests import GenerateRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.runtime.settings import read_settings
 from training.anatomy.world import read_shard, shards
 
@@ -86,7 +86,9 @@ def _boxes(found: Detections, names: Sequence[str]) -> dict[str, Sequence[float]
     return best
 
 
-def judge_prompt(prompt: Prompt, image: Image, engine: Engine, probe: ColourProbe) -> tuple[bool, bool]:
+def judge_prompt(
+    prompt: Prompt, image: Image, engine: DiffusionEngine, probe: ColourProbe
+) -> tuple[bool, bool]:
     """Whether the asked-for thing is there, and whether its colour word was obeyed."""
     found = _boxes(engine.detect(image, FOUND_CONF).by_confidence(), engine.class_names)
     there = all(name in found for name in WANTED[prompt.kind])
@@ -110,7 +112,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=10_000)
     parser.add_argument("--sheet", type=Path, help="PNG of the first 16 samples of each kind, at half size")
     args = parser.parse_args()
-    engine, probe = Engine.load(read_settings()), ColourProbe(args.test)
+    engine, probe = DiffusionEngine.load(read_settings()), ColourProbe(args.test)
     rows, shown = [], []
     for kind in KINDS:
         there, obeyed, seconds = [], [], []

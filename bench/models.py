@@ -10,7 +10,7 @@ from torch import Tensor
 from detectors.protocols import Critic, Detector
 from detectors.yolo import YoloDetector
 from service.diffusion.model import DiffusionModel
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.engine.loading import (
     choose_device,
     load_critic,
@@ -42,9 +42,9 @@ class Models:
         """What redraws: the inpainter, or the generator if there is none."""
         return self.inpainter or self.generator
 
-    def engine(self, detector: Detector | None = None) -> Engine:
+    def engine(self, detector: Detector | None = None) -> DiffusionEngine:
         """The service's engine on these models; with ``detector`` in the place of theirs, if given."""
-        return Engine(
+        return DiffusionEngine(
             self.generator,
             detector or self.detector,
             self.critic,

@@ -25,16 +25,20 @@ from bench.intervals import machine, mean, share, table
 from bench.judge import Judge, Place
 from bench.models import load_models
 from bench.nudge_controls import RandomNudge
+from detectors.body_parts import part_of
 from detectors.detections import Mask
-from detectors.protocols import DifferentiableDetector, part_of
-from service.core.params import NudgeParams, RepairParams
+from detectors.protocols import DifferentiableDetector
+from service.core.params import Method, NudgeParams, RepairParams
 from service.core.regions import Region
 from service.diffusion.nudge import BoxF, Nudge
 from service.repair import blend
 from service.repair.gate import Gate
+from service.repair.methods.base import RegionContext
 from service.repair.methods.nudge import Nudger
-from service.repair.methods.redraw import MakeGuidanceHook, redraw, window_of
+from service.repair.methods.redraw import MakeGuidanceHook, redraw
 from service.repair.prompts import Prompts, prompts_for
+from service.repair.rungs import Rung
+from service.repair.window import window_of
 from training.textures import jpeg
 
 WORN = ("plain", "JPEG 90", "0.9×")
@@ -109,16 +113,9 @@ class NudgeBench:
         """Draws one candidate and notes what gate and judge say of it."""
         window = window_of(region, case.image.shape[:2], self.redraws.native_px)
         said = prompts_for(region, Prompts(case.prompt), ())
-        drawn = redraw(
-            self.redraws,
-            case.image,
-            region,
-            window,
-            said,
-            strength=strength,
-            seeds=[case.seed],
-            guidance_hook=guidance_hook,
-        )
+        context = RegionContext(image=case.image, region=region, window=window, prompts=said)
+        rung = Rung(method=Method.REDRAW, strength=strength, seeds=1, fill=False)
+        drawn = redraw(self.redraws, context, rung, [case.seed], guidance_hook)
         x1, y1, x2, y2 = window.box
         toned = blend.match_tone(drawn.patches[0], case.image[y1:y2, x1:x2], drawn.repainted)
         toned = blend.match_ground(toned, case.image[y1:y2, x1:x2])

@@ -29,12 +29,12 @@ from bench.meter import Cost, Meter, sum_of
 from bench.models import load_models
 from bench.prompts import Prompt, prompts
 from bench.repair import redraw_once
+from detectors.body_parts import part_of
 from detectors.detections import Image
-from detectors.protocols import part_of
 from service.core.params import Method, Policy, RepairParams, WatchParams
 from service.core.requests import GenerateRequest
 from service.diffusion.model import DiffusionModel
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.repair.inspection import Inspector
 
 SEEDS_TRIED = 4
@@ -65,7 +65,11 @@ class Arms:
     """
 
     def __init__(
-        self, engine: Engine, generator: DiffusionModel, redraws: DiffusionModel, inspector: Inspector
+        self,
+        engine: DiffusionEngine,
+        generator: DiffusionModel,
+        redraws: DiffusionModel,
+        inspector: Inspector,
     ) -> None:
         self._engine, self._generator, self._redraws = engine, generator, redraws
         self._inspector = inspector
@@ -122,7 +126,7 @@ def another_seed(tries: Sequence[Try], most: int) -> tuple[Image, Cost]:
 class Examiner:
     """Says whether a picture is clean."""
 
-    def __init__(self, engine: Engine, judge: Judge) -> None:
+    def __init__(self, engine: DiffusionEngine, judge: Judge) -> None:
         self._engine, self._judge = engine, judge
 
     def is_clean(self, image: Image, kind: str) -> bool:

@@ -26,6 +26,7 @@ from service.core.regions import Region
 from service.core.requests import GenerateRequest
 from service.repair.gate import Gate, Reading
 from service.repair.ladder import Ladder, Repaired
+from service.repair.methods.redraw import redraw_only
 from service.repair.prompts import Prompts
 
 EACH = {"hand": 2, "horse": 2, "person": 1, "rider": 1}
@@ -125,9 +126,14 @@ def main() -> None:
             if not look.plan.regions:
                 continue
             gate = ShownGate(models.detector, models.critic, look.thresholds, look.fusion)
-            done = Ladder(redraws, gate, Prompts(prompt.text), look.seen, own=redraws.per_class).repair(
-                made, look.plan, seed
-            )
+            done = Ladder(
+                methods=redraw_only(redraws),
+                native_px=redraws.native_px,
+                gate=gate,
+                prompts=Prompts(prompt.text),
+                seen=look.seen,
+                own=redraws.per_class,
+            ).repair(made, look.plan, seed)
             heat = engine.heatmap(made, inspector.found(made, inspector.calibration.conf))
             name = f"{kind}-{shown + 1}.png"
             sheet(f"“{prompt.text}”, seed {seed}", previews.seen, heat, gate, made, done).savefig(

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.intervals import machine, share, table
 from detectors import boxes
-from detectors.protocols import is_malformed, part_of
+from detectors.body_parts import is_malformed, part_of
 from training.labelled import WANTED
 from training.remembered import REMEMBERED, truth_of
 

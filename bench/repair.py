@@ -26,10 +26,11 @@ from bench.pairs import pairs_sheet
 from service.core.params import RepairParams
 from service.core.report import Outcome, RepairReport
 from service.diffusion.model import DiffusionModel
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.images.report_sheet import repair_sheet
 from service.repair.inspection import Inspector
 from service.repair.ladder import Ladder
+from service.repair.methods.redraw import redraw_only
 from service.repair.prompts import Prompts
 from training.redrawn import AcceptAlways
 
@@ -112,14 +113,16 @@ def redraw_once(
     """
     look = inspector.inspect(case.image, params)
     gate = AcceptAlways(inspector.detector, None, look.thresholds)
-    made = Ladder(redraws, gate, Prompts(case.prompt)).repair(case.image, look.plan, case.seed)
+    made = Ladder(
+        methods=redraw_only(redraws), native_px=redraws.native_px, gate=gate, prompts=Prompts(case.prompt)
+    ).repair(case.image, look.plan, case.seed)
     return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
 
 
 class RepairBench:
     """One engine, one judge, and the same cases for each arm."""
 
-    def __init__(self, engine: Engine, judge: Judge) -> None:
+    def __init__(self, engine: DiffusionEngine, judge: Judge) -> None:
         self.engine, self.judge = engine, judge
         self.rungs: dict[tuple[str, float], RungTally] = {}
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detectors.protocols import is_malformed, part_of
+from detectors.body_parts import is_malformed, part_of
 
 TEMPERATURE = 1.0
 PADDING = 114 / 255  # the grey that detectors of this family are trained with

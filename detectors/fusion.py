@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import boxes
+from detectors.body_parts import is_malformed, malformed_class, part_of
 from detectors.detections import Detections, Image
-from detectors.protocols import MALFORMED_PREFIX, Critic, part_of
+from detectors.protocols import Critic
 
 LEAST_SCORE = 1e-3
 """Below this no model's score says anything more."""
@@ -76,10 +77,10 @@ class Fusion:
             Rows of other classes, and of well-formed parts, as they were.
         """
         names = [class_names[i] for i in found.class_id]
-        doubted = [name.startswith(MALFORMED_PREFIX) and part_of(name) in self.weights for name in names]
+        doubted = [is_malformed(name) and part_of(name) in self.weights for name in names]
         xyxy, conf, class_id = [], [], []
         for part in self.weights:
-            malformed_id = class_names.index(f"{MALFORMED_PREFIX}{part}")
+            malformed_id = class_names.index(malformed_class(part))
             seen = places(found[[part_of(name) == part for name in names]], malformed_id)
             crops = [critic.crop(image, boxes.whole(place.xyxy)) for place in seen]
             for place, word in zip(seen, critic.malformed(crops, [part] * len(crops)), strict=True):

@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:  # who only detects need not wait for torch
     from torch import Tensor
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Box, Detections, Image
-
-CLASS_NAMES = ("hand", "malformed_hand", "limb", "malformed_limb", "person", "horse")
-"""The bundled detector's classes; another detector may name others."""
-MALFORMED_PREFIX = "malformed_"
-
-
-def is_malformed(class_name: str) -> bool:
-    """Whether a class stands for a defect."""
-    return class_name.startswith(MALFORMED_PREFIX)
-
-
-def part_of(class_name: str) -> str:
-    """The body part a class speaks of: ``malformed_hand`` and ``hand`` are both ``hand``."""
-    return class_name.removeprefix(MALFORMED_PREFIX)
 
 
 class ModelLoadError(Exception):

@@ -21,12 +21,6 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def colours_mean_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the world of ``tests.fakes`` a colour is a class, and no colour is out of place."""
-    monkeypatch.setattr("service.repair.ladder.foreign_colour", lambda *_: 0.0)
-
-
 @pytest.fixture(scope="session")
 def tiny_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder laid out as ``models/`` is, with a generator, detector and critic of random weights."""

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Box, Detections, Image, Mask
-from detectors.protocols import CLASS_NAMES
+from detectors.protocols import Critic, Detector
 from service.core.listener import Silent
 from service.core.params import RegionSettings
 from service.diffusion.hooks import Hook
+from service.engine.engine import DiffusionEngine
+from service.repair.gate import Gate
+from service.repair.gate_params import GateParams
+from service.repair.ladder import Ladder
+from service.repair.methods.redraw import redraw_only
+from service.repair.prompts import Prompts
 
 Colour = tuple[int, int, int]
 GREY: Colour = (128, 128, 128)
@@ -161,3 +169,25 @@ class Told(Silent):
 
     def progress(self, phase: str, done: int, total: int) -> None:
         self._steps.append((phase, done, total))
+
+
+ANY_COLOUR = GateParams(max_foreign_colour=2.0)
+"""Limits for a world in which a colour is a class, so that no colour is out of place."""
+
+
+def engine_of(*parts: Any, gate_params: GateParams = ANY_COLOUR, **more: Any) -> DiffusionEngine:
+    """Makes an engine whose gate takes any colour."""
+    return DiffusionEngine(*parts, gate_params=gate_params, **more)
+
+
+def ladder_of(
+    inpainter: PaintInpainter,
+    detector: Detector,
+    critic: Critic | None = None,
+    prompt: str = "",
+    gate_params: GateParams = ANY_COLOUR,
+) -> Ladder:
+    """Makes a ladder that redraws, with a gate that takes any colour."""
+    gate = Gate(detector, critic, THRESHOLDS, params=gate_params)
+    methods = redraw_only(inpainter)
+    return Ladder(methods=methods, native_px=inpainter.native_px, gate=gate, prompts=Prompts(prompt))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from detectors.protocols import CLASS_NAMES
+from detectors.body_parts import CLASS_NAMES
 
 TINY_PX = 32
 DETECTOR_DEFAULTS = {"imgsz": 64, "conf": dict.fromkeys(CLASS_NAMES, 0.35), "iou": 0.6}

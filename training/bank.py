@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from detectors import boxes
-from detectors.protocols import part_of
+from detectors.body_parts import part_of
 from detectors.yolo import YoloDetector
 from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.runtime.settings import read_settings

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from detectors.body_parts import is_malformed
 from detectors.critic import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -29,7 +30,6 @@ from detectors.critic import (
     read_weights,
     to_input,
 )
-from detectors.protocols import is_malformed
 from detectors.yolo_library import import_yolo
 from training.anatomy.world import read_shard, shards
 from training.detector import BATCH, Textures, read_photographs

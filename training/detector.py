@@ -23,7 +23,7 @@ from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detectors.protocols import CLASS_NAMES
+from detectors.body_parts import CLASS_NAMES
 from detectors.yolo_library import import_yolo
 from service.diffusion.precision import in_bfloat16, wants_bfloat16
 from training import yolo_callbacks

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import boxes
+from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Detections, Image
 from detectors.fusion import Fusion
-from detectors.protocols import Critic, is_malformed, part_of
+from detectors.protocols import Critic
 from detectors.yolo import YoloDetector
 from training.textures import read_picture
 

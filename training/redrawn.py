@@ -20,6 +20,7 @@ from service.core.report import Verdict
 from service.diffusion.model import DiffusionModel
 from service.repair.gate import Gate, Judgement
 from service.repair.ladder import Ladder
+from service.repair.methods.redraw import redraw_only
 from service.repair.plan import plan_repair
 from service.repair.prompts import Prompts
 
@@ -93,5 +94,7 @@ def redrawn(
     params = RepairParams(strengths=(what.strength,), seeds_per_attempt=1)
     plan = plan_repair(found, names, picture.shape[:2], params, inpainter.native_px)
     gate = AcceptAlways(detector, None, detector.default_conf)
-    ladder = Ladder(inpainter, gate, Prompts(prompt))
+    ladder = Ladder(
+        methods=redraw_only(inpainter), native_px=inpainter.native_px, gate=gate, prompts=Prompts(prompt)
+    )
     return ladder.repair(picture, plan, seed).image

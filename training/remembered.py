@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detectors.protocols import part_of
+from detectors.body_parts import part_of
 from detectors.yolo import YoloDetector
 from service.diffusion.model import DiffusionModel
 from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.protocols import is_malformed
+from detectors.body_parts import is_malformed
 
 Picture = NDArray[np.uint8]
 Box = tuple[float, float, float, float]

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from detectors.body_parts import is_malformed, part_of
 from detectors.critic import CropCritic
 from detectors.detections import Image
-from detectors.protocols import is_malformed, part_of
 from detectors.yolo import DEFAULTS_FILE, YoloDetector
 from service.engine.loading import choose_device, load_generator
 from service.repair.calibration import GENERATOR_CALIBRATION_FILE, GeneratorCalibration

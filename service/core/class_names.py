@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from detectors.protocols import is_malformed, part_of
+from detectors.body_parts import is_malformed, part_of
 from service.core.params import Policy, RepairParams
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from detectors.detections import Box, Mask
 from service.core.params import RepairParams
 
+MASK_CLASS = "mask"
+"""The class name of painted regions, in requests and reports."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
@@ -23,6 +26,11 @@ class Region:
     denoise_mask: Mask
     composite_mask: Mask
     number: int = 0
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether a mask says that it is redrawn, and nothing was found there."""
+        return self.class_name == MASK_CLASS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import numpy as np
 
+from detectors.body_parts import part_of
 from detectors.masks import PAINTED
-from detectors.protocols import part_of
 from service.core.class_names import repairable_classes, wanted_classes
 from service.core.constraints import out_of_range
 from service.core.errors import InvalidRequest
@@ -15,6 +15,7 @@ from service.core.limits import MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS
 from service.core.model_limits import EngineLimits, ModelLimits
 from service.core.params import RepairParams
 from service.core.prompt_syntax import parse_prompt
+from service.core.regions import MASK_CLASS
 from service.core.requests import GenerateRequest, RepairRequest
 
 
@@ -123,7 +124,7 @@ def check_params(
         if name not in class_names:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=list(class_names))
     _check_repairable(params, class_names)
-    parts = {"mask", *class_names, *(part_of(name) for name in class_names)}
+    parts = {MASK_CLASS, *class_names, *(part_of(name) for name in class_names)}
     for name in params.per_class:
         if name not in parts:
             raise InvalidRequest(f"no class {name!r}", code="unknown_class", allowed=sorted(parts))

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import torch
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
-from detectors.protocols import Critic, Detector, is_malformed
+from detectors.protocols import Critic, Detector
 from service.core.errors import InvalidRequest
 from service.core.listener import SILENT, Listener
 from service.core.model_card import ModelCard
@@ -33,6 +34,7 @@ from service.engine.loading import (
     load_preview_thresholds,
     repair_model_of,
 )
+from service.engine.methods import repair_methods
 from service.engine.model_info import Roles, model_cards
 from service.engine.outcomes import concluded, unused_in_repair, unused_in_watch
 from service.engine.unread_prompts import unread_in_picture, unread_in_repair
@@ -40,11 +42,12 @@ from service.generation.abort_rules import PreviewThresholds
 from service.generation.candidates import Candidates
 from service.repair.calibration import Calibration, GeneratorCalibration, calibration_for
 from service.repair.gate import Gate
+from service.repair.gate_params import GATE_PARAMS, GateParams
 from service.repair.inspection import Inspection, Inspector
 from service.repair.ladder import Ladder, Repaired
-from service.repair.methods.nudge import Nudger
+from service.repair.methods.base import Methods
 from service.repair.methods.redraw import Inpainter
-from service.repair.plan import MASK_CLASS, plan_from_mask
+from service.repair.plan import plan_from_mask
 from service.repair.prompts import Prompts
 from service.runtime.settings import Settings
 
@@ -52,7 +55,7 @@ DRY_RUN_REASON = "looked only: no repair was asked for"
 SEED_BITS = 32
 
 
-class Engine:
+class DiffusionEngine:
     """Three loaded models and what is done with them.
 
     Calls are deterministic: the same request and seed give the same bytes on the same machine. The models
@@ -70,6 +73,7 @@ class Engine:
         sources: Mapping[str, str] | None = None,
         preview_thresholds: PreviewThresholds | None = None,
         generator_calibration: GeneratorCalibration | None = None,
+        gate_params: GateParams = GATE_PARAMS,
     ) -> None:
         """Puts loaded parts together.
 
@@ -82,6 +86,7 @@ class Engine:
             sources: where each role was loaded from, for ``models``.
             preview_thresholds: fitted for the watch; guessed if None.
             generator_calibration: what counts in the generator's own pictures, if it was fitted for these models.
+            gate_params: limits of the gate for any picture.
         """
         self._generator = generator
         self._inpainter = inpainter or generator
@@ -90,15 +95,17 @@ class Engine:
         self._max_side_px = max_side_px
         self._sources = sources or {}
         native_px = self._inpainter.native_px
-        own = calibration_for(generator_calibration, detector, critic, generator.model_id)
-        self._inspector = Inspector(detector, critic, native_px, Calibration(detector.default_conf))
+        own = calibration_for(generator_calibration, detector, critic, generator.model_id, gate_params)
+        self._inspector = Inspector(
+            detector, critic, native_px, Calibration(detector.default_conf, gate=gate_params)
+        )
         self._generator_inspector = Inspector(detector, critic, native_px, own)
         redraws = self._inpainter.limits if isinstance(self._inpainter, DiffusionModel) else ModelLimits()
         self._limits = EngineLimits(generator.limits, redraws)
         self._candidates = Candidates(generator, self._generator_inspector, preview_thresholds)
 
     @classmethod
-    def load(cls, settings: Settings) -> Engine:
+    def load(cls, settings: Settings) -> DiffusionEngine:
         """Loads all models that the settings name. Sets the process's torch threads if asked to.
 
         Raises:
@@ -127,11 +134,6 @@ class Engine:
     def class_names(self) -> tuple[str, ...]:
         """The detector's classes, by ``class_id``."""
         return self._detector.class_names
-
-    @property
-    def default_size(self) -> tuple[int, int]:
-        """Height and width in pixels of a picture for which no size is asked."""
-        return self._generator.defaults.height, self._generator.defaults.width
 
     def models(self) -> list[ModelCard]:
         """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
@@ -177,7 +179,7 @@ class Engine:
             InvalidRequest: with a code and what is allowed.
         """
         check_generate(request, self.class_names, self._max_side_px, self._limits)
-        self._nudger(request.repair)  # refuses before the work
+        self._methods(request.repair or RepairParams())  # refuses before the work
         first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         prompts = Prompts(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
@@ -203,7 +205,7 @@ class Engine:
             InvalidRequest: with a code and what is allowed.
         """
         check_repair(request, self.class_names, self._limits)
-        self._nudger(request.params)
+        self._methods(request.params)
         seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
         prompts = Prompts(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
@@ -211,7 +213,7 @@ class Engine:
             look = self._look(self._inspector, request.image, request.params, timings, listener)
         else:
             plan = plan_from_mask(request.mask, request.params, self._inpainter.native_px)
-            look = Inspection(request.image, plan, self._inspector.thresholds(request.params), frozenset())
+            look = self._inspector.painted(request.image, plan)
         report = self._report(look, prompts, seed, request.dry_run, timings, listener)
         unread = unread_in_repair(self._inpainter, prompts, request.params)
         return replace(report, unused=report.unused + unread)
@@ -242,15 +244,21 @@ class Engine:
         sampling: Sampling | None = None,
     ) -> RepairReport:
         listener.found(picture, look.plan.regions)
-        gate = Gate(self._detector, self._critic, look.thresholds, look.fusion)
+        gate = Gate(self._detector, self._critic, look.thresholds, look.fusion, look.gate_params)
         if dry_run:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:
             with _timed(timings, "repair"):
-                nudger = self._nudger(look.plan.params)
                 # How it redraws best was found out on pictures of its own kind; an upload may be any picture.
                 own = self._inpainter.per_class if sampling is not None else {}
-                ladder = Ladder(self._inpainter, gate, prompts, look.seen, nudger, own)
+                ladder = Ladder(
+                    methods=self._methods(look.plan.params),
+                    native_px=self._inpainter.native_px,
+                    gate=gate,
+                    prompts=prompts,
+                    seen=look.seen,
+                    own=own,
+                )
                 repaired = ladder.repair(look.image, look.plan, seed, listener, picture)
         outcome, reason = concluded(outcome_of(repaired.outcomes, gate), look.plan, self.class_names)
         return RepairReport(
@@ -266,19 +274,17 @@ class Engine:
             reason=reason,
         )
 
-    def _nudger(self, params: RepairParams | None) -> Nudger | None:
-        """What bends by the detector's gradient; None if nothing is to be bent.
+    def _methods(self, params: RepairParams) -> Methods:
+        """The repair methods that the loaded models allow for.
 
         Raises:
             InvalidRequest: ``no_gradient``, if a gradient is needed that there is not.
         """
-        guide = self._inspector.guide if params is not None and params.needs_gradient else None
-        if guide is None or params is None or not params.may_nudge:
-            return None
-        redraws = self._inpainter
-        if not isinstance(redraws, DiffusionModel) or not redraws.can_be_tapped:
+        guide = self._inspector.guide if params.needs_gradient else None
+        methods = repair_methods(self._inpainter, guide if params.may_nudge else None)
+        if params.may_nudge and Method.NUDGE not in methods:
             raise InvalidRequest("what redraws cannot be nudged", code="no_gradient", allowed=[Method.REDRAW])
-        return Nudger(redraws.preview(), guide, redraws.batch_bytes)
+        return methods
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
@@ -295,8 +301,8 @@ def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
 
 
 def _needs_repair(outcome: RegionOutcome, gate: Gate) -> bool:
-    name = outcome.region.class_name
-    return name == MASK_CLASS or (is_malformed(name) and outcome.conf_after >= gate.limit(name))
+    region, name = outcome.region, outcome.region.class_name
+    return region.is_painted or (is_malformed(name) and outcome.conf_after >= gate.limit(name))
 
 
 def _left_alone(region: Region) -> RegionOutcome:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from detectors.protocols import is_malformed
+from detectors.body_parts import is_malformed
 from service.core.params import MaskSource, Policy, RepairParams, WatchParams
-from service.core.regions import RepairPlan
+from service.core.regions import MASK_CLASS, RepairPlan
 from service.core.report import Outcome, Unused
 
 _DEFAULT = RepairParams()
@@ -21,7 +21,6 @@ _OF_THE_SEARCH = (
     "order",
 )
 _OF_THE_HEATMAP = ("mask_threshold", "mask_least_share")
-_MASK_CLASS = "mask"
 _UNWISHED = ("max_regions", "mask")
 """Limits that leave out what nobody asked to have left out."""
 
@@ -53,7 +52,7 @@ def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
     told += [
         Unused("per_class", "a mask says what is redrawn" if is_painted else "there is no mask", name)
         for name in params.per_class
-        if (name == _MASK_CLASS) is not is_painted
+        if (name == MASK_CLASS) is not is_painted
     ]
     if not is_painted and params.mask_source is not MaskSource.HEATMAP:
         told += [Unused(name, "mask_source is not `heatmap`") for name in _heat(params)]

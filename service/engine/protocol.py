@@ -55,6 +55,6 @@ def load_engine(settings: Settings) -> Engine:
         from service.engine.stub import StubEngine
 
         return StubEngine(settings.stub_step_ms / 1000)
-    from service.engine.engine import Engine as RealEngine
+    from service.engine.engine import DiffusionEngine
 
-    return RealEngine.load(settings)
+    return DiffusionEngine.load(settings)

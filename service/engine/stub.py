@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections, Image
-from detectors.protocols import CLASS_NAMES
 from service.core.errors import InvalidRequest
 from service.core.listener import SILENT, Listener
 from service.core.model_card import ModelCard

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from detectors.body_parts import is_malformed
 from detectors.boxes import area, iou
-from detectors.protocols import is_malformed
 from service.core.errors import ModelUnavailable
 from service.core.params import FRACTIONS
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
-from detectors.protocols import Detector, is_malformed
+from detectors.protocols import Detector
 from service.core.params import Policy, RepairParams
-from service.repair.gate import GATE_LEAST_CONF, Gate
+from service.repair.gate import Gate
 from service.repair.inspection import Inspector
 from service.repair.ladder import rivals_of
-from service.repair.methods.redraw import window_of
+from service.repair.window import window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
     looked = counting.inspect(image, replace(params, policy=Policy.MALFORMED))
     regions = looked.plan.regions
     if not regions:
-        seen = counting.found(image, dict.fromkeys(counted.class_names, GATE_LEAST_CONF))
+        seen = counting.found(image, dict.fromkeys(counted.class_names, looked.gate_params.least_conf))
         suspected = [
             float(conf)
             for conf, i in zip(seen.conf, seen.class_id, strict=True)
@@ -87,7 +88,7 @@ def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
         ]
         worst = max(suspected, default=0.0)
         return Rank(worst, sum(suspected), None, 0, counted.passes, is_empty=not looked.seen)
-    gate = Gate(counted, inspector.critic, looked.thresholds, looked.fusion)
+    gate = Gate(counted, inspector.critic, looked.thresholds, looked.fusion, looked.gate_params)
     readings = []
     for index, region in enumerate(regions):
         near = window_of(region, image.shape[:2], inspector.native_px).box

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
-from detectors.protocols import Detector, is_malformed
+from detectors.protocols import Detector
 from service.core.params import FRACTIONS
 from service.diffusion.hooks import Step, StopRun
 from service.diffusion.preview import Preview, to_images

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Image, Mask
 from detectors.masks import box_mask, rounded_out
-from detectors.protocols import Detector, is_malformed
+from detectors.protocols import Detector
 from service.core.params import FRACTIONS, WatchParams
 from service.core.runs import BACK_SHARE, Alarm, InFlight, Run, RunEnd, ThresholdsOrigin
 from service.diffusion.hooks import Hook, Step, StopRun

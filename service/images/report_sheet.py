@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
-from detectors.protocols import is_malformed
 from service.core.report import RegionOutcome, RepairReport
 
 MIN_PANEL_PX = 256

@@ -17,6 +17,7 @@ from typing import Any
 from detectors.fusion import Fusion, Weights
 from detectors.protocols import Critic, Detector
 from service.core.errors import ModelUnavailable
+from service.repair.gate_params import GATE_PARAMS, GateParams
 
 GENERATOR_CALIBRATION_FILE = "generated.json"
 
@@ -28,10 +29,12 @@ class Calibration:
     Attributes:
         conf: score from which each class counts, by class name.
         fusion: makes one score of the detector's and the critic's; None if the detector's is taken.
+        gate: limits of the gate.
     """
 
     conf: Mapping[str, float]
     fusion: Fusion | None = None
+    gate: GateParams = GATE_PARAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,14 @@ class GeneratorCalibration:
         detector: id of the model they were fitted for.
         generator: id of the model that made the pictures.
         fused: what holds with the critic, if it was fitted.
+        gate: limits of the gate for these pictures; those that hold for any picture if None.
     """
 
     conf: Mapping[str, float]
     detector: str
     generator: str
     fused: FusedCalibration | None = None
+    gate: GateParams | None = None
 
     @classmethod
     def load(cls, path: Path) -> GeneratorCalibration:
@@ -74,9 +79,13 @@ class GeneratorCalibration:
         """
         try:
             stored = json.loads(path.read_text("utf-8"))
-            fused = stored.get("fused")
+            fused, gate = stored.get("fused"), stored.get("gate")
             return cls(
-                _scores(stored["conf"]), stored["detector"], stored["generator"], fused and _fused(fused)
+                _scores(stored["conf"]),
+                stored["detector"],
+                stored["generator"],
+                fused and _fused(fused),
+                gate and GateParams(**gate),
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelUnavailable(f"{path} cannot be read: {error}") from error
@@ -85,21 +94,36 @@ class GeneratorCalibration:
         """Writes JSON, to be kept beside the detector as ``GENERATOR_CALIBRATION_FILE``."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
-    def over(self, detector: Detector, critic: Critic | None, generator: str) -> Calibration:
-        """The measure to use: this one over the detector's own, or its own alone for other models."""
-        conf = detector.default_conf
+    def over(
+        self, usual: Calibration, detector: Detector, critic: Critic | None, generator: str
+    ) -> Calibration:
+        """Returns this calibration over the usual one; the usual one alone for other models."""
         if (detector.model_id, generator) != (self.detector, self.generator):
-            return Calibration(conf)
+            return usual
+        gate = self.gate or usual.gate
         if self.fused is None or critic is None or critic.model_id != self.fused.critic:
-            return Calibration({**conf, **self.conf})
-        return Calibration({**conf, **self.fused.conf}, self.fused.fusion)
+            return Calibration({**usual.conf, **self.conf}, gate=gate)
+        return Calibration({**usual.conf, **self.fused.conf}, self.fused.fusion, gate)
 
 
 def calibration_for(
-    own: GeneratorCalibration | None, detector: Detector, critic: Critic | None, generator: str
+    own: GeneratorCalibration | None,
+    detector: Detector,
+    critic: Critic | None,
+    generator: str,
+    gate: GateParams = GATE_PARAMS,
 ) -> Calibration:
-    """The measure for a generator's own pictures; the detector's own where none was fitted for them."""
-    return Calibration(detector.default_conf) if own is None else own.over(detector, critic, generator)
+    """Returns the calibration for a generator's own pictures; the usual one where none was fitted for them.
+
+    Args:
+        own: what was fitted, if anything.
+        detector: the detector in use.
+        critic: the critic in use.
+        generator: id of the model that makes the pictures.
+        gate: limits of the gate for any picture.
+    """
+    usual = Calibration(detector.default_conf, gate=gate)
+    return usual if own is None else own.over(usual, detector, critic, generator)
 
 
 def _scores(stored: Mapping[str, Any]) -> dict[str, float]:

@@ -14,31 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import boxes
+from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Box, Detections, Image
 from detectors.fusion import Fusion
-from detectors.protocols import Critic, Detector, is_malformed, part_of
+from detectors.protocols import Critic, Detector
 from service.core.regions import Region
 from service.core.report import Verdict
-from service.repair.plan import MASK_CLASS
-from service.repair.presence import best_part, malformed_here, part_lost
+from service.repair.gate_params import GATE_PARAMS, GateParams
+from service.repair.presence import PartFinder
 from service.repair.views import views_of
-
-GATE_SHARE = 0.75
-"""What is accepted must stay this far below the score at which a defect is called one."""
-MOST_DOUBT = 0.4
-"""A threshold set high to raise few alarms says nothing about how sure one is that a defect is gone."""
-MOST_FUSED_DOUBT = 0.6
-"""The same on the scale of both looks. Two in three redrawn limbs well below it were good by eye, one in
-four above it (``docs/decisions/0011``)."""
-DOUBT_SHARE = 0.5
-GATE_LEAST_CONF = 0.05
-SEAM_LIMIT = 1.35
-"""Mottled patches that anyone sees measured 1.42 and more on smooth ground."""
-MOST_FOREIGN = 0.05
-"""Of the mask's area. Redrawn legs and sleeves above it wore other clothes (``docs/decisions/0013``)."""
-CONF_NOISE, CRITIC_NOISE = 0.05, 0.1
-"""A rise within these is not "worse"."""
-SAME_DEFECT_IOU = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,19 +93,31 @@ class Gate:
         critic: the second opinion, if there is one.
         thresholds: score from which each class counts, by class name.
         fusion: makes one score of the detector's and the critic's, where the thresholds are for that.
+        params: limits by which it decides.
     """
 
     detector: Detector
     critic: Critic | None
     thresholds: Mapping[str, float]
     fusion: Fusion | None = None
+    params: GateParams = GATE_PARAMS
+
+    @property
+    def _parts(self) -> PartFinder:
+        return PartFinder(
+            class_names=self.detector.class_names, thresholds=self.thresholds, params=self.params
+        )
 
     def limit(self, class_name: str) -> float:
         """Below this score a defect counts as gone; no high threshold loosens it."""
         if self._fuses(class_name):
-            return GATE_SHARE * min(self.thresholds[class_name], MOST_FUSED_DOUBT)
-        thresholds = self.thresholds[class_name], self.detector.default_conf[class_name], MOST_DOUBT
-        return GATE_SHARE * min(thresholds)
+            return self.params.share * min(self.thresholds[class_name], self.params.max_fused_doubt)
+        thresholds = (
+            self.thresholds[class_name],
+            self.detector.default_conf[class_name],
+            self.params.max_doubt,
+        )
+        return self.params.share * min(thresholds)
 
     def is_sound(self, region: Region, reading: Reading) -> bool:
         """Whether nothing is left to repair here."""
@@ -138,14 +134,13 @@ class Gate:
             near: its surroundings, looked at more closely in a large picture.
             rivals: the other planned regions; a defect that lies closer to one of them is not this one's.
         """
-        names = self.detector.class_names
         all_detections = self._look(images, near)
-        found = [best_part(s.plain, region, names, self.thresholds) for s in all_detections]
+        found = [self._parts.best_part(s.plain, region) for s in all_detections]
         critics = self._ask_critic(images, [box for box, _ in found], part_of(region.class_name))
         readings = []
         for detections, (_, sound), critic in zip(all_detections, found, critics, strict=True):
             seen = detections.all
-            here = seen[malformed_here(seen, region, names, rivals)]
+            here = seen[self._parts.malformed_here(seen, region, rivals)]
             conf = self._fused(region, float(here.conf.max(initial=0.0)), sound, critic)
             readings.append(Reading(detections, conf, sound, critic))
         return readings
@@ -179,21 +174,27 @@ class Gate:
         allowed = self._worst_allowed(region)
         # More malformed than well-formed, if only faintly so, is not well-formed.
         is_told = not self._fuses(region.class_name) and part_of(region.class_name) in names
-        doubtful = is_told and after.sound < after.conf >= DOUBT_SHARE * allowed
+        doubtful = is_told and after.sound < after.conf >= self.params.doubt_share * allowed
         checks = (
             (Verdict.STILL_MALFORMED, after.conf >= allowed or doubtful),
-            (Verdict.PART_LOST, part_lost(*plain, region, names, self.thresholds)),
+            (Verdict.PART_LOST, self._parts.part_lost(*plain, region)),
             (Verdict.NEW_DEFECT, self._has_new_defect(region, before, after, rivals)),
             (Verdict.CRITIC_DISAGREES, self._critic_objects(after)),
-            (Verdict.VISIBLE_SEAM, fit.seam > SEAM_LIMIT),
-            (Verdict.FOREIGN_COLOUR, fit.foreign_colour > MOST_FOREIGN),
-            (Verdict.NOT_BETTER, _is_worse(before, after)),
+            (Verdict.VISIBLE_SEAM, fit.seam > self.params.max_seam),
+            (Verdict.FOREIGN_COLOUR, fit.foreign_colour > self.params.max_foreign_colour),
+            (Verdict.NOT_BETTER, self._is_worse(before, after)),
         )
         return next((verdict for verdict, holds in checks if holds), Verdict.ACCEPTED)
 
+    def _is_worse(self, before: Reading, after: Reading) -> bool:
+        by_detector = after.conf > before.conf + self.params.conf_noise
+        if before.critic is None or after.critic is None:
+            return by_detector
+        return by_detector or after.critic > before.critic + self.params.critic_noise
+
     def _worst_allowed(self, region: Region) -> float:
         defects = [name for name in self.detector.class_names if is_malformed(name)]
-        if region.class_name != MASK_CLASS:
+        if not region.is_painted:
             defects = [name for name in defects if part_of(name) == part_of(region.class_name)]
         return min((self.limit(name) for name in defects), default=1.0)
 
@@ -205,13 +206,13 @@ class Gate:
     def _has_new_defect(self, region: Region, before: Reading, after: Reading, rivals: Sequence[Box]) -> bool:
         """Whether a defect stands where none was, in any copy and anywhere in the picture."""
         names, old, new = self.detector.class_names, before.detections.all, after.detections.all
-        own = malformed_here(new, region, names, rivals)
+        own = self._parts.malformed_here(new, region, rivals)
         for row in np.flatnonzero(~own):
             class_id, name = new.class_id[row], names[new.class_id[row]]
             if not is_malformed(name) or new.conf[row] < self.thresholds[name]:
                 continue
-            known = old[(old.class_id == class_id) & (old.conf >= GATE_SHARE * self.thresholds[name])]
-            if not (boxes.iou(new.xyxy[row], known.xyxy) >= SAME_DEFECT_IOU).any():
+            known = old[(old.class_id == class_id) & (old.conf >= self.params.share * self.thresholds[name])]
+            if not (boxes.iou(new.xyxy[row], known.xyxy) >= self.params.same_defect_iou).any():
                 return True
         return False
 
@@ -228,7 +229,7 @@ class Gate:
 
     def _look(self, images: Sequence[Image], near: Box) -> list[ViewDetections]:
         views = [view for image in images for view in views_of(image, near)]
-        seen = self.detector.detect([view.image for view in views], GATE_LEAST_CONF)
+        seen = self.detector.detect([view.image for view in views], self.params.least_conf)
         placed = [view.to_picture(found) for view, found in zip(views, seen, strict=True)]
         per_image = len(views) // len(images) if images else 0
         all_detections = []
@@ -246,10 +247,3 @@ def _joined(parts: Sequence[Detections]) -> Detections:
         np.concatenate([part.conf for part in parts]),
         np.concatenate([part.class_id for part in parts]),
     )
-
-
-def _is_worse(before: Reading, after: Reading) -> bool:
-    by_detector = after.conf > before.conf + CONF_NOISE
-    if before.critic is None or after.critic is None:
-        return by_detector
-    return by_detector or after.critic > before.critic + CRITIC_NOISE

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from detectors import heatmap, masks
+from detectors.body_parts import is_malformed
 from detectors.detections import Box, Detections, Image, Mask
-from detectors.protocols import DifferentiableDetector, is_malformed
+from detectors.protocols import DifferentiableDetector
 from service.core.params import RepairParams
 from service.repair.window import window_around
 

@@ -8,14 +8,16 @@ from functools import partial
 
 import numpy as np
 
+from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
 from detectors.fusion import FUSION_LEAST_CONF, Fusion
 from detectors.heatmap import overlay
-from detectors.protocols import Critic, Detector, DifferentiableDetector, guide_in, is_malformed
+from detectors.protocols import Critic, Detector, DifferentiableDetector, guide_in
 from service.core.errors import InvalidRequest
 from service.core.params import MaskSource, RepairParams
 from service.core.regions import RepairPlan
 from service.repair.calibration import Calibration
+from service.repair.gate_params import GATE_PARAMS, GateParams
 from service.repair.heatmaps import heat_of_picture, hot_places
 from service.repair.plan import Shape, plan_repair
 
@@ -30,6 +32,7 @@ class Inspection:
         thresholds: score from which each class counts, by class name.
         seen: class names that were found.
         fusion: what the scores of malformed parts are, if not the detector's.
+        gate_params: limits of the gate.
     """
 
     image: Image
@@ -37,6 +40,7 @@ class Inspection:
     thresholds: Mapping[str, float]
     seen: frozenset[str]
     fusion: Fusion | None = None
+    gate_params: GateParams = GATE_PARAMS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +70,13 @@ class Inspector:
         found = self.found(image, thresholds)
         plan = plan_repair(found, names, image.shape[:2], params, self.native_px, self._shape(image, params))
         seen = frozenset(names[i] for i in found.class_id)
-        return Inspection(image, plan, thresholds, seen, self._fusion)
+        return Inspection(image, plan, thresholds, seen, self._fusion, self.calibration.gate)
+
+    def painted(self, image: Image, plan: RepairPlan) -> Inspection:
+        """Takes a plan from a painted mask: nothing is sought."""
+        return Inspection(
+            image, plan, self.thresholds(plan.params), frozenset(), gate_params=self.calibration.gate
+        )
 
     @property
     def guide(self) -> DifferentiableDetector:

@@ -9,31 +9,21 @@ from functools import partial
 
 import numpy as np
 
+from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Box, Image
-from detectors.protocols import part_of
 from service.core.errors import InvalidRequest
 from service.core.listener import SILENT, Listener
-from service.core.params import Method, RegionSettings
+from service.core.params import RegionSettings
 from service.core.regions import Region, RepairPlan
 from service.core.report import Attempt, RegionOutcome, Verdict
 from service.repair import blend
 from service.repair.colour import foreign_colour
 from service.repair.gate import Fit, Gate, Judgement, Reading
-from service.repair.methods.nudge import Nudger
-from service.repair.methods.redraw import (
-    Inpainter,
-    MakeGuidanceHook,
-    Redrawn,
-    method_name,
-    redraw,
-    starts_from_fill,
-    window_of,
-)
-from service.repair.plan import MASK_CLASS
+from service.repair.methods.base import Methods, Proposal, RegionContext
 from service.repair.prompts import Prompts, prompts_for
 from service.repair.rungs import Rung, region_prompts, rungs_of
 from service.repair.tiles import Ask
-from service.repair.window import Window
+from service.repair.window import Window, window_of
 
 SEED_RANGE = 2**32
 MOST_AT_ONCE_PX = 2**24
@@ -69,19 +59,19 @@ class Ladder:
     """Climbs the rungs for each region of a plan and takes the best candidate that passes the gate.
 
     Attributes:
-        inpainter: what redraws.
+        methods: ways of drawing.
+        native_px: side of the square at which they draw.
         gate: what accepts or rejects.
         prompts: prompt and negative prompt of the picture.
         seen: class names that were found in the picture; words for where there is no prompt.
-        nudger: bends what is drawn, where a plan asks for it.
         own: how parts are redrawn, by class or part, where a request does not say.
     """
 
-    inpainter: Inpainter
+    methods: Methods
+    native_px: int
     gate: Gate
     prompts: Prompts = field(default_factory=Prompts)
     seen: Collection[str] = ()
-    nudger: Nudger | None = None
     own: Mapping[str, RegionSettings] = field(default_factory=dict)
 
     def repair(
@@ -97,12 +87,16 @@ class Ladder:
             picture: its index in the request, for the listener.
 
         Raises:
-            InvalidRequest: if a plan asks for nudges and there is nothing to nudge by.
+            InvalidRequest: ``no_gradient``, if a plan asks for a method that these models do not allow for.
         """
-        if plan.params.may_nudge and self.nudger is None:
-            raise InvalidRequest("nothing can nudge here", code="no_gradient", allowed=[Method.REDRAW.value])
         current, outcomes = image, list[RegionOutcome]()
         ladders = [rungs_of(region, plan.params, self.own) for region in plan.regions]
+        asked = {rung.method for rungs in ladders for rung in rungs}
+        if missing := sorted(asked - self.methods.keys()):
+            allowed = [method.value for method in self.methods]
+            raise InvalidRequest(
+                f"no {missing[0].value} with these models", code="no_gradient", allowed=allowed
+            )
         done, total = 0, sum(len(rungs) for rungs in ladders)
         for index, rungs in enumerate(ladders):
             listener.progress("repair", done, total)
@@ -119,7 +113,7 @@ class Ladder:
             return outcomes
         final = []
         for index, outcome in enumerate(outcomes):
-            near = window_of(outcome.region, image.shape[:2], self.inpainter.native_px).box
+            near = window_of(outcome.region, image.shape[:2], self.native_px).box
             reading = self.gate.read([image], outcome.region, near, rivals_of(plan, index))[0]
             final.append(replace(outcome, conf_after=reading.conf))
         return final
@@ -146,10 +140,10 @@ class _Climb:
     def run(self, listener: Listener, picture: int) -> tuple[Image, RegionOutcome]:
         """The picture after this region's turn (the same array if nothing was accepted), and how it went."""
         region, gate, (first, total) = self.region, self.ladder.gate, self.passed
-        window = window_of(region, self.image.shape[:2], self.ladder.inpainter.native_px)
+        window = window_of(region, self.image.shape[:2], self.ladder.native_px)
         rivals = rivals_of(self.plan, self.index)
         before = gate.read([self.image], region, window.box, rivals)[0]
-        if self.touched and region.class_name.startswith("malformed_") and gate.is_sound(region, before):
+        if self.touched and is_malformed(region.class_name) and gate.is_sound(region, before):
             reason = "well-formed since another region was repaired"
             return self.image, RegionOutcome(region, (), False, reason, before.conf)
         attempts = list[Attempt]()
@@ -179,19 +173,21 @@ class _Climb:
     ) -> list[_Candidate]:
         region, ladder = self.region, self.ladder
         seeds = attempt_seeds(self.seed, region.number, place, rung.seeds)
-        is_filled = starts_from_fill(region, rung.strength) if rung.fill is None else rung.fill
         said = region_prompts(region, self.plan.params, ladder.prompts)
-        drawn = redraw(
-            ladder.inpainter, self.image, region, window, prompts_for(region, said, ladder.seen),
-            strength=rung.strength, seeds=seeds, is_filled=is_filled, guidance_hook=self._bend(rung, seeds, on_step),
-            num_inference_steps=rung.num_inference_steps, guidance_scale=rung.guidance_scale, on_step=on_step,
-        )  # fmt: skip
+        context = RegionContext(
+            image=self.image,
+            region=region,
+            window=window,
+            prompts=prompts_for(region, said, ladder.seen),
+            nudge=self.plan.params.nudge,
+            on_step=on_step,
+        )
+        drawn = ladder.methods[rung.method].propose(context, rung, seeds)
         on_step(0)
-        may_recolour = said.prompt != ladder.prompts.prompt or region.class_name == MASK_CLASS
+        may_recolour = said.prompt != ladder.prompts.prompt or region.is_painted
         ask = partial(on_step, 0)
         at_once = max(1, MOST_AT_ONCE_PX // (self.image.shape[0] * self.image.shape[1]))
         energies: Sequence[tuple[float, float] | None] = drawn.energies or [None] * len(seeds)
-        method = method_name(rung.method, is_filled)
         candidates = []
         for first in range(0, len(seeds), at_once):
             rows = range(first, min(first + at_once, len(seeds)))
@@ -200,12 +196,12 @@ class _Climb:
             readings = ladder.gate.read(pictures, region, window.box, rivals)
             for row, made, reading in zip(rows, blended, readings, strict=True):
                 judgement = ladder.gate.judge(region, before, reading, made.fit, rivals)
-                attempt = _attempt(method, rung.strength, seeds[row], judgement, energies[row])
+                attempt = _attempt(drawn.method, rung.strength, seeds[row], judgement, energies[row])
                 is_kept = attempt.verdict is Verdict.ACCEPTED
                 candidates.append(_Candidate(made.over if is_kept else None, attempt))
         return candidates
 
-    def _blended(self, drawn: Redrawn, row: int, may_recolour: bool, ask: Ask) -> _Blended:
+    def _blended(self, drawn: Proposal, row: int, may_recolour: bool, ask: Ask) -> _Blended:
         """One candidate in its place. All of it is work on the window, however large the picture is."""
         x1, y1, x2, y2 = drawn.window.box
         under = self.image[y1:y2, x1:x2]
@@ -217,15 +213,6 @@ class _Climb:
         ask()
         foreign = 0.0 if may_recolour else foreign_colour(under, over, mask)
         return _Blended(over, Fit(blend.seam(under, over, patch, mask, ask), foreign))
-
-    def _bend(
-        self, rung: Rung, seeds: Sequence[int], on_step: Callable[[int], None]
-    ) -> MakeGuidanceHook | None:
-        nudger = self.ladder.nudger
-        if rung.method is not Method.NUDGE or nudger is None:
-            return None
-        still = partial(on_step, 0)
-        return partial(nudger.hook, params=self.plan.params.nudge, seed=seeds[0], before_call=still)
 
 
 def _with(image: Image, part: Image, box: Box) -> Image:

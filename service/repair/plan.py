@@ -9,17 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import boxes, masks
+from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Box, Detections, Mask
-from detectors.protocols import is_malformed, part_of
 from service.core.class_names import wanted_classes as wanted_classes
 from service.core.errors import InvalidRequest
 from service.core.limits import MAX_REGIONS
 from service.core.params import Order, RepairParams
-from service.core.regions import Region, RepairPlan
+from service.core.regions import MASK_CLASS, Region, RepairPlan
 from service.repair.window import FRAMING, FRAMINGS, window_around
 
-MASK_CLASS = "mask"
-"""Class name of a region that was painted and not found."""
 # 32 px for a model of 512 px, 16 px for one of 256: two latent cells at least.
 LEAST_MARGIN_SHARE = 1 / 16
 Shape = Callable[[Box], Mask]

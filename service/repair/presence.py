@@ -1,131 +1,126 @@
-"""What is where: which detections speak of a region, and whether its part is still there."""
+"""Presence of parts: which detections belong to a region, and whether its part is still there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import boxes
+from detectors.body_parts import BODIES, PARTS, is_malformed, malformed_class, part_of
 from detectors.detections import Box, Detections
-from detectors.protocols import MALFORMED_PREFIX, is_malformed, part_of
 from service.core.regions import Region
-from service.repair.plan import MASK_CLASS
+from service.repair.gate_params import GATE_PARAMS, GateParams
 
-NEAR_IOU, NEAR_CONTAINMENT = 0.3, 0.6
-PRESENCE_SHARE = 0.5
-"""A part counts as still there from this share of its threshold on: it was found there before."""
-BODIES, LIMB, FULL_LIMBS = ("person", "horse"), "limb", 4
-BODY_CONTAINMENT = 0.5
+Rows = NDArray[np.bool_]
 
 
-def covers(found: Detections, region: Region) -> NDArray[np.bool_]:
-    """Which boxes lie on the region: they overlap it well, or one lies in the other."""
-    overlap = boxes.iou(found.xyxy, region.xyxy)[:, 0]
-    inside = boxes.containment(found.xyxy, region.xyxy)[:, 0]
-    around = boxes.containment(region.xyxy, found.xyxy)[0]
-    return np.asarray((overlap >= NEAR_IOU) | (inside >= NEAR_CONTAINMENT) | (around >= NEAR_CONTAINMENT))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFinder:
+    """Finds a region's parts among a detector's boxes.
 
-
-def malformed_here(
-    found: Detections, region: Region, class_names: Sequence[str], rivals: Sequence[Box]
-) -> NDArray[np.bool_]:
-    """Which detections are this region's defect.
-
-    Legs and clasped hands overlap: a box that lies closer to another planned region is that one's.
-    In a painted region every kind of defect counts.
+    Attributes:
+        class_names: the detector's, by ``class_id``.
+        thresholds: score from which each class counts, by class name.
+        params: overlaps and shares.
     """
-    part, painted = part_of(region.class_name), region.class_name == MASK_CLASS
-    names = [class_names[i] for i in found.class_id]
-    kind = [is_malformed(name) and (painted or part_of(name) == part) for name in names]
-    closeness = boxes.iou(found.xyxy, region.xyxy)[:, 0]
-    to_rivals = boxes.iou(found.xyxy, boxes.as_boxes(rivals)).max(axis=1, initial=0.0)
-    return np.asarray(np.array(kind, bool) & covers(found, region) & (closeness >= to_rivals))
 
+    class_names: Sequence[str]
+    thresholds: Mapping[str, float]
+    params: GateParams = GATE_PARAMS
 
-def best_part(
-    found: Detections, region: Region, class_names: Sequence[str], thresholds: Mapping[str, float]
-) -> tuple[Box | None, float]:
-    """The region's part, well-formed or not.
+    def covers(self, found: Detections, region: Region) -> Rows:
+        """Returns which boxes lie on the region: they overlap it well, or one lies in the other."""
+        overlap = boxes.iou(found.xyxy, region.xyxy)[:, 0]
+        inside = boxes.containment(found.xyxy, region.xyxy)[:, 0]
+        around = boxes.containment(region.xyxy, found.xyxy)[0]
+        near = np.maximum(inside, around) >= self.params.near_containment
+        return np.asarray((overlap >= self.params.near_iou) | near)
 
-    Returns:
-        The most confident box (None if the part is not there), and the best well-formed score.
-    """
-    rows = _part_rows(found, parts_of(region, class_names), class_names, thresholds) & covers(found, region)
-    here = found[rows].by_confidence()
-    if not len(here):
-        return None, 0.0
-    sound = here[[not is_malformed(class_names[i]) for i in here.class_id]]
-    return boxes.whole(here.xyxy[0]), float(sound.conf.max(initial=0.0))
+    def malformed_here(self, found: Detections, region: Region, rivals: Sequence[Box]) -> Rows:
+        """Returns which detections are this region's defect.
 
+        Legs and clasped hands overlap: a box that lies closer to another planned region is that one's.
+        In a painted region every kind of defect counts.
+        """
+        part = part_of(region.class_name)
+        names = [self.class_names[i] for i in found.class_id]
+        kind = [is_malformed(name) and (region.is_painted or part_of(name) == part) for name in names]
+        closeness = boxes.iou(found.xyxy, region.xyxy)[:, 0]
+        to_rivals = boxes.iou(found.xyxy, boxes.as_boxes(rivals)).max(axis=1, initial=0.0)
+        return np.asarray(np.array(kind, bool) & self.covers(found, region) & (closeness >= to_rivals))
 
-def parts_of(region: Region, class_names: Sequence[str]) -> list[str]:
-    """The parts that a region may hold: its own, or any in a painted one."""
-    if region.class_name != MASK_CLASS:
-        return [part_of(region.class_name)]
-    return [name for name in class_names if f"{MALFORMED_PREFIX}{name}" in class_names]
+    def best_part(self, found: Detections, region: Region) -> tuple[Box | None, float]:
+        """Finds the region's part, well-formed or not.
 
+        Returns:
+            The most confident box (None if the part is not there), and the best well-formed score.
+        """
+        rows = self._part_rows(found, self._parts_of(region)) & self.covers(found, region)
+        here = found[rows].by_confidence()
+        if not len(here):
+            return None, 0.0
+        sound = here[[not is_malformed(self.class_names[i]) for i in here.class_id]]
+        return boxes.whole(here.xyxy[0]), float(sound.conf.max(initial=0.0))
 
-def part_lost(
-    before: Detections,
-    after: Detections,
-    region: Region,
-    class_names: Sequence[str],
-    thresholds: Mapping[str, float],
-) -> bool:
-    """Whether there are fewer parts in the region than there were.
+    def part_lost(self, before: Detections, after: Detections, region: Region) -> bool:
+        """Tells whether there are fewer parts in the region than there were.
 
-    A hand must stay. A limb may go where there was one too many: its body must still be there, with a full
-    set of limbs. A part that the detector has no class for cannot be missed.
-    """
-    for part in parts_of(region, class_names):
-        if part not in class_names:
-            continue
+        A hand must stay. A countable part may go where there was one too many: its body must still be there,
+        with all of them. A part that the detector has no class for cannot be missed.
+        """
+        known = [part for part in self._parts_of(region) if part in self.class_names]
+        return any(self._is_lost(part, before, after, region) for part in known)
 
-        def count(found: Detections, share: float, part: str = part) -> int:
-            rows = _part_rows(found, [part], class_names, thresholds, share) & covers(found, region)
+    def _is_lost(self, part: str, before: Detections, after: Detections, region: Region) -> bool:
+        def count(found: Detections, share: float) -> int:
+            rows = self._part_rows(found, [part], share) & self.covers(found, region)
             return len(_distinct(found[rows]))
 
-        expected = min(count(before, PRESENCE_SHARE), 1)
-        if part == LIMB:
+        is_countable = part in PARTS and PARTS[part].is_countable
+        share = self.params.presence_share
+        expected = min(count(before, share), 1)
+        if is_countable:
             expected = max(expected, count(before, 1.0))
-        if count(after, PRESENCE_SHARE) < expected and not (
-            part == LIMB and _body_is_whole(after, region, class_names, thresholds)
-        ):
-            return True
-    return False
+        return count(after, share) < expected and not (is_countable and self._is_whole(part, after, region))
 
+    def _is_whole(self, part: str, found: Detections, region: Region) -> bool:
+        """Whether a body that holds the region has all of its parts of this kind."""
+        parts = _distinct(found[self._part_rows(found, [part])])
+        for body in BODIES.values():
+            bodies = found[
+                [
+                    self.class_names[i] == body.name and c >= self.thresholds[body.name]
+                    for i, c in _rows(found)
+                ]
+            ]
+            holds = boxes.containment(region.xyxy, bodies.xyxy)[0] >= self.params.body_containment
+            counts = boxes.contains_centre(bodies[holds].xyxy, parts).sum(axis=1)
+            if (counts >= body.parts.get(part, 0)).any():
+                return True
+        return False
 
-def _body_is_whole(
-    found: Detections, region: Region, class_names: Sequence[str], thresholds: Mapping[str, float]
-) -> bool:
-    bodies = found[[class_names[i] in BODIES and c >= thresholds[class_names[i]] for i, c in _rows(found)]]
-    holding = bodies[boxes.containment(region.xyxy, bodies.xyxy)[0] >= BODY_CONTAINMENT]
-    limbs = found[_part_rows(found, [LIMB], class_names, thresholds)]
-    return bool((boxes.contains_centre(holding.xyxy, _distinct(limbs)).sum(axis=1) >= FULL_LIMBS).any())
+    def _parts_of(self, region: Region) -> list[str]:
+        """The parts that a region may hold: its own, or any in a painted one."""
+        if not region.is_painted:
+            return [part_of(region.class_name)]
+        return [name for name in self.class_names if malformed_class(name) in self.class_names]
+
+    def _part_rows(self, found: Detections, parts: Sequence[str], share: float | None = None) -> Rows:
+        """Rows of these parts, well-formed or malformed, with at least this share of their thresholds."""
+        least = self.params.presence_share if share is None else share
+        names = self.class_names
+        return np.array(
+            [part_of(names[i]) in parts and c >= least * self.thresholds[names[i]] for i, c in _rows(found)],
+            bool,
+        )
 
 
 def _distinct(found: Detections) -> NDArray[np.float64]:
     """Boxes (N, 4) of what was found, each thing once."""
     return boxes.merge(found.xyxy, least_iou=0.5)
-
-
-def _part_rows(
-    found: Detections,
-    parts: Sequence[str],
-    class_names: Sequence[str],
-    thresholds: Mapping[str, float],
-    share: float = PRESENCE_SHARE,
-) -> NDArray[np.bool_]:
-    """Rows of these parts, well-formed or malformed, with at least this share of their thresholds."""
-    return np.array(
-        [
-            part_of(class_names[i]) in parts and conf >= share * thresholds[class_names[i]]
-            for i, conf in _rows(found)
-        ],
-        bool,
-    )
 
 
 def _rows(found: Detections) -> list[tuple[int, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from detectors.protocols import part_of
+from detectors.body_parts import part_of, words_for
 from service.core.prompt_syntax import parse_prompt
 from service.core.regions import Region
 
@@ -28,7 +28,4 @@ def prompts_for(region: Region, prompts: Prompts, seen: Collection[str]) -> Prom
     """
     if parse_prompt(prompts.prompt).text.strip():
         return prompts
-    bodies = [body for body in ("person", "horse") if body in seen]
-    whole = "a person riding a horse" if len(bodies) == 2 else f"a {bodies[0]}" if bodies else ""
-    words = {"hand": "a hand", "limb": whole or "a person"}.get(part_of(region.class_name), whole)
-    return Prompts(words, prompts.negative_prompt)
+    return Prompts(words_for(part_of(region.class_name), seen), prompts.negative_prompt)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from detectors.protocols import part_of
+from detectors.body_parts import part_of
 from service.core.params import SEEDS_PER_ATTEMPT, STRENGTHS, Method, RegionSettings, RepairParams
 from service.core.regions import Region
 from service.repair.prompts import Prompts

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from detectors import masks
+from detectors.body_parts import part_of
 from detectors.detections import Box, Image, Mask
+from service.core.regions import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +143,10 @@ def _resized(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     # Masks stay in [0, 1] and above 0 only near a pixel that was: cubic curves overshoot.
     enlarging = cv2.INTER_LINEAR if pixels.ndim == 2 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA if shrinks else enlarging))
+
+
+def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Window:
+    """The window in which a region is redrawn: the part, its surroundings, all of its denoise mask."""
+    held = masks.bounds(region.denoise_mask) or region.xyxy
+    framing = FRAMINGS.get(part_of(region.class_name), FRAMING)
+    return window_around(region.xyxy, held, image_hw, native_px, framing)

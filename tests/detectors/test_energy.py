@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.energy import RawScores, defect_and_presence, letterboxed
-from detectors.protocols import CLASS_NAMES, PresenceDetector
+from detectors.protocols import PresenceDetector
 from detectors.yolo import YoloDefaults, YoloDetector
 from tests.tiny import build_tiny_detector
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections
 from detectors.fusion import LEAST_SCORE, Fusion, Weights, places
-from detectors.protocols import CLASS_NAMES
 from tests.fakes import ColourCritic
 
 HAND, BAD_HAND, LIMB, BAD_LIMB, PERSON, _ = range(len(CLASS_NAMES))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.protocols import CLASS_NAMES, ModelLoadError
+from detectors.body_parts import CLASS_NAMES
+from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDefaults, YoloDetector, _threads_kept, read_defaults
 from tests.tiny import DETECTOR_DEFAULTS, build_tiny_detector
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections, Image
-from detectors.protocols import CLASS_NAMES
 from service.core.listener import SILENT, Listener
 from service.core.model_card import ModelCard
 from service.core.regions import Region

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.eyes import area
-from detectors.protocols import CLASS_NAMES
+from detectors.body_parts import CLASS_NAMES
 from training import bank, remembered
 from training.anatomy.world import read_shard
 from training.labelled import read_labelled

@@ -3,7 +3,7 @@ from __future__ import annotations
 from service.core.params import FRACTIONS, WatchParams
 from service.core.requests import GenerateRequest
 from service.core.runs import ThresholdsOrigin
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.generation.abort_rules import Look, PreviewDefect, PreviewThresholds
 from service.repair.calibration import Calibration
 from service.repair.inspection import Inspector
@@ -25,7 +25,7 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     thresholds.save(tmp_path / "previews.json")
     loaded = PreviewThresholds.load(tmp_path / "previews.json")
     assert loaded == thresholds
-    engine = Engine(tiny_model, Scripted(0.8), preview_thresholds=loaded)
+    engine = DiffusionEngine(tiny_model, Scripted(0.8), preview_thresholds=loaded)
     request = GenerateRequest(prompt="a hand", seed=1, repair=None, watch=WatchParams())
     sampling = engine.generate(request)[0].sampling
     assert sampling.thresholds is ThresholdsOrigin.FITTED

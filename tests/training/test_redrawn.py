@@ -11,8 +11,6 @@ import pytest
 from tests.fakes import ColourDetector, picture
 from training.redrawn import Redraw, choose, redrawn
 
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
-
 BAD_HANDS = [("malformed_hand", (10, 10, 30, 30)), ("malformed_hand", (60, 60, 85, 85))]
 IMAGE = picture(*BAD_HANDS, ("malformed_limb", (60, 10, 80, 40)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
-from detectors.protocols import is_malformed, part_of
+from detectors.body_parts import is_malformed, part_of
 from service.api.sdapi.adetailer_prompts import in_order
 from service.core.limits import MAX_FEATHER_PX, MAX_PROMPT_CHARS, MAX_REGIONS
 from service.core.params import Policy

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from detectors.detections import Mask
 from detectors.protocols import DifferentiableDetector
@@ -11,6 +12,9 @@ from service.core.params import NudgeParams
 from service.diffusion.memory_budget import BATCH_BYTES
 from service.diffusion.nudge import BoxF, Nudge
 from service.diffusion.preview import Preview
+from service.repair.methods.base import Proposal, RegionContext
+from service.repair.methods.redraw import Inpainter, redraw
+from service.repair.rungs import Rung
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,3 +58,26 @@ class Nudger:
             batch_bytes=self.batch_bytes,
             before_call=before_call,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NudgedRedraw:
+    """The repair method ``nudge``: redraws, and steers each run along a guide's gradient.
+
+    Attributes:
+        inpainter: the model.
+        nudger: makes the hooks.
+    """
+
+    inpainter: Inpainter
+    nudger: Nudger
+
+    def propose(self, context: RegionContext, rung: Rung, seeds: Sequence[int]) -> Proposal:
+        """Draws one candidate for each seed."""
+        hook = partial(
+            self.nudger.hook,
+            params=context.nudge,
+            seed=seeds[0],
+            before_call=(lambda: None) if context.on_step is None else partial(context.on_step, 0),
+        )
+        return redraw(self.inpainter, context, rung, seeds, hook)

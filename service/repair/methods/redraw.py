@@ -1,4 +1,4 @@
-"""Draws a region anew: several candidates at once, in the masked latents of a diffusion model."""
+"""The repair method ``redraw``: several candidates at once, in the masked latents of a diffusion model."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from detectors import masks
+from detectors.body_parts import PARTS, is_malformed, part_of
 from detectors.detections import Image, Mask
-from detectors.protocols import part_of
 from service.core.params import Method, RegionSettings
 from service.core.regions import Region
 from service.diffusion.hooks import BeforeHook, Hook
-from service.repair.prompts import Prompts
-from service.repair.window import FRAMING, FRAMINGS, Window, window_around
+from service.repair.methods.base import Methods, Proposal, RegionContext
+from service.repair.rungs import Rung
 
 FROM_FILL = "_from_fill"
 """What is added to a method's name where it starts from a fill."""
@@ -82,85 +82,56 @@ MakeGuidanceHook = Callable[[tuple[float, float, float, float], Mask], GuidanceH
 """From the part's box and what is repainted, both in pixels of the model's canvas."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Redrawn:
-    """Candidates for a window.
-
-    Attributes:
-        canvases: uint8 RGB, as the model drew them.
-        window: where they belong.
-        repainted: float32 of the window's size in the image, above 0 where the model was free to draw.
-        energies: see ``GuidanceHook``; None where nothing was bent.
-    """
-
-    canvases: list[Image]
-    window: Window
-    repainted: Mask
-    energies: list[tuple[float, float]] | None = None
-
-    def patch(self, index: int) -> Image:
-        """One candidate at the image's scale, covering the window's ``box``: uint8 RGB, made anew."""
-        return self.window.uncut(self.canvases[index])
-
-    @property
-    def patches(self) -> list[Image]:
-        """All of them."""
-        return [self.patch(index) for index in range(len(self.canvases))]
-
-
-def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Window:
-    """The window in which a region is redrawn: the part, its surroundings, all of its denoise mask."""
-    held = masks.bounds(region.denoise_mask) or region.xyxy
-    framing = FRAMINGS.get(part_of(region.class_name), FRAMING)
-    return window_around(region.xyxy, held, image_hw, native_px, framing)
-
-
-def method_name(method: Method, is_filled: bool) -> str:
-    """The method's name, which tells whether it starts from the pixels that are there or from a fill."""
-    return method.value + (FROM_FILL if is_filled else "")
-
-
 def starts_from_fill(region: Region, strength: float) -> bool:
     """Whether a part is painted over with what surrounds it before it is redrawn, where nobody says.
 
     An extra limb that the model can still see is drawn again, however strong the noise; so a malformed limb
     is painted over from 0.75 on.
     """
-    return region.class_name == "malformed_limb" and strength >= FILL_FROM_STRENGTH
+    part = PARTS.get(part_of(region.class_name))
+    may_double = part is not None and part.doubles and is_malformed(region.class_name)
+    return may_double and strength >= FILL_FROM_STRENGTH
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Redraw:
+    """The repair method ``redraw``: masked sampling by an inpainting model.
+
+    Attributes:
+        inpainter: the model.
+    """
+
+    inpainter: Inpainter
+
+    def propose(self, context: RegionContext, rung: Rung, seeds: Sequence[int]) -> Proposal:
+        """Draws one candidate for each seed."""
+        return redraw(self.inpainter, context, rung, seeds)
+
+
+def redraw_only(inpainter: Inpainter) -> Methods:
+    """Returns the methods that any inpainting model allows for."""
+    return {Method.REDRAW: Redraw(inpainter=inpainter)}
 
 
 def redraw(
     inpainter: Inpainter,
-    image: Image,
-    region: Region,
-    window: Window,
-    prompts: Prompts,
-    *,
-    strength: float,
+    context: RegionContext,
+    rung: Rung,
     seeds: Sequence[int],
-    is_filled: bool = False,
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
     guidance_hook: MakeGuidanceHook | None = None,
-    on_step: Callable[[int], None] | None = None,
-) -> Redrawn:
-    """Redraws a region once per seed, as many at once as the memory allows.
+) -> Proposal:
+    """Redraws a region once for each seed, as many at once as the memory allows.
 
     Args:
-        inpainter: what draws.
-        image: uint8 RGB (H, W, 3), of any size.
-        region: where; its denoise mask is widened to whole latent cells.
-        window: what the model is shown (see ``window_of``).
-        prompts: prompt and negative prompt.
-        strength: in (0, 1].
+        inpainter: the model.
+        context: the region; its denoise mask is widened to whole latent cells.
+        rung: strength, steps and guidance, and whether to paint over first (see ``fill``).
         seeds: one candidate each.
-        is_filled: whether it is painted over first (see ``fill``).
-        num_inference_steps: at full strength; the model's own if None.
-        guidance_scale: the model's own if None.
-        guidance_hook: makes what bends the run, if anything does.
-        on_step: told often how many denoising steps are done; what it raises ends the redrawing.
+        guidance_hook: makes the hook that steers each run, if there is one.
     """
-    canvas = window.cut(image)
+    window, region = context.window, context.region
+    is_filled = starts_from_fill(region, rung.strength) if rung.fill is None else rung.fill
+    canvas = window.cut(context.image)
     repainted = masks.snap_to_cells(window.cut_mask(region.denoise_mask), inpainter.cell_px)
     start = fill(canvas, repainted) if is_filled else canvas
     at_once = inpainter.most_at_once
@@ -171,17 +142,23 @@ def redraw(
         drawn += inpainter.inpaint(
             start,
             repainted,
-            prompt=prompts.prompt,
-            negative_prompt=prompts.negative_prompt,
-            strength=strength,
+            prompt=context.prompts.prompt,
+            negative_prompt=context.prompts.negative_prompt,
+            strength=rung.strength,
             seeds=batch,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
+            num_inference_steps=rung.num_inference_steps,
+            guidance_scale=rung.guidance_scale,
             hooks=() if hook is None else (hook,),
-            on_step=on_step,
+            on_step=context.on_step,
         )
         energies += [] if hook is None else hook.energies
-    return Redrawn(drawn, window, window.uncut_mask(repainted), None if guidance_hook is None else energies)
+    return Proposal(
+        method=rung.method.value + (FROM_FILL if is_filled else ""),
+        canvases=drawn,
+        window=window,
+        repainted=window.uncut_mask(repainted),
+        energies=None if guidance_hook is None else energies,
+    )
 
 
 def fill(image: Image, mask: Mask) -> Image:

@@ -11,14 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.runtime.settings import Settings
-from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
+from tests.fakes import ColourDetector, PaintInpainter, engine_of, paint_part, picture
 from tests.service.live import until_ready
 from tests.service.problems import assert_problem
 from tests.service.scripted import decoded, encoded
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
 
 BAD_HAND = picture(("malformed_hand", (30, 30, 60, 60)))
 
@@ -30,9 +28,9 @@ def painted(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(tiny_model, tmp_path: Path, painted: str) -> Iterator[TestClient]:
-    def load(_: Settings) -> Engine:
+    def load(_: Settings) -> DiffusionEngine:
         painter = PaintInpainter(lambda seed, strength: paint_part(painted))
-        return Engine(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
+        return engine_of(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
 
     settings = Settings(data_dir=tmp_path, max_side_px=64, allowed_hosts="testserver")
     with TestClient(create_app(settings, load)) as client:
@@ -122,9 +120,9 @@ def random_picture(rng: np.random.Generator) -> np.ndarray:
 def test_not_one_pixel_outside_the_masks_differs(tiny_model, tmp_path, count):
     """Some redraws mend, some do not, as their seeds have it."""
 
-    def load(_: Settings) -> Engine:
+    def load(_: Settings) -> DiffusionEngine:
         painter = PaintInpainter(lambda seed, strength: paint_part("hand" if seed % 3 else "malformed_hand"))
-        return Engine(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
+        return engine_of(tiny_model, ColourDetector(), inpainter=painter, max_side_px=64)
 
     rng = np.random.default_rng(0)
     outcomes: dict[str, int] = {}

@@ -10,17 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Image
-from detectors.protocols import CLASS_NAMES
 from service.core.params import STRENGTHS, Policy, RegionSettings, RepairParams
 from service.core.report import Outcome, RepairReport, Verdict
 from service.core.requests import GenerateRequest, RepairRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.engine.loading import repair_model_of
 from service.runtime.settings import Settings
-from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+from tests.fakes import (
+    ANY_COLOUR,
+    ColourCritic,
+    ColourDetector,
+    PaintInpainter,
+    Told,
+    engine_of,
+    paint_part,
+    picture,
+)
 
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 
@@ -34,9 +41,9 @@ def outside(report: RepairReport) -> np.ndarray:
     return untouched
 
 
-def repairing(tiny_model, script=lambda seed, strength: paint_part("hand"), **parts) -> Engine:
+def repairing(tiny_model, script=lambda seed, strength: paint_part("hand"), **parts) -> DiffusionEngine:
     """An engine that repaints what it is told to."""
-    return Engine(tiny_model, ColourDetector(), inpainter=PaintInpainter(script), **parts)
+    return engine_of(tiny_model, ColourDetector(), inpainter=PaintInpainter(script), **parts)
 
 
 # Promise 1: nothing outside the mask changes.
@@ -90,7 +97,7 @@ def test_a_real_model_changes_nothing_outside_a_painted_mask(tiny_model):
     mask = np.zeros((70, 51), np.float32)
     mask[20:41, 11:30] = 1
     params = RepairParams(strengths=(1.0,), seeds_per_attempt=2)
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     report = engine.repair(RepairRequest(image=image, mask=mask, seed=3, params=params, prompt="a hand"))
     (outcome,) = report.regions
     assert [attempt.verdict for attempt in outcome.attempts] == [Verdict.ACCEPTED] * 2
@@ -162,7 +169,7 @@ def test_a_clean_picture_comes_back_as_the_very_same_array(tiny_model):
 
 
 def test_a_generated_picture_without_defects_is_the_generated_picture(tiny_model):
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=5))
     assert report.outcome is Outcome.CLEAN
     assert report.image is report.original
@@ -204,7 +211,7 @@ def test_the_same_request_and_seed_give_the_same_bytes(tiny_model):
     mask = np.zeros((64, 64), np.float32)
     mask[16:40, 16:40] = 1
     request = RepairRequest(image=image, mask=mask, seed=11, params=RepairParams(seeds_per_attempt=2))
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     first, second = engine.repair(request), engine.repair(request)
     assert np.array_equal(first.image, second.image)
     assert [o.attempts for o in first.regions] == [o.attempts for o in second.regions]
@@ -213,7 +220,7 @@ def test_the_same_request_and_seed_give_the_same_bytes(tiny_model):
 
 
 def test_generating_is_repeatable_whatever_ran_in_between(tiny_model):
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     request = GenerateRequest(prompt="a hand", negative_prompt="blue", seed=7)
     first = engine.generate(request)[0].image
     image = picture(size_hw=(40, 40))
@@ -222,7 +229,7 @@ def test_generating_is_repeatable_whatever_ran_in_between(tiny_model):
 
 
 def test_picture_i_is_the_picture_of_seed_plus_i(tiny_model):
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     several = engine.generate(GenerateRequest(prompt="a hand", seed=20, num_images=3))
     assert [report.seed for report in several] == [20, 21, 22]
     assert not np.array_equal(several[0].image, several[1].image)
@@ -232,7 +239,7 @@ def test_picture_i_is_the_picture_of_seed_plus_i(tiny_model):
 
 
 def test_a_seed_that_was_not_given_is_drawn_and_reported(tiny_model):
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     first, second = (engine.generate(GenerateRequest(prompt="a hand"))[0] for _ in range(2))
     assert first.seed != second.seed
     again = engine.generate(GenerateRequest(prompt="a hand", seed=first.seed))[0]
@@ -256,7 +263,7 @@ class _Generator:
 
 def test_a_malformed_generated_picture_is_repaired(tiny_model):
     generator = _Generator(tiny_model, picture(BAD_HAND))
-    engine = Engine(generator, ColourDetector(), inpainter=PaintInpainter(lambda *_: paint_part("hand")))
+    engine = engine_of(generator, ColourDetector(), inpainter=PaintInpainter(lambda *_: paint_part("hand")))
     (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=1))
     assert report.outcome is Outcome.REPAIRED
     assert set(report.timings_s) == {"generate", "detect", "repair"}
@@ -265,7 +272,7 @@ def test_a_malformed_generated_picture_is_repaired(tiny_model):
 
 def test_without_repair_the_report_still_says_what_is_wrong(tiny_model):
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
-    engine = Engine(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
+    engine = engine_of(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
     (report,) = engine.generate(GenerateRequest(prompt="a hand", seed=1, repair=None))
     assert report.outcome is Outcome.UNREPAIRED
     assert report.image is report.original
@@ -301,17 +308,15 @@ def test_every_redraws_well_formed_parts_and_keeps_them_if_not_better(tiny_model
     assert not kept.regions[0].accepted
 
 
-def test_a_mask_is_taken_at_its_word_and_its_boxes_are_not_sought(
-    tiny_model, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_mask_is_taken_at_its_word_and_its_boxes_are_not_sought(tiny_model):
     # The flat paint of the scripted painter shows its edge; here that is not the question.
-    monkeypatch.setattr("service.repair.gate.SEAM_LIMIT", 9.0)
     image = picture(BAD_HAND)
     mask = np.zeros((96, 96), np.float32)
     mask[70:90, 70:90] = 1
     mask[5:15, 5:20] = 0.8
     script = PaintInpainter(lambda *_: (80, 150, 128))
-    engine = Engine(tiny_model, ColourDetector(), inpainter=script)
+    params = replace(ANY_COLOUR, max_seam=9.0)
+    engine = engine_of(tiny_model, ColourDetector(), inpainter=script, gate_params=params)
     report = engine.repair(RepairRequest(image=image, mask=mask, seed=1))
     assert [o.region.xyxy for o in report.regions] == [(70, 70, 90, 90), (5, 5, 20, 15)]
     assert report.outcome is Outcome.REPAIRED
@@ -321,7 +326,7 @@ def test_a_mask_is_taken_at_its_word_and_its_boxes_are_not_sought(
 
 def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
     told = []
-    engine = Engine(
+    engine = engine_of(
         _Generator(tiny_model, picture(BAD_HAND)),
         ColourDetector(),
         inpainter=PaintInpainter(lambda *_: paint_part("hand")),
@@ -335,7 +340,7 @@ def test_progress_is_told_from_the_first_step_to_the_last(tiny_model):
 
 def test_sampling_steps_are_told_one_by_one(tiny_model):
     told = []
-    engine = Engine(tiny_model, ColourDetector())
+    engine = engine_of(tiny_model, ColourDetector())
     engine.generate(GenerateRequest(prompt="a hand", seed=1, num_images=2), Told(told))
     steps = [done for name, done, total in told if name == "generate"]
     assert steps == sorted(steps)
@@ -344,7 +349,7 @@ def test_sampling_steps_are_told_one_by_one(tiny_model):
 
 def test_detection_uses_each_class_s_own_threshold(tiny_model):
     detector = ColourDetector(default_conf=dict.fromkeys(ColourDetector().class_names, 0.3) | {"hand": 0.999})
-    engine = Engine(tiny_model, detector)
+    engine = engine_of(tiny_model, detector)
     image = picture(BAD_HAND, ("hand", (70, 70, 90, 90)))
     image[70:90, 70:90] = (30, 220, 30)
     assert [engine.class_names[i] for i in engine.detect(image).class_id] == ["malformed_hand"]
@@ -352,7 +357,7 @@ def test_detection_uses_each_class_s_own_threshold(tiny_model):
 
 
 def test_the_cards_name_the_models(tiny_model):
-    engine = Engine(tiny_model, ColourDetector(), ColourCritic(), sources={"generator": "bundled"})
+    engine = engine_of(tiny_model, ColourDetector(), ColourCritic(), sources={"generator": "bundled"})
     cards = {card.role: card for card in engine.models()}
     assert set(cards) == {"generator", "detector", "critic"}
     assert cards["generator"].native_size_hw == (32, 32)
@@ -364,7 +369,7 @@ def test_the_cards_name_the_models(tiny_model):
 
 def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
     """No fake: random weights in the layouts of the bundled models."""
-    engine = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu"))
+    engine = DiffusionEngine.load(Settings(models_dir=tiny_models_dir, device="cpu"))
     assert engine.class_names == CLASS_NAMES
     cards = {card.role: card for card in engine.models()}
     assert {role: card.source for role, card in cards.items()} == dict.fromkeys(cards, "bundled")
@@ -378,7 +383,9 @@ def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
         image=picture(size_hw=(50, 40)), mask=mask, seed=1, params=RepairParams(strengths=(0.5,))
     )
     assert len(engine.repair(request).regions[0].attempts) == 4
-    without = Engine.load(Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1))
+    without = DiffusionEngine.load(
+        Settings(models_dir=tiny_models_dir, device="cpu", critic="none", threads=1)
+    )
     assert [card.role for card in without.models()] == ["generator", "detector"]
 
 
@@ -386,7 +393,7 @@ def test_the_bundled_inpainter_redraws_for_the_bundled_model_alone(tiny_models_d
     shutil.copytree(tiny_models_dir, tmp_path / "models")
     shutil.copytree(tiny_models_dir / "generator", tmp_path / "models" / "inpainter")
     settings = Settings(models_dir=tmp_path / "models", device="cpu", critic="none")
-    cards = {card.role: card for card in Engine.load(settings).models()}
+    cards = {card.role: card for card in DiffusionEngine.load(settings).models()}
     assert cards["inpainter"].source == "bundled" and cards["inpainter"].id.startswith("inpainter@")
     assert repair_model_of(settings.model_copy(update={"repair_model": ""})) == ""
     assert repair_model_of(settings.model_copy(update={"model": "owner/name"})) == ""
@@ -396,7 +403,7 @@ def test_the_bundled_inpainter_redraws_for_the_bundled_model_alone(tiny_models_d
 def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):
     other = str(tiny_models_dir / "generator")
     settings = Settings(models_dir=tiny_models_dir, device="cpu", critic="none", repair_model=other)
-    engine = Engine.load(settings)
+    engine = DiffusionEngine.load(settings)
     cards = {card.role: card for card in engine.models()}
     assert cards["inpainter"].source == other and cards["generator"].source == "bundled"
     assert set(engine.generate(GenerateRequest(prompt="a hand", seed=1))[0].models) == set(cards)
@@ -410,7 +417,7 @@ def test_another_model_redraws_if_the_settings_name_one(tiny_models_dir):
 def test_the_model_s_own_ladder_is_for_generated_pictures_and_not_for_an_upload(tiny_model):
     inpainter = PaintInpainter(lambda *_: paint_part("malformed_hand"))
     inpainter.per_class = {"hand": RegionSettings(strengths=(1.0,), seeds_per_attempt=2)}
-    engine = Engine(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
+    engine = engine_of(_Generator(tiny_model, picture(BAD_HAND)), ColourDetector(), inpainter=inpainter)
     (own,) = engine.generate(GenerateRequest(prompt="a hand", seed=1))[0].regions
     (upload,) = engine.repair(RepairRequest(image=picture(BAD_HAND), seed=1)).regions
     assert [attempt.strength for attempt in own.attempts] == [1.0, 1.0]

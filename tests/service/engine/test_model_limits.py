@@ -16,7 +16,7 @@ from service.core.validation import check_generate
 from service.diffusion.hooks import replaced
 from service.diffusion.pipeline_limits import limits_of
 from service.diffusion.trial import try_out
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.schemas.answer_builder import model_facts
 from tests.fakes import ColourDetector, picture
 from tests.service.diffusion.families import build_family
@@ -40,7 +40,7 @@ def refusal(call):
 
 
 def test_more_steps_than_a_distilled_model_has_are_refused(distilled):
-    engine = Engine(distilled, ColourDetector())
+    engine = DiffusionEngine(distilled, ColourDetector())
     asked = GenerateRequest(prompt="a hand", seed=1, num_inference_steps=21)
     code = "num_inference_steps_out_of_range"
     assert refusal(lambda: engine.generate(asked)) == (code, [1, 20])
@@ -50,7 +50,7 @@ def test_more_steps_than_a_distilled_model_has_are_refused(distilled):
 
 
 def test_a_strength_of_less_than_a_step_is_refused_and_one_step_is_run(distilled):
-    engine = Engine(distilled, ColourDetector())
+    engine = DiffusionEngine(distilled, ColourDetector())
     params = RepairParams(strengths=(0.5, 0.01))
     refused = refusal(lambda: engine.repair(RepairRequest(image=picture(), params=params)))
     assert refused == ("strength_out_of_range", [0.05, 1])
@@ -82,7 +82,7 @@ def test_a_slow_start_needs_as_many_steps_as_its_order(tiny_model, monkeypatch):
     for pipeline in pipelines:
         monkeypatch.setattr(pipeline, "scheduler", scheduler)
     asked = GenerateRequest(prompt="a hand", seed=1, num_inference_steps=3, repair=None)
-    engine = Engine(tiny_model, ColourDetector())
+    engine = DiffusionEngine(tiny_model, ColourDetector())
     code, allowed = refusal(lambda: engine.generate(asked))
     assert (code, allowed) == ("num_inference_steps_out_of_range", [4, 200])
     assert engine.generate(dataclasses.replace(asked, num_inference_steps=4))
@@ -90,7 +90,7 @@ def test_a_slow_start_needs_as_many_steps_as_its_order(tiny_model, monkeypatch):
 
 
 def test_the_cards_tell_the_limits(distilled):
-    engine = Engine(distilled, ColourDetector())
+    engine = DiffusionEngine(distilled, ColourDetector())
     cards = [model_facts(card) for card in engine.models()]
     assert EngineLimits.of_cards(cards) == EngineLimits(
         ModelLimits(8, max_steps=20), ModelLimits(8, max_steps=20)
@@ -101,7 +101,7 @@ def test_the_cards_tell_the_limits(distilled):
 
 
 def test_what_a_prompt_holds_beside_words_is_in_the_report(tiny_model):
-    engine = Engine(tiny_model, ColourDetector())
+    engine = DiffusionEngine(tiny_model, ColourDetector())
     asked = GenerateRequest(prompt="a hand <lora:x:1>", negative_prompt="grey", seed=1, guidance_scale=1.0)
     (report,) = engine.generate(asked)
     assert [(one.name, one.where) for one in report.unused] == [

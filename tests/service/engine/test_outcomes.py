@@ -19,11 +19,9 @@ from service.core.params import (
 from service.core.regions import RepairPlan
 from service.core.report import Outcome, RepairReport
 from service.core.requests import GenerateRequest, RepairRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.engine.outcomes import unused_in_repair
-from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+from tests.fakes import ColourDetector, PaintInpainter, engine_of, paint_part, picture
 
 BAD_HAND = picture(("malformed_hand", (30, 30, 60, 60)))
 TWO_BAD = picture(("malformed_hand", (8, 8, 34, 34)), ("malformed_hand", (60, 60, 80, 80)))
@@ -36,24 +34,26 @@ def painter() -> PaintInpainter:
 
 
 @pytest.fixture
-def engine(tiny_model, painter: PaintInpainter) -> Engine:
-    return Engine(tiny_model, ColourDetector(), inpainter=painter)
+def engine(tiny_model, painter: PaintInpainter) -> DiffusionEngine:
+    return engine_of(tiny_model, ColourDetector(), inpainter=painter)
 
 
 @pytest.fixture
-def engine_without_defects(tiny_model, painter: PaintInpainter) -> Engine:
+def engine_without_defects(tiny_model, painter: PaintInpainter) -> DiffusionEngine:
     """One whose detector knows no malformed class."""
     detector = ColourDetector(class_names=("hand", "horse"), default_conf={"hand": 0.3, "horse": 0.3})
-    return Engine(tiny_model, detector, inpainter=painter)
+    return engine_of(tiny_model, detector, inpainter=painter)
 
 
-def repaired(engine: Engine, image: np.ndarray = BAD_HAND, dry_run: bool = False, **params) -> RepairReport:
+def repaired(
+    engine: DiffusionEngine, image: np.ndarray = BAD_HAND, dry_run: bool = False, **params
+) -> RepairReport:
     return engine.repair(
         RepairRequest(image=image, seed=1, params=RepairParams(**QUICK | params), dry_run=dry_run)
     )
 
 
-def redrawn(engine: Engine, painted: np.ndarray, **params) -> RepairReport:
+def redrawn(engine: DiffusionEngine, painted: np.ndarray, **params) -> RepairReport:
     return engine.repair(
         RepairRequest(image=BAD_HAND, seed=1, params=RepairParams(**QUICK | params), mask=painted)
     )

@@ -8,17 +8,15 @@ import pytest
 from service.core.errors import InvalidRequest, InvalidSettings, ModelUnavailable
 from service.core.params import NudgeParams, NumberedRegionSettings, RegionSettings, RepairParams, WatchParams
 from service.core.requests import GenerateRequest, RepairRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.engine.loading import choose_device
 from service.runtime.settings import Settings
-from tests.fakes import ColourDetector, picture
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+from tests.fakes import ColourDetector, engine_of, picture
 
 
 @pytest.fixture
-def engine(tiny_model) -> Engine:
-    return Engine(tiny_model, ColourDetector(), max_side_px=256)
+def engine(tiny_model) -> DiffusionEngine:
+    return engine_of(tiny_model, ColourDetector(), max_side_px=256)
 
 
 GENERATE = [
@@ -155,12 +153,12 @@ def test_the_limits_themselves_are_allowed(engine):
 
 def test_missing_models_are_named(tiny_models_dir, tmp_path):
     with pytest.raises(ModelUnavailable, match="generator"):
-        Engine.load(Settings(models_dir=tmp_path, device="cpu"))
+        DiffusionEngine.load(Settings(models_dir=tmp_path, device="cpu"))
     settings = Settings(models_dir=tiny_models_dir, device="cpu")
     with pytest.raises(ModelUnavailable, match=r"nothing\.pt"):
-        Engine.load(settings.model_copy(update={"detector": "nothing.pt"}))
+        DiffusionEngine.load(settings.model_copy(update={"detector": "nothing.pt"}))
     with pytest.raises(ModelUnavailable, match="no-such-critic"):
-        Engine.load(settings.model_copy(update={"critic": str(tmp_path / "no-such-critic")}))
+        DiffusionEngine.load(settings.model_copy(update={"critic": str(tmp_path / "no-such-critic")}))
 
 
 def test_a_device_that_is_not_there_is_named():

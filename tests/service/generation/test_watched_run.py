@@ -18,7 +18,7 @@ from service.core.report import RepairReport
 from service.core.requests import GenerateRequest
 from service.core.runs import BACK_SHARE, RunEnd, ThresholdsOrigin
 from service.diffusion.resume import RunRecorder
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.generation.abort_rules import Limit, PreviewThresholds
 from service.generation.watched_run import RunWatcher
 from tests.fakes import Told
@@ -95,7 +95,7 @@ def fitted(tiny_model) -> PreviewThresholds:
 def make(tiny_model, fitted):
     def made(*confs, request=REQUEST, listener: Listener = SILENT, box=None, **watch) -> RepairReport:
         detector = Scripted(*confs, box=box) if box else Scripted(*confs)
-        engine = Engine(tiny_model, detector, preview_thresholds=fitted)
+        engine = DiffusionEngine(tiny_model, detector, preview_thresholds=fitted)
         if watch:
             request = replace(request, watch=WatchParams(**watch))
         return engine.generate(request, listener)[0]
@@ -116,7 +116,7 @@ def plain(tiny_model):
 
 def test_a_stopped_run_calls_the_unet_no_more_and_is_not_decoded(tiny_model, fitted):
     watcher = RunWatcher.of(tiny_model, Scripted(0.95), fitted, WatchParams())
-    engine = Engine(tiny_model, Scripted())
+    engine = DiffusionEngine(tiny_model, Scripted())
     drawing = engine._candidates._drawing(
         REQUEST, 0, engine._candidates._progress(REQUEST, 0, SILENT), 0, SILENT
     )
@@ -134,13 +134,13 @@ def test_a_stopped_run_calls_the_unet_no_more_and_is_not_decoded(tiny_model, fit
 
 def test_it_looks_where_it_was_fitted_to_look_unless_it_is_said_where(tiny_model, fitted):
     late = replace(fitted, limits={f: LIMITS[f] for f in (0.5, 0.7)})
-    engine = Engine(tiny_model, Scripted(*[0.6, 0.1] * 4), preview_thresholds=late)
+    engine = DiffusionEngine(tiny_model, Scripted(*[0.6, 0.1] * 4), preview_thresholds=late)
     run = engine.generate(REQUEST)[0].sampling.runs[0]
     assert (run.previews, run.end) == (2, RunEnd.FINISHED)
     asked = replace(REQUEST, watch=WatchParams(fractions=(0.2, 0.4, 0.5, 0.9)))
     run = engine.generate(asked)[0].sampling.runs[0]
     assert run.previews == 3, "the last look is spared where the one before saw nothing"
-    guessing = Engine(tiny_model, Scripted(*[0.5] * 8))
+    guessing = DiffusionEngine(tiny_model, Scripted(*[0.5] * 8))
     assert guessing.generate(REQUEST)[0].sampling.runs[0].previews == 2
     assert PreviewThresholds({}).fractions == (0.3, 0.5, 0.7)
 
@@ -225,7 +225,7 @@ def test_hopeless_candidates_are_dropped_and_not_replaced_while_one_is_left(make
 
 
 def test_no_two_pictures_share_a_seed_and_each_can_be_made_alone(tiny_model):
-    engine = Engine(tiny_model, Scripted())
+    engine = DiffusionEngine(tiny_model, Scripted())
     request = replace(REQUEST, best_of=2, num_images=2, watch=None)
     both = engine.generate(request)
     assert [[run.seed for run in report.sampling.runs] for report in both] == [[5, 6], [7, 8]]
@@ -245,7 +245,7 @@ def test_progress_never_goes_back(make):
 def test_in_flight_a_small_place_is_sampled_again_and_the_rest_follows(make, monkeypatch):
     keeps: list[RunRecorder] = []
     monkeypatch.setattr(
-        "service.generation.watched_run.Keep", lambda: keeps.append(RunRecorder()) or keeps[-1]
+        "service.generation.watched_run.RunRecorder", lambda: keeps.append(RunRecorder()) or keeps[-1]
     )
     seen: list[torch.Tensor] = []
     real = RunWatcher._watch
@@ -317,14 +317,14 @@ def test_one_seed_is_one_answer_also_in_flight(make):
 
 @pytest.mark.parametrize("change", [{"detector": "x@2"}, {"generator": "x@2"}, {"preview": "linear"}])
 def test_thresholds_of_other_models_are_not_used_and_the_report_says_so(tiny_model, fitted, change):
-    engine = Engine(tiny_model, Scripted(), preview_thresholds=replace(fitted, **change))
+    engine = DiffusionEngine(tiny_model, Scripted(), preview_thresholds=replace(fitted, **change))
     sampling = engine.generate(REQUEST)[0].sampling
     assert sampling.thresholds is ThresholdsOrigin.GUESSED
     assert next(iter(change.values())) in sampling.notes[0]
 
 
 def test_without_a_file_the_thresholds_are_guessed_and_the_report_says_so(tiny_model):
-    sampling = Engine(tiny_model, Scripted()).generate(REQUEST)[0].sampling
+    sampling = DiffusionEngine(tiny_model, Scripted()).generate(REQUEST)[0].sampling
     assert sampling.thresholds is ThresholdsOrigin.GUESSED
     assert "no previews.json" in sampling.notes[0]
 
@@ -332,5 +332,5 @@ def test_without_a_file_the_thresholds_are_guessed_and_the_report_says_so(tiny_m
 def test_a_scheduler_that_is_not_understood_is_an_error_and_no_unwatched_picture(tiny_model, monkeypatch):
     monkeypatch.setattr("service.diffusion.model.is_understood", lambda scheduler: False)
     with pytest.raises(InvalidRequest) as refused:
-        Engine(tiny_model, Scripted()).generate(REQUEST)
+        DiffusionEngine(tiny_model, Scripted()).generate(REQUEST)
     assert refused.value.code == "watch_unsupported"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections
-from detectors.protocols import CLASS_NAMES
 from service.core.report import Outcome
 from service.core.requests import RepairRequest
 from service.images.report_sheet import MAX_PANEL_PX, MIN_PANEL_PX, detection_sheet, repair_sheet

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detectors import masks
 from service.repair.blend import MOST_GROUND_SHIFT, MOST_SHIFT, composite, match_ground, match_tone, seam
-from service.repair.gate import SEAM_LIMIT
+from service.repair.gate_params import GATE_PARAMS
 
 BOX = (16, 16, 48, 48)
 
@@ -84,7 +84,7 @@ def test_a_step_at_the_edge_is_seen_and_a_change_inside_is_not(feather_px):
     image, mask = landscape(), soft_mask(feather_px)
     bright = np.clip(image.astype(int) + 70, 0, 255).astype(np.uint8)
     brighter = composite(image, bright, (0, 0, 64, 64), mask)
-    assert seam(image, brighter, bright, mask) > SEAM_LIMIT
+    assert seam(image, brighter, bright, mask) > GATE_PARAMS.max_seam
     inside = image.copy()
     inside[31:33, 31:33] = 0
     assert seam(image, inside, inside, mask) < 1.2
@@ -102,7 +102,7 @@ def test_the_outline_of_an_arm_that_ends_just_at_the_edge_is_no_seam_and_a_cut_t
         seam(ground, composite(ground, patch, (0, 0, 64, 64), mask), patch, mask)
         for patch in (arm_at_the_edge, arm_cut_off)
     )
-    assert sound < SEAM_LIMIT < cut
+    assert sound < GATE_PARAMS.max_seam < cut
 
 
 def test_a_mottled_patch_of_the_right_tone_has_a_seam_on_smooth_ground_and_none_on_mottled():
@@ -114,8 +114,8 @@ def test_a_mottled_patch_of_the_right_tone_has_a_seam_on_smooth_ground_and_none_
     mottled = np.clip(smooth + blotches, 0, 255).astype(np.uint8)
     weight = mask[..., None]
     patched = np.rint(smooth + weight * (mottled.astype(np.float32) - smooth)).astype(np.uint8)
-    assert seam(smooth, patched, mottled, mask) > SEAM_LIMIT
-    assert seam(mottled, mottled[:, ::-1].copy(), mottled[:, ::-1].copy(), mask) < SEAM_LIMIT
+    assert seam(smooth, patched, mottled, mask) > GATE_PARAMS.max_seam
+    assert seam(mottled, mottled[:, ::-1].copy(), mottled[:, ::-1].copy(), mask) < GATE_PARAMS.max_seam
 
 
 def test_a_mask_without_an_edge_has_no_seam():

@@ -12,21 +12,21 @@ from service.core.errors import ModelUnavailable
 from service.core.params import RepairParams
 from service.core.report import RepairReport
 from service.core.requests import GenerateRequest, RepairRequest
-from service.engine.engine import Engine
+from service.engine.engine import DiffusionEngine
 from service.repair.calibration import FusedCalibration, GeneratorCalibration
-from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
+from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, engine_of, paint_part, picture
 from tests.service.engine.test_engine import BAD_HAND, _Generator
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
 
 FAINT = picture(BAD_HAND)
 FAINT[30:60, 30:60] = (200, 50, 50)  # half as pure: the detector is half as sure
 
 
-def engine(tiny_model, own: GeneratorCalibration | None, critic: ColourCritic | None = None) -> Engine:
+def engine(
+    tiny_model, own: GeneratorCalibration | None, critic: ColourCritic | None = None
+) -> DiffusionEngine:
     """One whose generator draws a hand that is malformed, but not surely."""
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
-    return Engine(
+    return engine_of(
         _Generator(tiny_model, FAINT), surer(), critic, inpainter=inpainter, generator_calibration=own
     )
 
@@ -54,7 +54,7 @@ def red_is_malformed(crop: Image) -> float:
     return 0.95 if crop[crop.shape[0] // 2, crop.shape[1] // 2, 0] == FAINT[45, 45, 0] else 0.02
 
 
-def generated(engine: Engine, **wishes) -> RepairReport:
+def generated(engine: DiffusionEngine, **wishes) -> RepairReport:
     return engine.generate(GenerateRequest(prompt="a hand", seed=1, **wishes))[0]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from detectors import masks
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections
-from detectors.protocols import CLASS_NAMES
 from service.core.errors import InvalidRequest
 from service.core.params import (
     SEEDS_PER_ATTEMPT,
@@ -19,15 +19,11 @@ from service.core.params import (
     RegionSettings,
     RepairParams,
 )
-from service.repair.gate import Gate
 from service.repair.heatmaps import hot_places
-from service.repair.ladder import Ladder
 from service.repair.plan import plan_from_mask, plan_repair
 from service.repair.prompts import Prompts
 from service.repair.rungs import region_prompts, rungs_of
-from tests.fakes import THRESHOLDS, ColourDetector, PaintInpainter, paint_part, picture
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+from tests.fakes import ColourDetector, PaintInpainter, ladder_of, paint_part, picture
 
 HAND, LIMB = CLASS_NAMES.index("malformed_hand"), CLASS_NAMES.index("malformed_limb")
 # Right and small, left and large, in the middle and tiny.
@@ -102,8 +98,8 @@ def test_regions_at_the_border_tiny_and_huge_are_repaired(box):
     seen = Detections.of([np.clip(box, 0, 200)], [0.9], [HAND])
     params = RepairParams(seeds_per_attempt=1, strengths=(0.5,))
     planned = plan_repair(seen, CLASS_NAMES, (200, 200), params, 64)
-    gate = Gate(ColourDetector(), None, THRESHOLDS)
-    repaired = Ladder(PaintInpainter(lambda *_: paint_part("hand")), gate).repair(image, planned, 0)
+    ladder = ladder_of(PaintInpainter(lambda *_: paint_part("hand")), ColourDetector())
+    repaired = ladder.repair(image, planned, 0)
     (outcome,) = repaired.outcomes
     assert len(outcome.attempts) == 1
     outside = outcome.region.composite_mask == 0
@@ -188,7 +184,7 @@ def test_the_inpainter_is_told_what_holds_for_each_region():
     detector, inpainter = ColourDetector(), PaintInpainter(lambda *_: (128, 128, 128))
     planned = plan_repair(detector.detect([image], 0.3)[0], CLASS_NAMES, (96, 96), params, 64)
     told = []
-    ladder = Ladder(inpainter, Gate(detector, None, THRESHOLDS), Prompts("a person"))
+    ladder = ladder_of(inpainter, detector, prompt="a person")
     ladder.repair(image, planned, 0, _Progress(told))
     calls = {
         (strength, len(seeds), prompt, *settings)
@@ -222,7 +218,7 @@ def test_only_one_region_gets_the_seeds_that_it_has_among_all():
         params = RepairParams(**choice, strengths=(0.5,))
         planned = plan_repair(detector.detect([image], 0.3)[0], CLASS_NAMES, (96, 96), params, 64)
         inpainter = PaintInpainter(lambda *_: paint_part("malformed_hand"))
-        repaired = Ladder(inpainter, Gate(detector, None, THRESHOLDS)).repair(image, planned, 3)
+        repaired = ladder_of(inpainter, detector).repair(image, planned, 3)
         attempts.append(repaired.outcomes[-1].attempts)
     assert attempts[0] == attempts[1]
 

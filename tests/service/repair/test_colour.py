@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.repair.colour import foreign_colour
-from service.repair.gate import MOST_FOREIGN
+from service.repair.gate_params import GATE_PARAMS
 
 SKY, TROUSERS, RED = (200, 215, 240), (60, 60, 130), (190, 40, 60)
 SIDE = 96
@@ -30,7 +30,7 @@ def test_a_leg_in_other_trousers_is_foreign():
 
 def test_a_leg_like_the_other_one_is_not_and_neither_is_none():
     before = legs(TROUSERS, SKY)
-    assert foreign_colour(before, legs(TROUSERS, TROUSERS), MASK) < MOST_FOREIGN
+    assert foreign_colour(before, legs(TROUSERS, TROUSERS), MASK) < GATE_PARAMS.max_foreign_colour
     assert foreign_colour(before, before, MASK) == 0.0
     assert foreign_colour(before, legs(RED, RED), np.zeros_like(MASK)) == 0.0
 
@@ -48,4 +48,4 @@ def test_a_shade_of_what_was_there_is_not_foreign(shade: int, seed: int):
     before = legs(TROUSERS, SKY)
     grain = np.random.default_rng(seed).integers(-6, 7, before.shape)
     after = np.clip(legs(TROUSERS, TROUSERS).astype(int) + shade + grain, 0, 255).astype(np.uint8)
-    assert foreign_colour(before, after, MASK) < MOST_FOREIGN
+    assert foreign_colour(before, after, MASK) < GATE_PARAMS.max_foreign_colour

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections
 from detectors.fusion import Fusion, Weights
-from detectors.protocols import CLASS_NAMES
 from service.core.params import Policy, RepairParams
 from service.core.regions import Region
 from service.core.report import Verdict

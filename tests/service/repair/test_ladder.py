@@ -1,31 +1,39 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from detectors.protocols import CLASS_NAMES
+from detectors.body_parts import CLASS_NAMES
 from service.core.errors import Cancelled
 from service.core.listener import SILENT
 from service.core.params import RegionSettings, RepairParams
 from service.core.report import Verdict
-from service.repair.colour import foreign_colour
 from service.repair.gate import Gate
-from service.repair.ladder import Ladder, attempt_seeds
+from service.repair.gate_params import GateParams
+from service.repair.ladder import attempt_seeds
 from service.repair.plan import plan_repair
-from service.repair.prompts import Prompts
-from tests.fakes import THRESHOLDS, ColourCritic, ColourDetector, PaintInpainter, Told, paint_part, picture
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
+from tests.fakes import (
+    ANY_COLOUR,
+    ColourCritic,
+    ColourDetector,
+    PaintInpainter,
+    Told,
+    ladder_of,
+    paint_part,
+    picture,
+)
 
 BAD = ("malformed_hand", (30, 30, 60, 60))
 
 
-def climb(image, script, *, seed=0, critic=None, listener=SILENT, params=None):
+def climb(image, script, *, seed=0, critic=None, listener=SILENT, params=None, gate_params=ANY_COLOUR):
     detector, inpainter = ColourDetector(), PaintInpainter(script)
     params = params or RepairParams(seeds_per_attempt=3)
     found = detector.detect([image], 0.3)[0]
     plan = plan_repair(found, CLASS_NAMES, image.shape[:2], params, inpainter.native_px)
-    ladder = Ladder(inpainter, Gate(detector, critic, THRESHOLDS), Prompts("a hand"))
+    ladder = ladder_of(inpainter, detector, critic, "a hand", gate_params)
     return ladder.repair(image, plan, seed, listener), inpainter
 
 
@@ -77,12 +85,16 @@ def test_one_repair_does_not_undo_another():
     assert all(o.conf_after < 0.1 for o in result.outcomes)
 
 
-def test_what_another_repair_mended_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+def test_what_another_repair_mended_is_left_alone():
     """The first region's mask reaches over the second defect, and the redraw takes it away."""
     # The mask's edge cuts through the second part, so that its seam shows; here that is not the question.
-    monkeypatch.setattr("service.repair.gate.SEAM_LIMIT", 2.0)
     image = picture(("malformed_hand", (30, 30, 60, 60)), ("malformed_hand", (61, 40, 66, 50)))
-    result, _ = climb(image, lambda *_: paint_part("hand"), params=RepairParams(grow=0.3))
+    result, _ = climb(
+        image,
+        lambda *_: paint_part("hand"),
+        params=RepairParams(grow=0.3),
+        gate_params=replace(ANY_COLOUR, max_seam=2.0),
+    )
     assert [o.accepted for o in result.outcomes] == [True, False]
     assert result.outcomes[1].attempts == ()
     assert "another region" in result.outcomes[1].reason
@@ -116,17 +128,17 @@ def test_the_given_picture_is_never_written_to():
     assert np.array_equal(image, before)
 
 
-def test_what_is_drawn_in_a_colour_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.repair.ladder.foreign_colour", foreign_colour)
-    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"))
+def test_what_is_drawn_in_a_colour_of_its_own_is_refused():
+    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), gate_params=GateParams())
     verdicts = {attempt.verdict for attempt in result.outcomes[0].attempts}
     assert verdicts == {Verdict.FOREIGN_COLOUR} and not result.outcomes[0].accepted
 
 
-def test_unless_other_words_were_asked_for_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("service.repair.ladder.foreign_colour", foreign_colour)
+def test_unless_other_words_were_asked_for_there():
     params = RepairParams(per_class={"malformed_hand": RegionSettings(prompt="a green glove")})
-    result, _ = climb(picture(BAD), lambda seed, strength: paint_part("hand"), params=params)
+    result, _ = climb(
+        picture(BAD), lambda seed, strength: paint_part("hand"), params=params, gate_params=GateParams()
+    )
     assert result.outcomes[0].accepted
 
 
@@ -178,5 +190,5 @@ def test_a_rung_can_be_given_up_before_what_was_drawn_is_looked_at():
     plan = plan_repair(found, CLASS_NAMES, image.shape[:2], RepairParams(), inpainter.native_px)
     looks = len(detector.calls)
     with pytest.raises(Cancelled):
-        Ladder(inpainter, Gate(detector, None, THRESHOLDS)).repair(image, plan, 0, Impatient([]))
+        ladder_of(inpainter, detector).repair(image, plan, 0, Impatient([]))
     assert len(detector.calls) == looks + 1  # the look before the first rung

@@ -15,11 +15,8 @@ from service.core.params import MaskSource, Method, NudgeParams, RepairParams
 from service.core.report import Verdict
 from service.core.requests import GenerateRequest, RepairRequest
 from service.diffusion.nudge import Nudge
-from service.engine.engine import Engine
-from tests.fakes import ColourDetector, PaintInpainter, paint_part, picture
+from tests.fakes import ColourDetector, PaintInpainter, engine_of, paint_part, picture
 from tests.service.diffusion.guides import DarkGuide
-
-pytestmark = pytest.mark.usefixtures("colours_mean_classes")
 
 BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 NUDGED = RepairParams(strengths=(1.0,), seeds_per_attempt=2, methods=(Method.NUDGE,))
@@ -89,7 +86,7 @@ def test_steps_and_guidance_of_redrawing_can_be_set(tiny_model):
 
 def test_a_nudged_attempt_is_told_and_keeps_inside_the_mask(tiny_model):
     image = picture(BAD_HAND)
-    engine = Engine(tiny_model, GuidingDetector())
+    engine = engine_of(tiny_model, GuidingDetector())
     report = engine.repair(RepairRequest(image=image, seed=4, params=NUDGED))
     (outcome,) = report.regions
     assert [attempt.method for attempt in outcome.attempts] == ["nudge"] * 2
@@ -110,7 +107,7 @@ def test_a_strong_nudge_lowers_what_the_guide_sees(tiny_model):
         methods=(Method.NUDGE,),
         nudge=NudgeParams(strength=(1.0, 1.0), window=(0.0, 1.0)),
     )
-    engine = Engine(tiny_model, GuidingDetector())
+    engine = engine_of(tiny_model, GuidingDetector())
     mask = np.zeros((96, 96), np.float32)
     mask[30:60, 30:60] = 1
     request = RepairRequest(image=picture(BAD_HAND), mask=mask, seed=4, params=params)
@@ -120,14 +117,14 @@ def test_a_strong_nudge_lowers_what_the_guide_sees(tiny_model):
 
 def test_without_nudging_nothing_is_told_of_a_guide(tiny_model):
     request = RepairRequest(image=picture(BAD_HAND), seed=4, params=RepairParams(strengths=(0.5,)))
-    (outcome,) = Engine(tiny_model, GuidingDetector()).repair(request).regions
+    (outcome,) = engine_of(tiny_model, GuidingDetector()).repair(request).regions
     assert {(a.method, a.guide_before, a.guide_after) for a in outcome.attempts} == {("redraw", None, None)}
 
 
 @pytest.mark.parametrize("params", [NUDGED, RepairParams(mask_source=MaskSource.HEATMAP)])
 def test_what_needs_a_gradient_is_refused_before_the_work_where_there_is_none(tiny_model, params):
     detector = ColourDetector()
-    engine = Engine(tiny_model, detector)
+    engine = engine_of(tiny_model, detector)
     for call in (
         lambda: engine.repair(RepairRequest(image=picture(BAD_HAND), params=params)),
         lambda: engine.generate(GenerateRequest(prompt="a hand", repair=params)),
@@ -141,7 +138,7 @@ def test_what_needs_a_gradient_is_refused_before_the_work_where_there_is_none(ti
 
 
 def test_another_model_that_redraws_can_be_nudged(tiny_model):
-    engine = Engine(tiny_model, GuidingDetector(), inpainter=copy.copy(tiny_model))
+    engine = engine_of(tiny_model, GuidingDetector(), inpainter=copy.copy(tiny_model))
     report = engine.repair(RepairRequest(image=picture(BAD_HAND), seed=1, params=NUDGED))
     attempts = report.regions[0].attempts
     assert attempts and all(a.guide_before is not None for a in attempts if a.method == "nudge")
@@ -149,14 +146,14 @@ def test_another_model_that_redraws_can_be_nudged(tiny_model):
 
 def test_another_inpainter_cannot_be_nudged(tiny_model):
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
-    engine = Engine(tiny_model, GuidingDetector(), inpainter=inpainter)
+    engine = engine_of(tiny_model, GuidingDetector(), inpainter=inpainter)
     with pytest.raises(InvalidRequest, match="nudged"):
         engine.repair(RepairRequest(image=picture(BAD_HAND), params=NUDGED))
 
 
 def test_the_heat_map_is_hot_on_what_is_malformed_and_the_rest_is_the_picture(tiny_model):
     image = picture(BAD_HAND, ("hand", (70, 5, 90, 25)), size_hw=(200, 200))
-    engine = Engine(tiny_model, GuidingDetector())
+    engine = engine_of(tiny_model, GuidingDetector())
     shown = engine.heatmap(image, engine.detect(image))
     assert shown.shape == image.shape
     assert (shown != image).any(axis=2)[25:65, 25:65].any()
@@ -168,7 +165,7 @@ def test_the_heat_map_is_hot_on_what_is_malformed_and_the_rest_is_the_picture(ti
 def test_a_repair_by_heat_map(tiny_model):
     image = picture(BAD_HAND)
     inpainter = PaintInpainter(lambda *_: paint_part("hand"))
-    engine = Engine(tiny_model, GuidingDetector(), inpainter=inpainter)
+    engine = engine_of(tiny_model, GuidingDetector(), inpainter=inpainter)
     params = RepairParams(mask_source=MaskSource.HEATMAP, mask_threshold=0.1, strengths=(0.5,))
     report = engine.repair(RepairRequest(image=image, seed=1, params=params))
     (outcome,) = report.regions

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import masks
+from detectors.body_parts import CLASS_NAMES
 from detectors.detections import Detections
-from detectors.protocols import CLASS_NAMES
 from service.core.params import Policy, RepairParams
 from service.repair.plan import MASK_CLASS, plan_from_mask, plan_repair, wanted_classes
 

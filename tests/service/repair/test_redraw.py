@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from detectors import masks
+from service.core.params import Method
 from service.core.regions import Region
-from service.repair.methods.redraw import fill, redraw, starts_from_fill, window_of
+from service.repair.methods.base import RegionContext
+from service.repair.methods.redraw import fill, redraw, starts_from_fill
 from service.repair.prompts import Prompts, prompts_for
+from service.repair.rungs import Rung
+from service.repair.window import window_of
 from tests.fakes import PaintInpainter, picture
 
 
@@ -16,11 +20,20 @@ def region(name: str = "malformed_hand", box=(30, 30, 60, 60), size_hw=(96, 96),
     return Region(box, name, 0.9, loose, masks.feather(loose, margin))
 
 
+def context_of(place: Region, image, window, prompts: Prompts | None = None) -> RegionContext:
+    return RegionContext(image=image, region=place, window=window, prompts=prompts or Prompts())
+
+
+def rung_of(strength: float, fill: bool = False) -> Rung:
+    return Rung(method=Method.REDRAW, strength=strength, seeds=1, fill=fill)
+
+
 def test_each_seed_gives_a_patch_the_size_of_the_window():
     image, place = picture(size_hw=(96, 80)), region(size_hw=(96, 80))
     window = window_of(place, (96, 80), 64)
     inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed))
-    drawn = redraw(inpainter, image, place, window, Prompts("a hand"), strength=0.5, seeds=[10, 200])
+    context = context_of(place, image, window, Prompts("a hand"))
+    drawn = redraw(inpainter, context, rung_of(0.5), [10, 200])
     x1, y1, x2, y2 = window.box
     assert [patch.shape for patch in drawn.patches] == [(y2 - y1, x2 - x1, 3)] * 2
     middle = [int(patch[45 - y1, 45 - x1, 0]) for patch in drawn.patches]
@@ -39,7 +52,8 @@ def test_what_is_repainted_is_whole_latent_cells():
 
     place = region(box=(31, 33, 50, 57))
     inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
-    redraw(inpainter, picture(), place, window_of(place, (96, 96), 96), Prompts(), strength=1, seeds=[1])
+    context = context_of(place, picture(), window_of(place, (96, 96), 96))
+    redraw(inpainter, context, rung_of(1), [1])
     (mask,) = masks_seen
     assert np.array_equal(mask, masks.snap_to_cells(mask, 8))
     assert 0 < mask.mean() < 1
@@ -72,7 +86,7 @@ def test_what_is_painted_over_is_not_shown_to_the_model(is_filled):
     image = picture(("malformed_limb", (30, 30, 60, 60)))
     window = window_of(place, (96, 96), 96)
     inpainter = Watching(lambda *_: (0, 0, 0), native_px=96)
-    redraw(inpainter, image, place, window, Prompts(), strength=1, seeds=[1], is_filled=is_filled)
+    redraw(inpainter, context_of(place, image, window), rung_of(1, is_filled), [1])
     still_there = (starts[0] == (230, 20, 230)).all(axis=2).any()
     assert still_there != is_filled
 
@@ -130,18 +144,7 @@ def test_no_more_candidates_are_drawn_at_once_than_the_memory_holds():
     for most in (16, 3):
         inpainter = PaintInpainter(lambda seed, strength: (seed, seed, seed), most_at_once=most)
         guidance_hook = None if most == 16 else GuidanceHook
-        made.append(
-            redraw(
-                inpainter,
-                image,
-                place,
-                window,
-                Prompts(),
-                strength=0.5,
-                seeds=seeds,
-                guidance_hook=guidance_hook,
-            )
-        )
+        made.append(redraw(inpainter, context_of(place, image, window), rung_of(0.5), seeds, guidance_hook))
     assert [len(call[1]) for call in inpainter.calls] == [3, 3, 1]
     assert all(np.array_equal(a, b) for a, b in zip(made[0].patches, made[1].patches, strict=True))
     assert made[0].energies is None
