@@ -44,7 +44,7 @@ def match_ground(patch: Image, original: Image, ask: Ask = go_on) -> Image:
     height, width = patch.shape[:2]
     shift = _shift_of_cells(patch, original, ask)
     across = cv2.resize(shift, (width, len(shift)), interpolation=cv2.INTER_LINEAR)
-    result = np.empty_like(patch)
+    result = np.empty(patch.shape, np.uint8)  # in plain order, whatever that of the patch is
     for band in bands((height, width)):
         ask()
         cv2.add(patch[band.inner], _rows_of(across, band, height), result[band.inner], dtype=cv2.CV_8U)

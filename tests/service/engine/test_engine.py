@@ -364,7 +364,6 @@ def test_the_cards_name_the_models(tiny_model):
     assert cards["generator"].source == "bundled"
     assert cards["generator"].family == "StableDiffusionPipeline"
     assert cards["generator"].defaults["num_inference_steps"] == 4
-    assert engine.default_size == (32, 32)
 
 
 def test_all_three_models_load_from_a_folder_and_work_together(tiny_models_dir):
