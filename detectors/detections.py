@@ -14,6 +14,8 @@ Image = NDArray[np.uint8]
 """uint8 RGB, shape (H, W, 3)."""
 Mask = NDArray[np.float32]
 """float32, shape (H, W), in [0, 1]. 1 = repaint, everywhere in the project."""
+PAINTED = 0.5
+"""From this value on, a pixel of a painted mask is painted."""
 Box = tuple[int, int, int, int]
 """x1, y1, x2, y2 in full-image pixels, half-open."""
 

@@ -11,10 +11,7 @@ import math
 import cv2
 import numpy as np
 
-from detectors.detections import Box, Mask
-
-PAINTED = 0.5
-"""From this value on, a pixel of a painted mask is painted."""
+from detectors.detections import PAINTED, Box, Mask
 
 
 def rounded_out(xyxy: np.ndarray, size_hw: tuple[int, int]) -> Box:

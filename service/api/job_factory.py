@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from detectors.detections import Mask
-from detectors.masks import count_components
 from service.api.context import Context
 from service.api.middleware.auth import Caller
 from service.core.job_state import JobKind
@@ -88,7 +87,13 @@ def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
 
 
 async def _areas(context: Context, painted: Mask | None) -> int | None:
-    return None if painted is None else await context.pixels(count_components, painted)
+    return None if painted is None else await context.pixels(_count_areas, painted)
+
+
+def _count_areas(painted: Mask) -> int:
+    from detectors.masks import count_components  # OpenCV: loaded with the first mask, not at the start
+
+    return count_components(painted)
 
 
 async def with_files(context: Context, new: NewJob, files: Mapping[str, bytes]) -> NewJob:

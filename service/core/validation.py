@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from detectors.body_parts import part_of
-from detectors.masks import PAINTED
+from detectors.detections import PAINTED
 from service.core.class_names import repairable_classes, wanted_classes
 from service.core.constraints import out_of_range
 from service.core.errors import InvalidRequest

@@ -89,7 +89,7 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
     itself: only ``MAX_REGIONS`` limits it, and ``spared`` tells where it does.
 
     Args:
-        mask: float32 (H, W); painted from ``masks.PAINTED`` on.
+        mask: float32 (H, W); painted from ``PAINTED`` on.
         params: how to repair; of the choices only ``only`` and ``skip`` matter here.
         native_px: side of the square at which the model redraws.
 

@@ -105,7 +105,9 @@ def test_a_file_that_is_damaged_while_it_is_used_makes_the_service_not_ready(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     with TestClient(
-        create_app(Settings(data_dir=tmp_path), lambda _: ScriptedEngine()), raise_server_exceptions=False
+        create_app(Settings(data_dir=tmp_path), lambda _: ScriptedEngine()),
+        "http://localhost",
+        raise_server_exceptions=False,
     ) as client:
         until_ready(client)
         assert client.post("/generate", json={"prompt": "x"}).status_code == 200
@@ -120,7 +122,9 @@ def test_a_file_that_is_damaged_while_it_is_used_makes_the_service_not_ready(
 
 
 def test_readyz_speaks_of_a_database_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with TestClient(create_app(Settings(data_dir=tmp_path), lambda _: ScriptedEngine())) as client:
+    with TestClient(
+        create_app(Settings(data_dir=tmp_path), lambda _: ScriptedEngine()), "http://localhost"
+    ) as client:
         until_ready(client)
         with monkeypatch.context() as away:
 

@@ -25,7 +25,7 @@ def working(*workers: Leases) -> Iterator[None]:
             lease = worker.claim()
             if lease is None:
                 continue
-            if not worker.wishes(lease).cancel:
+            if not worker.control(lease).cancel:
                 worker.succeed(lease, {"of": lease.job.id}, ())
             else:
                 worker.cancel(lease)

@@ -59,7 +59,7 @@ def test_a_silent_workers_job_goes_to_another_and_its_own_result_is_refused(queu
         lambda: slow.cancel(old),
         lambda: slow.renew(old),
         lambda: slow.give_back(old),
-        lambda: slow.wishes(old),
+        lambda: slow.control(old),
     ):
         with pytest.raises(LeaseLost):
             call()
@@ -106,8 +106,8 @@ def test_cancelling_a_running_job_reaches_its_worker_and_nobody_elses(queue, lea
     queue.submit(NEW), queue.submit(NEW)
     one, two = a.claim(), b.claim()
     queue.cancel(one.job.id)
-    assert a.wishes(one).cancel
-    assert not b.wishes(two).cancel
+    assert a.control(one).cancel
+    assert not b.control(two).cancel
     a.cancel(one)
     assert queue.get(one.job.id).state is JobState.CANCELLED
     assert queue.get(two.job.id).state is JobState.RUNNING

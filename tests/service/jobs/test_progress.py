@@ -106,7 +106,7 @@ def test_a_workers_sign_of_life_ends_with_its_process(tmp_path: Path):
     assert process.stdout.readline() == b"held\n"
     assert signs.dead(tmp_path) == set()
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.communicate(timeout=10)
     assert signs.dead(tmp_path) == {"a" * 32}
     signs.forget(tmp_path, "a" * 32)
     assert signs.dead(tmp_path) == set()

@@ -63,6 +63,6 @@ def test_all_jobs_of_an_owner_can_be_ended(queue: JobQueue, leases):
     assert lease is not None
     assert sorted(queue.cancel_all_of({"ann"})) == sorted(ids)
     assert queue.cancel_all_of({"ann"}) == []
-    assert worker.wishes(lease).cancel
+    assert worker.control(lease).cancel
     assert [queue.get(job_id).state.value for job_id in ids[1:]] == ["cancelled"] * 2
     assert queue.get(other.id).state is JobState.QUEUED

@@ -255,7 +255,9 @@ def test_livez_says_so_where_no_worker_comes_up_for_too_long(settings: Settings)
         assert loaded.wait(60)
         return ScriptedEngine()
 
-    with TestClient(create_app(settings.model_copy(update={"worker_start_s": 1.0}), load)) as client:
+    with TestClient(
+        create_app(settings.model_copy(update={"worker_start_s": 1.0}), load), "http://localhost"
+    ) as client:
         assert client.get("/livez").status_code == 200
         until(lambda: client.get("/livez").status_code == 503)
         assert_problem(client.get("/livez"), 503, "no_worker")
@@ -274,7 +276,7 @@ def test_another_services_worker_and_a_dead_one_count_for_nothing(settings: Sett
         assert loaded.wait(60)
         return ScriptedEngine()
 
-    with TestClient(create_app(settings, load)) as client:
+    with TestClient(create_app(settings, load), "http://localhost") as client:
         until(lambda: client.app.state.context.job_service.workers)  # its own, which is starting
         assert_problem(client.get("/readyz"), 503, "not_ready")
         assert_problem(client.get("/models"), 503, "not_ready")
