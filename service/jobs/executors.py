@@ -57,7 +57,7 @@ class Executor(Protocol):
 
     @property
     def has_failed(self) -> bool:
-        """True if no worker is kept running any more although nobody called ``stop``."""
+        """True if workers are no longer restarted, without a call of ``stop``."""
         ...
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class InlineExecutor:
 
     @property
     def has_failed(self) -> bool:
-        """True if the thread has ended although nobody called ``stop``."""
+        """True if the thread has ended without a call of ``stop``."""
         return self._thread.ident is not None and not self._thread.is_alive() and not self._is_stopping
 
     def start(self) -> None:
@@ -130,7 +130,7 @@ class ProcessExecutor:
 
     @property
     def has_failed(self) -> bool:
-        """True if the keeper has ended although nobody called ``stop``."""
+        """True if the keeper has ended without a call of ``stop``."""
         return self._keeper.ident is not None and not self._keeper.is_alive() and not self._stopping.is_set()
 
     def start(self) -> None:

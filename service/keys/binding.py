@@ -44,7 +44,7 @@ def check_bind(host: str, settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Returns True if only this machine can reach the address; False for any name but ``localhost``."""
+    """Returns True for ``localhost`` and loopback addresses; False for any other name."""
     if host == "localhost":
         return True
     try:
