@@ -1,1 +1,1 @@
-"""The HTTP edge: addresses, negotiation, problems; what is said there is in ``service.schemas``."""
+"""The HTTP API: routes, negotiation, problems; the bodies and answers are in ``service.schemas``."""

@@ -1,4 +1,4 @@
-"""Puts the service together. ``uvicorn --factory service.api.app:create_app`` runs it too."""
+"""Builds the application. ``uvicorn --factory service.api.app:create_app`` runs it too."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from service.store.open_store import stores_of
 from service.ui import page
 
 _NO_OTHER_TELEMETRY: TelemetryConfig = {
-    "metrics": False,  # Prometheus has them
-    "logs": False,  # they go where all logs go
+    "metrics": False,  # Prometheus collects them
+    "logs": False,  # they go to the usual log
     "operation_spans": False,
-    "auto_configure": False,  # nothing is sent anywhere but by our own setting
+    "auto_configure": False,  # nothing is sent anywhere without our own setting
 }
 _ASKED_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "Prefer", "Last-Event-ID")
 _TOLD_HEADERS = ("Location", "Retry-After", "X-Request-ID", "X-Anatomend-Job", "X-Anatomend-Id")
-"""What pages of other sites may send and read, where there are such."""
+"""Request and response headers that are open to allowed pages of other sites."""
 
 
 def create_app(
@@ -55,16 +55,16 @@ def create_app(
     load: LoadEngine | None = None,
     on_failure: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The application. It answers ``/livez`` at once; its worker loads the models beside that.
+    """Returns the application. It answers ``/livez`` at once, while its worker loads the models.
 
     Args:
         settings: read from the environment if left out.
-        load: makes the engine, in a thread of this process; left out, a process of its own loads what the
-            settings name.
-        on_failure: told if the engine could not be made.
+        load: builds the engine, in a thread of this process; if left out, a process of its own loads the
+            models that the settings name.
+        on_failure: called if the engine could not be built.
 
     Raises:
-        InvalidSettings: if the environment asks for something that cannot be.
+        InvalidSettings: if the environment holds an invalid setting.
     """
     settings = settings if settings is not None else read_settings()
     set_library_env(settings)
@@ -110,10 +110,10 @@ def create_app(
 
 
 def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metrics) -> None:
-    """What a request passes before it comes to a route; the last one added is the first one passed."""
+    """Adds the middleware; the layer that is added last sees a request first."""
     origins = settings.allowed_origins
     app.add_middleware(Auth, ring=ring, allowed_origins=origins, allowed_hosts=settings.host_names)
-    if origins:  # outside of Auth: a browser asks whether it may ask before it sends a key
+    if origins:  # outside of Auth: a browser's preflight request carries no key
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -127,7 +127,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metric
         limits=BodyLimits(UploadLimits.of(settings).max_bytes),
         is_shared=bool(origins),
     )
-    app.add_middleware(OpenAIErrors)  # outside of all, for the refusals of all
+    app.add_middleware(OpenAIErrors)  # outermost, to translate the refusals of all layers
 
 
 def _version() -> str:

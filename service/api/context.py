@@ -1,4 +1,4 @@
-"""What the routes work with."""
+"""The context of the routes: the parts of the service that they work with."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Context:
     images: ImageStore
     inputs: ImageStore
     inbox: Inbox
-    # A decoded upload takes up to 200 MB: never many at once. The slot is taken before its bytes are read,
-    # which wait on the disk until then, and given back before its job is waited for.
+    # A decoded upload takes up to 200 MB: never many at once. The slot is taken before the bytes are read,
+    # which wait on the disk until then, and is released before the wait for the job.
     upload_slots: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(2))
     pixel_work: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
 
     @property
     def limits(self) -> UploadLimits:
-        """How large an upload may be."""
+        """The size limits of an upload."""
         return UploadLimits.of(self.settings)
 
     async def pixels(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,14 +50,14 @@ class Context:
         )
 
     async def uploaded(self, file: UploadFile) -> bytes:
-        """The bytes of a file in a form; of one that is too large no more than show it."""
+        """Returns the bytes of an uploaded file; of one that is too large, only enough to show that."""
         return await file.read(self.limits.max_bytes + 1)
 
     async def check_visible(self, sha256: str, caller: Caller) -> None:
-        """Whether a caller may see a picture.
+        """Checks that a caller may see a picture.
 
         Raises:
-            NotFound: ``unknown_image``, just as if there were none.
+            NotFound: ``unknown_image``, exactly as for a picture that does not exist.
         """
         if caller.sees is not None and not await self._in_thread(
             owns_image, self.job_service.database, sha256, caller.owner
@@ -67,7 +67,7 @@ class Context:
             raise unknown_image()
 
     async def keep_feedback(self, sha256: str, body: FeedbackBody, caller: Caller) -> None:
-        """Keeps one verdict on one region, in the place of the caller's earlier one."""
+        """Stores a verdict on one region, replacing the caller's earlier one."""
         await self._in_thread(
             keep_feedback, self.job_service.database, sha256, body.region, body.verdict, caller.owner
         )
@@ -77,14 +77,14 @@ class Context:
 
 
 def context_of(request: Request) -> Context:
-    """The context that the application was made with."""
+    """Returns the context that the application was built with."""
     context = request.app.state.context
     assert isinstance(context, Context)
     return context
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks: set by the middleware that checks keys; everybody is the same one where there are no keys."""
+    """Returns the caller, set by the middleware that checks keys; without keys all callers are the same."""
     caller = getattr(request.state, "caller", None)
     return caller if isinstance(caller, Caller) else Caller()
 

@@ -1,4 +1,4 @@
-"""From checked parameters and uploaded bytes to a job that can be handed in."""
+"""Jobs from requests: combines checked parameters and uploaded bytes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from service.schemas.requests import GenerateBody, RepairJob, as_json
 
 
 def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str | None = None) -> NewJob:
-    """A job that makes pictures.
+    """Returns a job that generates pictures.
 
     Raises:
-        InvalidRequest: if the models or the settings do not allow for it.
-        NotReady, ModelUnavailable: if nobody could do it now.
+        InvalidRequest: if the models or the settings do not allow the request.
+        NotReady, ModelUnavailable: if no worker could run it now.
     """
     worker, wish = context.job_service.worker(), body.to_request()
     _check_gradient(wish.repair, worker)
@@ -49,10 +49,10 @@ async def repair_job(
     mask: bytes | None = None,
     key: str | None = None,
 ) -> NewJob:
-    """A job that repairs a picture; its files are kept where the worker finds them.
+    """Returns a job that repairs a picture; its files are stored for the worker.
 
     Raises:
-        InvalidImage, TooLarge: if one of the files is no picture that we take.
+        InvalidImage, TooLarge: if one of the files is not an accepted picture.
         InvalidRequest, NotReady, ModelUnavailable: as for ``generate_job``.
     """
     upload = await context.pixels(read_image, image, context.limits)
@@ -81,7 +81,7 @@ async def repair_job(
 
 
 def _check_gradient(params: RepairParams | None, worker: WorkerFacts) -> None:
-    """Refuses at once what the detector could not do when the job's turn comes."""
+    """Refuses a heat map early that the detector could not make when the job runs."""
     if params is not None and params.needs_gradient:
         check_gradient(worker.models, "methods" if params.may_nudge else "mask_source")
 
@@ -97,10 +97,10 @@ def _count_areas(painted: Mask) -> int:
 
 
 async def with_files(context: Context, new: NewJob, files: Mapping[str, bytes]) -> NewJob:
-    """The same job with its uploaded files, put where the worker finds them.
+    """Stores a job's uploaded files for the worker and returns the job that refers to them.
 
-    Nothing is kept for a job that would be refused. One with an Idempotency-Key may be known already, which
-    is seen when it is handed in; see ``handed_in``.
+    Nothing is stored for a job that would be refused. A job with an Idempotency-Key may exist already, which
+    shows when it is submitted; see ``handed_in``.
 
     Raises:
         QueueFull, InvalidRequest: if there is no room for the job.

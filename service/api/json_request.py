@@ -1,4 +1,4 @@
-"""Requests whose body is JSON, perhaps with pictures in it."""
+"""Requests with a JSON body, perhaps with pictures in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _IN_MEMORY_BYTES = 1 << 20
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read in a thread, and which lets go of it before its job is waited for.
+    """A request whose JSON is parsed in a thread, and which frees it before the wait for its job.
 
     A large body waits on the disk for one of few slots: decoded it takes many times its size.
 
     Args:
-        request: the same, as it came.
-        slots: how many uploads may be in memory at once.
+        request: the original request.
+        slots: limits the number of uploads in memory at once.
     """
 
     def __init__(self, request: Request, slots: anyio.Semaphore) -> None:
@@ -33,7 +33,7 @@ class JsonRequest(Request):
         self._read: list[Any] = []
 
     async def read(self) -> None:
-        """Reads the body.
+        """Reads and parses the body.
 
         Raises:
             Refused: as ``read_json``.
@@ -56,13 +56,13 @@ class JsonRequest(Request):
             await spooled.close()
 
     async def take_slot(self) -> None:
-        """Waits until another upload may be in memory; once for each request."""
+        """Waits for a slot for an upload in memory; once for each request."""
         if not self._has_slot:
             await self._slots.acquire()
             self._has_slot = True
 
     def release(self) -> None:
-        """Gives the slot back, and lets go of what was read: others still hold the outermost object."""
+        """Releases the slot and empties the parsed body: others still hold a reference to it."""
         for value in self._read:
             if isinstance(value, (dict, list)):
                 value.clear()
@@ -71,9 +71,9 @@ class JsonRequest(Request):
             self._slots.release()
 
     async def body(self) -> bytes:
-        """Tells that there was a body, which is all that FastAPI asks; it is not kept."""
+        """Returns a placeholder: FastAPI only checks that there was a body, which is not kept."""
         return b"read" if self._read else b""
 
     async def json(self) -> Any:
-        """Returns what was read."""
+        """Returns the parsed body."""
         return self._read[0]

@@ -1,8 +1,8 @@
-"""What Prometheus is told: the queue, the jobs, the worker and the requests of this process.
+"""Metrics for Prometheus: the queue, the jobs, the worker and the requests of this process.
 
-Counters begin at zero when the process starts, as is usual; Prometheus knows how to go on from there. Those
-of jobs count what ended since then in the whole database, whoever did it: with several web processes on one
-database each tells the same, so take one of them (``max``) and not their sum.
+Counters begin at zero when the process starts, as usual; Prometheus handles the reset. Those of jobs count
+the jobs of the whole database that ended since then, whichever process ran them. So several web processes on
+one database report the same numbers: aggregate them with ``max``, not with ``sum``.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _GPU_BYTES = ("total", "used", "allocated", "reserved")
 
 
 class Metrics:
-    """All measures of one service, in a registry of its own.
+    """All metrics of one service, in a registry of its own.
 
     Args:
-        job_service: whose queue and workers are told of.
-        version: of this program.
+        job_service: the job service to report on.
+        version: the version of this program.
     """
 
     def __init__(self, job_service: JobService, version: str) -> None:
@@ -67,17 +67,17 @@ class Metrics:
 
         Args:
             method: GET, POST and so on.
-            route: the address with its parameters unnamed, of which there are few.
-            status: of the answer.
-            seconds: that it took.
+            route: the path template of the route, so that there are few values.
+            status: the status code of the answer.
+            seconds: the duration of the request.
         """
         self._http.labels(method, route, str(status)).observe(seconds)
 
     def told(self) -> bytes:
-        """All of it in Prometheus' text format. Reads the database.
+        """Returns all metrics in Prometheus' text format. Reads the database.
 
         Raises:
-            DatabaseUnavailable: if that cannot be done.
+            DatabaseUnavailable: if the database cannot be read.
         """
         for job in self._ended.new():
             self._count(job)
@@ -101,13 +101,13 @@ class Metrics:
 
 
 class _Now(Collector):
-    """What is so at the moment: asked for when it is told, and never out of date."""
+    """The current values: read at each scrape, so never out of date."""
 
     def __init__(self, job_service: JobService, version: str) -> None:
         self._job_service, self._version = job_service, version
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """See the base."""
+        """Yields the current values, see the base class."""
         job_service, workers = self._job_service, self._job_service.workers
         build = GaugeMetricFamily("anatomend_build_info", "What runs.", labels=["version"])
         build.add_metric([self._version], 1)
@@ -128,7 +128,7 @@ class _Now(Collector):
             for card in worker.gpu:
                 for kind in _GPU_BYTES:
                     memory.add_metric([card["device"], kind], card[f"{kind}_bytes"])
-        if memory.samples:  # none where there is no card
+        if memory.samples:  # none without a graphics card
             yield memory
 
 

@@ -1,4 +1,4 @@
-"""What a client wants, by its headers: which form of an answer, and whether to wait for it."""
+"""Content negotiation: the form of an answer, and whether the client waits for it, by its headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PNG = "image/png"
 
 
 def prefers_png(accept: str) -> bool:
-    """Whether ``accept`` ranks a PNG above JSON. JSON is what those get who do not say."""
+    """Returns True if ``accept`` ranks a PNG above JSON; JSON is the default."""
     weights = _weights(accept)
     return _weight_of(PNG, weights) > _weight_of(JSON, weights)
 
@@ -32,7 +32,7 @@ def _weights(accept: str) -> dict[str, float]:
 
 
 def _weight_of(media_type: str, weights: dict[str, float]) -> float:
-    """The most specific entry counts, as RFC 9110 says."""
+    """Returns the weight of the most specific entry, as RFC 9110 requires."""
     kind = media_type.partition("/")[0]
     for pattern in (media_type, f"{kind}/*", "*/*"):
         if pattern in weights:
@@ -42,12 +42,12 @@ def _weight_of(media_type: str, weights: dict[str, float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What ``Prefer`` (RFC 7240) asks for.
+    """The preferences of a ``Prefer`` header (RFC 7240).
 
     Attributes:
-        respond_async: an answer at once, whatever the work takes.
-        wait_s: how long to wait for the work at most; None if nothing is said.
-        keep_running: the work shall go on if the client goes away.
+        respond_async: an answer at once, however long the work takes.
+        wait_s: the maximum wait for the work, in seconds; None if not given.
+        keep_running: whether the work goes on if the client goes away.
     """
 
     respond_async: bool = False
@@ -56,7 +56,7 @@ class Preferences:
 
 
 def preferences_of(headers: Mapping[str, str]) -> Preferences:
-    """Reads ``Prefer``; what is not known there is passed over, as the standard asks."""
+    """Parses ``Prefer``; unknown preferences are ignored, as the standard requires."""
     wishes: dict[str, str] = {}
     for entry in headers.get("prefer", "").lower().split(","):
         name, _, value = entry.partition(";")[0].partition("=")

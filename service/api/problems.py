@@ -1,4 +1,4 @@
-"""Everything that goes wrong, as application/problem+json (RFC 9457), from one table."""
+"""Errors as application/problem+json (RFC 9457), from one table."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 408: "body_too_s
 
 
 class BodyTooLarge(HTTPException):
-    """More was sent than is read.
+    """The body exceeds the limit.
 
-    An HTTPException, since FastAPI takes any other one that it meets while reading for an unreadable body.
+    An HTTPException, since FastAPI takes any other exception during reading for an unreadable body.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -91,7 +91,7 @@ class BodyTooLarge(HTTPException):
 
 
 class BodyTooSlow(HTTPException):
-    """A body that drips. An HTTPException for the same reason."""
+    """The body arrives too slowly. An HTTPException for the same reason."""
 
     def __init__(self, allowed_s: float) -> None:
         super().__init__(408, "the body did not come in time", {"Connection": "close"})
@@ -108,7 +108,7 @@ def problem(
     errors: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One problem as a response; ``allowed`` and ``errors`` are left out where there is nothing to say."""
+    """Returns a problem as a response; empty ``allowed`` and ``errors`` are left out."""
     body: dict[str, object] = {
         "type": f"urn:anatomend:problem:{code}",
         "title": http.HTTPStatus(status).phrase,
@@ -122,24 +122,24 @@ def problem(
         body["allowed"] = allowed
     if errors is not None:
         body["errors"] = errors
-    # ASCII escapes, so that a lone surrogate in a parameter's name can be named in the answer.
+    # ASCII escapes, so that a lone surrogate in a parameter's name can be quoted in the answer.
     return Response(json.dumps(body).encode(), status, dict(headers or {}), MEDIA_TYPE)
 
 
 def request_id_of(request: Request) -> str:
-    """The id that the outermost middleware gave this request."""
+    """Returns the id that the outermost middleware gave this request."""
     return str(request.state.request_id)
 
 
 def install(app: FastAPI) -> None:
-    """Makes the application answer every expected error as a problem; the unexpected ones are the guard's."""
+    """Has the application answer expected errors as problems; unexpected ones are left to the guard."""
     app.add_exception_handler(AnatomendError, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
 
 
 def from_error(error: AnatomendError, request_id: str) -> Response:
-    """The problem that stands for one of the project's own exceptions."""
+    """Returns the problem for one of the project's own exceptions."""
     by_class = next(status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind))
     status = _STATUS_BY_CODE.get(error.code, by_class)
     passes = isinstance(error, (NotReady, QueueFull, DatabaseUnavailable, StorageUnavailable))
@@ -160,7 +160,7 @@ def from_error(error: AnatomendError, request_id: str) -> Response:
 
 
 def from_stored(stored: Mapping[str, object], request_id: str) -> Response:
-    """The problem that a failed job keeps, by the name of the exception that it failed with."""
+    """Returns the problem that a failed job stores, by the name of its exception."""
     by_name = {kind.__name__: status for kind, status in _STATUS_BY_CLASS}
     code = str(stored.get("code", "internal_error"))
     return problem(

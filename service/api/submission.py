@@ -1,4 +1,4 @@
-"""From a request to its job and from the job to an answer, at once or later."""
+"""Submission of a request as a job, and the job's answer, at once or later."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 async def submitted(request: Request, context: Context, new: NewJob) -> Response:
-    """Hands a job in and answers it: with its result, or with 202 and its address.
+    """Submits a job and answers with its result, or with 202 and its URL.
 
-    A client that goes away takes its job along, unless it left an Idempotency-Key (it means to come back) or
-    said ``Prefer: keep-running``.
+    A job is cancelled if its client goes away, unless the client sent an Idempotency-Key (it means to come
+    back) or ``Prefer: keep-running``.
     """
     job = await handed_in(context, new)
     wishes = preferences_of(request.headers)
@@ -45,10 +45,10 @@ async def submitted(request: Request, context: Context, new: NewJob) -> Response
 
 
 async def ended(request: Request, context: Context, new: NewJob) -> Job:
-    """Hands a job in and waits for its end, however long: for clients that cannot be told to come back.
+    """Submits a job and waits for its end, however long: for clients that cannot poll.
 
     Raises:
-        NotReady: if the service stops before that; the job is kept and goes on later.
+        NotReady: if the service stops before that; the job is kept and continues later.
     """
     job = await handed_in(context, new)
     if not job.state.is_final:
@@ -59,20 +59,20 @@ async def ended(request: Request, context: Context, new: NewJob) -> Job:
 
 
 async def handed_in(context: Context, new: NewJob) -> Job:
-    """The job that was made of this wish, or that an equal one was made of before.
+    """Submits a job; returns the new one, or the earlier one of the same idempotency key.
 
-    If it is refused, the files that were kept for it go.
+    If the job is refused, its stored files are removed.
     """
     try:
         job, is_new = await context.job_service.submit(new)
     except AnatomendError:
         await context.pixels(context.inbox.drop, new.inputs)
         raise
-    except BaseException:  # the client is gone, say: the job may be written down all the same
+    except BaseException:  # for example a client that went away: the job may exist all the same
         context.inbox.settle(new.inputs)
         raise
     context.inbox.settle(new.inputs)
-    # The worker knows nothing of requests: here the two ids meet, in the log and in the trace.
+    # The worker knows no requests: here the two ids are linked, in the log and in the trace.
     trace.get_current_span().set_attribute("anatomend.job_id", job.id)
     if is_new:
         _log.info("job %s: %s is queued", job.id, job.kind.value, extra={"job_id": job.id, "key": new.owner})
@@ -80,7 +80,7 @@ async def handed_in(context: Context, new: NewJob) -> Job:
 
 
 def idempotency_key_of(request: Request) -> str | None:
-    """The request's ``Idempotency-Key``.
+    """Returns the request's ``Idempotency-Key``.
 
     Raises:
         InvalidRequest: ``invalid_parameter`` if it is empty or too long.
@@ -95,14 +95,14 @@ def idempotency_key_of(request: Request) -> str | None:
 
 
 def accepted(request: Request, job: Job) -> Response:
-    """202: the job is written down, and this is where to look for it."""
+    """Returns 202 with the URL of the job."""
     prefix = request.scope.get("root_path", "")
     where = {"Location": f"{prefix}/jobs/{job.id}", "Preference-Applied": "respond-async"}
     return JSONResponse(job_answer(request, job).model_dump(mode="json"), 202, where)
 
 
 async def finished(request: Request, context: Context, job: Job) -> Response:
-    """The answer to a job that has ended."""
+    """Returns the answer to a job that has ended."""
     if job.state is not JobState.SUCCEEDED:
         return unsuccessful(request, job)
     facts = result_of(request, job)
@@ -115,14 +115,14 @@ async def finished(request: Request, context: Context, job: Job) -> Response:
 
 
 def unsuccessful(request: Request, job: Job) -> Response:
-    """The problem of a job that was cancelled or has failed."""
+    """Returns the problem of a job that was cancelled or has failed."""
     if job.state is JobState.CANCELLED:
         return from_error(Cancelled("the job was cancelled", allowed="retry it"), request_id_of(request))
     return from_stored(job.problem or {}, request_id_of(request))
 
 
 def job_answers(request: Request, jobs: Iterable[Job]) -> Iterator[JobAnswer]:
-    """Several jobs; one that cannot be told is left out, and the log says so."""
+    """Yields the answers for several jobs; an unreadable job is logged and left out."""
     for job in jobs:
         try:
             yield job_answer(request, job)
@@ -131,10 +131,10 @@ def job_answers(request: Request, jobs: Iterable[Job]) -> Iterator[JobAnswer]:
 
 
 def job_answer(request: Request, job: Job, progress: Json | None = None) -> JobAnswer:
-    """A job as ``GET /jobs/{id}`` tells of it.
+    """Returns a job in the form of ``GET /jobs/{id}``.
 
     Raises:
-        Unreadable: if what is written down of it is not of the shapes that are told.
+        Unreadable: if its stored request or result is not of the expected shape.
     """
     try:
         return _job_answer(request, job, progress)
@@ -159,13 +159,13 @@ def _job_answer(request: Request, job: Job, progress: Json | None) -> JobAnswer:
 
 
 def _uploads_of(request: Request, job: Job) -> dict[str, str]:
-    """Where a job's uploaded files are: ``image_url`` and perhaps ``mask_url``."""
+    """Returns the URLs of a job's uploaded files: ``image_url`` and perhaps ``mask_url``."""
     prefix = request.scope.get("root_path", "")
     return {f"{name}_url": f"{prefix}/jobs/{job.id}/inputs/{name}" for name in job.inputs}
 
 
 def result_of(request: Request, job: Job) -> Answer | DetectAnswer | None:
-    """A job's answer, with addresses as the client sees them: right behind any proxy."""
+    """Returns a job's answer, with URLs as the client sees them: also right behind a proxy."""
     if job.result is None:
         return None
     if "images" not in job.result:
@@ -187,7 +187,7 @@ async def _waited(request: Request, context: Context, job: Job, timeout_s: float
     async with anyio.create_task_group() as group:
 
         async def watch_client() -> None:
-            # Its body was read, so the next that comes is that it is gone: no need to ask again and again.
+            # The body was read, so the next message is the client's disconnect: no polling is needed.
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             if not stays:
@@ -197,7 +197,7 @@ async def _waited(request: Request, context: Context, job: Job, timeout_s: float
         group.start_soon(watch_client)
         try:
             result = await context.job_service.wait(job.id, timeout_s)
-        except AnatomendError as error:  # raised out of the group, which would wrap it
+        except AnatomendError as error:  # raised outside of the group, which would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:

@@ -1,4 +1,4 @@
-"""``python -m service.cli``."""
+"""Entry point of ``python -m service.cli``."""
 
 from service.cli.commands import main
 

@@ -1,4 +1,4 @@
-"""Where the work is done: in this process or by a service. What the commands ask of either."""
+"""The interface between the commands and the work, which is done in this process or by a service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.schemas.answers import Answer, DetectionAnswer, ModelsAnswer
 from service.schemas.requests import DetectBody, GenerateBody, RepairUpload
 
 Draw = Callable[[], bytes]
-"""Makes the PNG of a sheet; not called where nobody wants one."""
+"""Makes the PNG of a sheet; called only if a sheet is requested."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,9 +18,9 @@ class Made:
     """Finished pictures.
 
     Attributes:
-        answer: the facts; addresses of pictures are left to who writes them.
+        answer: the facts; the caller fills in the addresses of pictures.
         pngs: the pictures, in the order of ``answer.images``.
-        sheet: before, boxes and after.
+        sheet: draws the picture before, with boxes, and after.
     """
 
     answer: Answer
@@ -30,10 +30,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What was seen in a picture, and its sheet.
+    """The detections in a picture, and their sheet.
 
     Attributes:
-        heatmap: the PNG of where its scores come from; None if it was not asked for.
+        heatmap: the PNG of the pixels behind the scores; None if not requested.
     """
 
     width: int
@@ -44,20 +44,20 @@ class Seen:
 
 
 class Backend(Protocol):
-    """Does what a command asks for. Errors are the project's own, wherever they come from."""
+    """Does the work of a command. Raises the project's own errors only."""
 
     def generate(self, body: GenerateBody) -> Made:
-        """Pictures from a prompt."""
+        """Generates pictures from a prompt."""
         ...
 
     def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
-        """A picture, repaired where it is malformed or masked."""
+        """Repairs a picture where it is malformed or masked."""
         ...
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
-        """What the detector sees in a picture."""
+        """Detects body parts in a picture."""
         ...
 
     def models(self) -> ModelsAnswer:
-        """The models in use."""
+        """Returns the loaded models."""
         ...

@@ -1,4 +1,4 @@
-"""The commands: options become bodies, a place does the work, files and words come out."""
+"""The commands: convert options to requests, call a backend, and write files and text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ app.command()(config)
 
 @app.callback()
 def choose(context: typer.Context, server: ServerUrl = None, key: Key = None) -> None:
-    """Generates pictures, finds malformed hands and limbs in them, and repairs only those places."""
+    """Generates pictures, finds malformed hands and limbs in them, and repairs only those regions."""
     context.obj = Anatomend(server, key) if server else None
 
 
@@ -100,7 +100,7 @@ def generate(
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
-    """Make pictures from a prompt, and repair them where they are malformed."""
+    """Generate pictures from a prompt, and repair their malformed regions."""
     body = validated(
         GenerateBody,
         given(
@@ -138,7 +138,7 @@ def repair(
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
-    """Redraw only the malformed places of a picture."""
+    """Redraw only the malformed regions of a picture."""
     body = validated(
         RepairUpload,
         {**options, **given(prompt=prompt, negative_prompt=negative_prompt, seed=seed)},
@@ -158,7 +158,7 @@ def detect(
     sheet: Sheet = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is seen in a picture, and whether it is malformed."""
+    """Detect body parts in a picture, well-formed and malformed ones."""
     body = validated(DetectBody, given(conf=conf, heatmap=heatmap is not None))
     sheet = png_path(sheet) if sheet else None
     heatmap = png_path(heatmap) if heatmap else None
@@ -176,7 +176,7 @@ def detect(
 
 @app.command()
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """Tell which models are in use."""
+    """Show the loaded models."""
     facts = _backend(context).models()
     if as_json:
         print_json(facts)
@@ -192,7 +192,7 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Tell what a service has to do and has done; needs --server."""
+    """List the jobs of a service; needs --server."""
     client = context.obj
     if not isinstance(client, Anatomend):
         raise InvalidRequest("no service is named", code="missing_parameter", allowed="--server URL")
@@ -216,7 +216,7 @@ def _backend(context: typer.Context) -> Backend:
 def _deliver(
     made: Made, paths: Sequence[Path | None], sheet: Path | None, as_json: bool, name: str = ""
 ) -> None:
-    """Writes the pictures, then tells of them. Without a path the picture stays the one called ``name``."""
+    """Writes the pictures, then prints the facts. Without a path the picture keeps the name ``name``."""
     images = []
     for image, png, path in zip(made.answer.images, made.pngs, paths, strict=True):
         if path:

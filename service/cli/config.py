@@ -1,4 +1,4 @@
-"""``anatomend config``: every setting, what it is now, and what it would be if nobody had set it."""
+"""``anatomend config``: every setting with its value and its default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HIDDEN = "***"
 
 
 def config(as_json: Annotated[bool, typer.Option("--json", help="Tell the facts as JSON.")] = False) -> None:
-    """Tell every setting with its value, default and meaning; passwords are hidden."""
+    """Show every setting with its value, default and meaning; passwords are hidden."""
     settings = read_settings()
     rows = [_row(settings, name) for name in Settings.model_fields]
     if as_json:
@@ -27,7 +27,7 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="Tell the facts 
 
 
 def masked(value: str) -> str:
-    """An address without the password and the query that may be in it; any other text as it is."""
+    """Removes password and query from a URL; any other text is unchanged."""
     url = urlsplit(value)
     if not url.netloc:
         return value

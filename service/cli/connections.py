@@ -1,4 +1,4 @@
-"""Limits that uvicorn lacks: on connections held open by sending, or taking, next to nothing."""
+"""Limits that uvicorn lacks: on connections held open by sending, or reading, next to nothing."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import asyncio
 from typing import Any
 
 SILENCE_S = 20.0
-"""How long a request's head may take, and the rest of a body that nobody reads any more."""
+"""Seconds for a request's head, and for the rest of a body that is no longer read."""
 STANDSTILL_S = 120.0
-"""How long a client may take nothing of its answer while more is waiting to be sent.
+"""Seconds for which a client may read nothing of its answer while more is waiting to be sent.
 
-The system takes a megabyte at a time for it, which a poor line needs that long for.
+The system buffers a megabyte of it, which a slow connection takes that long to receive.
 """
 
 
 def impatient(
     protocol: type[Any], silence_s: float = SILENCE_S, standstill_s: float = STANDSTILL_S
 ) -> type[Any]:
-    """A protocol class of uvicorn's that closes connections on which nothing happens.
+    """Returns a protocol class of uvicorn's that closes connections on which nothing happens.
 
     Uvicorn ends a connection that stays idle after an answer, until the first byte comes; from then on it
-    waits for ever for the rest of the head. How long a body may take while it is read is up to the
-    application.
+    waits for ever for the rest of the head. The time to read a body is limited by the application.
 
     Args:
         protocol: either of uvicorn's for HTTP/1.1.
-        silence_s: how long no request may be at work.
-        standstill_s: how long an answer may wait to be taken.
+        silence_s: the maximum time without a request at work, in seconds.
+        standstill_s: the maximum time that an answer may wait to be read, in seconds.
     """
     limits = {"silence_s": silence_s, "standstill_s": standstill_s}
     return type(f"Impatient{protocol.__name__}", (_Impatient, protocol), limits)
@@ -35,7 +34,7 @@ def impatient(
 class _Impatient(asyncio.Protocol):
     silence_s: float
     standstill_s: float
-    # What uvicorn's protocols have.
+    # Attributes of uvicorn's protocols.
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     cycle: Any
@@ -78,7 +77,7 @@ class _Impatient(asyncio.Protocol):
         self._silence = self.loop.call_later(self.silence_s, self._end_silence)
 
     def _end_silence(self) -> None:
-        if not self._is_at_work:  # a request that waited in line may have begun
+        if not self._is_at_work:  # a request that waited in the pipeline may have begun
             self.transport.close()
 
     def _await_progress(self) -> None:

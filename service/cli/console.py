@@ -1,4 +1,4 @@
-"""What the command line shows: facts on standard output, progress and errors on standard error."""
+"""The output of the command line: facts on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from service.schemas.answers import Answer, DetectionAnswer, JobAnswer
 
 
 def print_error(error: AnatomendError) -> None:
-    """One line: what is wrong, and what would have been right."""
+    """Prints one line: the error, and the accepted values."""
     allowed = "" if error.allowed is None else f" (allowed: {_told(error.allowed)})"
     line = f"anatomend: {error.detail}{allowed}"
     Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(" ".join(line.split()))
 
 
 def print_json(facts: BaseModel | Mapping[str, Any]) -> None:
-    """The same JSON as the service answers."""
+    """Prints the same JSON as the service answers."""
     plain = facts.model_dump(mode="json") if isinstance(facts, BaseModel) else dict(facts)
     Console(soft_wrap=True, markup=False, highlight=False).print(json.dumps(plain, indent=2))
 
 
 def print_answer(facts: Answer) -> None:
-    """A line for each picture and each region."""
+    """Prints a line for each picture and each region."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for image in facts.images:
         console.print(f"{image.url}: {image.outcome.value}, {image.width}×{image.height}, seed {image.seed}")
@@ -48,7 +48,7 @@ def print_answer(facts: Answer) -> None:
 
 
 def print_unused(facts: Answer) -> None:
-    """A warning for every input that had no effect, on standard error."""
+    """Prints a warning for every input without effect, on standard error."""
     told = dict.fromkeys(
         f"anatomend: warning: {one.name}{f' ({one.where})' if one.where else ''}: {one.reason}"
         for image in facts.images
@@ -59,7 +59,7 @@ def print_unused(facts: Answer) -> None:
 
 
 def print_detections(seen: Sequence[DetectionAnswer]) -> None:
-    """A table of what was seen."""
+    """Prints a table of detections."""
     table = Table("class", "score", "x1", "y1", "x2", "y2")
     for one in seen:
         table.add_row(one.class_name, f"{one.conf:.2f}", *(f"{side:.0f}" for side in one.xyxy))
@@ -67,7 +67,7 @@ def print_detections(seen: Sequence[DetectionAnswer]) -> None:
 
 
 def print_jobs(jobs: Sequence[JobAnswer]) -> None:
-    """A table of jobs."""
+    """Prints a table of jobs."""
     table = Table("id", "kind", "state", "made", "about")
     for job in jobs:
         about = str((job.problem or {}).get("detail") or job.request.get("prompt", ""))
@@ -77,7 +77,7 @@ def print_jobs(jobs: Sequence[JobAnswer]) -> None:
 
 
 def print_models(cards: Sequence[Mapping[str, Any]]) -> None:
-    """A line for each fact of each model."""
+    """Prints a line for each fact of each model."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for card in cards:
         console.print(card.get("role", "model"))
@@ -87,17 +87,17 @@ def print_models(cards: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_line(text: str) -> None:
-    """A line on standard output, as it is: for a script to read."""
+    """Prints a plain line on standard output, for scripts to read."""
     Console(soft_wrap=True, markup=False, highlight=False).print(text)
 
 
 def print_note(text: str) -> None:
-    """A line for the one who looks on, on standard error."""
+    """Prints a line on standard error, for people who watch."""
     Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(text)
 
 
 def print_keys(keys: Sequence[Key]) -> None:
-    """A table of keys, without the keys themselves."""
+    """Prints a table of keys, without the secrets."""
     table = Table("id", "name", "scopes", "made", "revoked")
     for key in keys:
         revoked = "" if key.revoked_at is None else _day(key.revoked_at)
@@ -106,7 +106,7 @@ def print_keys(keys: Sequence[Key]) -> None:
 
 
 def print_settings(rows: Sequence[Mapping[str, object]]) -> None:
-    """A paragraph for each setting; those that are set stand out."""
+    """Prints a paragraph for each setting and highlights the changed ones."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for row in rows:
         default = "" if row["value"] == row["default"] else f"   (default: {row['default']})"
@@ -129,7 +129,7 @@ class _Bars(Silent):
 
 @contextmanager
 def progress_bars() -> Iterator[Silent]:
-    """A listener that draws a bar for each phase, where standard error is a terminal."""
+    """Returns a listener that draws a bar for each phase, where standard error is a terminal."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -138,7 +138,7 @@ def progress_bars() -> Iterator[Silent]:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """A spinner for what has no measure."""
+    """Shows a spinner during work of unknown length."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield

@@ -1,4 +1,4 @@
-"""The files that a command reads and writes."""
+"""Files that a command reads and writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.store.files import write_atomically
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file.
+    """Returns the bytes of a file.
 
     Raises:
         InvalidRequest: ``unreadable_file``.
@@ -21,10 +21,10 @@ def read(path: Path) -> bytes:
 
 
 def png_path(path: Path | None) -> Path:
-    """Where a picture is to be written: checked before the work and not after it.
+    """Checks the path of a picture before the work, not after it.
 
     Raises:
-        InvalidRequest: if it is not named, no PNG, or cannot be written.
+        InvalidRequest: if it is missing, not a PNG's, or cannot be written.
     """
     if path is None:
         raise InvalidRequest("no output is named", code="missing_parameter", allowed="-o NAME.png")
@@ -41,14 +41,14 @@ def png_path(path: Path | None) -> Path:
 
 
 def numbered(path: Path, count: int) -> list[Path]:
-    """A path for each of so many pictures: ``out.png``, or ``out-1.png``, ``out-2.png`` and so on."""
+    """Returns a path for each picture: ``out.png``, or ``out-1.png``, ``out-2.png`` and so on."""
     if count == 1:
         return [path]
     return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a whole file or leaves the old one.
+    """Writes a complete file or leaves the old one.
 
     Raises:
         AnatomendError: ``unwritable_file``.

@@ -1,4 +1,4 @@
-"""``anatomend keys``: who may use the service."""
+"""``anatomend keys``: the API keys of the service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it, this once."""
+    """Make a key and show its secret, only this once."""
     with _database() as database:
         key, secret = add_key(database, name, scope or [Scope.USE])
     if as_json:
@@ -45,7 +45,7 @@ def add(
 
 @keys.command("list")
 def list_keys(as_json: Json = False) -> None:
-    """Tell which keys there are; never the keys themselves."""
+    """List the keys, without their secrets."""
     with _database() as database:
         found = all_keys(database)
     if as_json:
@@ -58,7 +58,7 @@ def list_keys(as_json: Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="From the list.", show_default=False)],
 ) -> None:
-    """Make a key useless, within a second and for good."""
+    """Revoke a key, within a second and for good."""
     with _database() as database:
         key = revoke_key(database, key_id)
     print_note(f"{key.id} ({key.name}) is revoked")
@@ -66,7 +66,7 @@ def revoke(
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    """Brought up to date first, so that keys can be made before the service ever ran."""
+    """Opens the database and migrates it, so that keys can be made before the first start."""
     database = Database.of(read_settings())
     try:
         database.migrate()

@@ -1,4 +1,4 @@
-"""The work done in this process, with models that are loaded for it."""
+"""The backend in this process, with models that are loaded for it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from service.schemas.requests import DetectBody, GenerateBody, RepairUpload
 
 
 class Local:
-    """See ``Backend``. Pictures are read before the models are: a mistake is told at once."""
+    """The backend in this process. Pictures are read before the models: a mistake is reported at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def generate(self, body: GenerateBody) -> Made:
-        """See ``Backend``."""
+        """Generates pictures, see ``Backend``."""
         engine = self._engine()
         with progress_bars() as listener:
             return _made(engine.generate(body.to_request(), listener))
 
     def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
-        """See ``Backend``."""
+        """Repairs a picture, see ``Backend``."""
         limits = UploadLimits.of(self._settings)
         upload = read_image(picture, limits)
         wish = RepairRequest(
@@ -58,7 +58,7 @@ class Local:
             return _made([engine.repair(wish, listener)], upload)
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
-        """See ``Backend``."""
+        """Detects body parts, see ``Backend``."""
         image = read_image(picture, UploadLimits.of(self._settings)).image
         engine = self._engine()
         seen = engine.detect(image, body.conf).by_confidence()
@@ -73,7 +73,7 @@ class Local:
         )
 
     def models(self) -> ModelsAnswer:
-        """See ``Backend``."""
+        """Returns the loaded models, see ``Backend``."""
         engine = self._engine()
         cards = [model_facts(card) for card in engine.models()]
         return ModelsAnswer(models=cards, class_names=list(engine.class_names))

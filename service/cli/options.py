@@ -1,4 +1,4 @@
-"""What the commands' arguments and options are called."""
+"""Arguments and options that commands share."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ Key = Annotated[
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given: the others keep their one default, which is the service's."""
+    """Returns the options that were given: the others keep the service's default."""
     return {name: value for name, value in options.items() if value is not None and value != []}

@@ -1,4 +1,4 @@
-"""The work done by a service, followed through its events."""
+"""The backend of a service, followed through its events."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from service.schemas.answers import DetectionAnswer, ImageAnswer, ModelsAnswer
 from service.schemas.requests import DetectBody, GenerateBody, RepairUpload, as_json
 
 _ANY_SIZE = UploadLimits(max_bytes=1 << 30, max_pixels=1 << 28)
-"""The service has let the picture in, or made it."""
+"""No further limits: the service accepted the picture before, or made it."""
 
 
 class Remote:
-    """See ``Backend``."""
+    """The backend that sends the work to a service."""
 
     def __init__(self, client: Anatomend) -> None:
         self._client = client
 
     def generate(self, body: GenerateBody) -> Made:
-        """See ``Backend``."""
+        """Generates pictures, see ``Backend``."""
         options = as_json(body, only_changed=True)
         with _bars() as on_event:
             return _made(self._client.generate(options.pop("prompt"), on_event=on_event, **options))
 
     def repair(self, picture: bytes, body: RepairUpload, mask: bytes | None, dry_run: bool) -> Made:
-        """See ``Backend``."""
+        """Repairs a picture, see ``Backend``."""
         options = as_json(body, only_changed=True)
         with _bars() as on_event:
             return _made(
@@ -45,7 +45,7 @@ class Remote:
             )
 
     def detect(self, picture: bytes, body: DetectBody) -> Seen:
-        """See ``Backend``."""
+        """Detects body parts, see ``Backend``."""
         with waiting("looking"):
             seen = self._client.detect(picture, conf=body.conf, heatmap=body.heatmap)
             url = seen.heatmap_url
@@ -54,13 +54,13 @@ class Remote:
         return Seen(seen.width, seen.height, rows, lambda: _detection_sheet(_pixels(picture), rows), heat)
 
     def models(self) -> ModelsAnswer:
-        """See ``Backend``."""
+        """Returns the loaded models, see ``Backend``."""
         return self._client.models()
 
 
 @contextmanager
 def _bars() -> Iterator[OnEvent]:
-    """Draws the progress that a job's events tell."""
+    """Draws the progress from a job's events."""
     with progress_bars() as listener:
 
         def draw(event: JobEvent) -> None:
@@ -71,7 +71,7 @@ def _bars() -> Iterator[OnEvent]:
 
 
 def _made(result: Result) -> Made:
-    """The facts as a run on this machine would tell them: without addresses at the service."""
+    """Returns the same facts as a run on this machine: without the service's URLs."""
     images = [
         image.model_copy(
             update={
@@ -92,7 +92,7 @@ def _made(result: Result) -> Made:
 
 
 def _report(facts: ImageAnswer, png: bytes, original: bytes) -> RepairReport:
-    """As much of the report as a sheet shows; masks it does not."""
+    """Rebuilds the part of the report that a sheet shows; masks are not included."""
     image = _pixels(png)
     empty = np.zeros(image.shape[:2], np.float32)
     regions = tuple(

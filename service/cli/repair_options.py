@@ -1,4 +1,4 @@
-"""The repair parameters as options of the command line, made from their declarations."""
+"""Repair parameters as options of the command line, made from their declarations."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from service.core.params import RepairParams
 _SPELLED = {"classes": "--class", "methods": "--method", "strengths": "--strength"}
 """Options that are given once for each item, in the singular."""
 _OTHER_NAMES = {"num_inference_steps": "repair_steps", "guidance_scale": "repair_guidance"}
-"""Of parameters that the generator has as well."""
+"""New names for parameters that the generator has as well."""
 
 
 def _option(declared: Field, default: object) -> Any:
-    """The option of a parameter: its type, and its text with its default as the help."""
+    """Returns the option of a parameter: its type, and its text with its default as the help."""
     is_list = get_origin(declared.type) is tuple
     kind = list[element_of(declared)] if is_list else declared.type  # type: ignore[misc]
     names = [_SPELLED[declared.name]] if declared.name in _SPELLED else []
@@ -35,7 +35,7 @@ def _option(declared: Field, default: object) -> Any:
 
 
 def _options_of(params: RepairParams) -> dict[str, Any]:
-    """An option for each parameter that one option can spell; the others come by ``--params``."""
+    """Returns an option for each simple parameter; the others are set by ``--params``."""
     return {
         _OTHER_NAMES.get(declared.name, declared.name): _option(declared, getattr(params, declared.name))
         for declared in fields_of(RepairParams)
@@ -54,12 +54,12 @@ REPAIR_OPTIONS: dict[str, Any] = {
     ],
 }
 RepairFlags = Mapping[str, Any]
-"""What of the repair object was asked for."""
+"""The given options of the repair, by parameter."""
 NO_REPAIR_FLAGS: RepairFlags = {}
 
 
 def with_repair_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command all options of how to repair; it is handed those that were used, as ``options``."""
+    """Adds all repair options to a command, which gets the given ones as ``options``."""
     own = signature(command).parameters
 
     def run(**options: Any) -> None:
@@ -86,10 +86,10 @@ def _options(used: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    """The object that JSON or a file of it spells.
+    """Parses an object from JSON text or from a JSON file.
 
     Raises:
-        InvalidRequest: if it is none.
+        InvalidRequest: if the text is not a JSON object.
     """
     if text is None:
         return {}

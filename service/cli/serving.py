@@ -1,4 +1,4 @@
-"""``anatomend serve``."""
+"""``anatomend serve``: runs the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.runtime.private_files import is_seen_by_others
 from service.runtime.settings import Settings, read_settings, unknown_variables
 
 _GRACE_S = 30
-"""How long a request that runs when the service is told to stop may take to end."""
+"""Seconds that a running request may take to end when the service is stopped."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,10 +66,10 @@ def serve(
 
 
 def _check_database(settings: Settings) -> None:
-    """Brings the tables up to date, and finds damage before anybody is let in.
+    """Migrates the tables, and finds damage before the first request.
 
     Raises:
-        DatabaseUnavailable: in words, where uvicorn would show a traceback.
+        DatabaseUnavailable: caught by the command line, where uvicorn would print a traceback.
     """
     database = Database.of(settings)
     try:
@@ -80,7 +80,7 @@ def _check_database(settings: Settings) -> None:
 
 
 def _drained(server: type[Any]) -> type[Any]:
-    """A server class that, told to stop, first sends away those who wait; uvicorn would wait for them."""
+    """Returns a server class that first answers waiting requests on a stop; uvicorn would wait for them."""
 
     class Drained(server):  # type: ignore[misc]
         def __init__(self, config: Any, drain: Callable[[], None]) -> None:

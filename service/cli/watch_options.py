@@ -1,4 +1,4 @@
-"""What the options for watching come to."""
+"""Options for the checks of unfinished pictures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def watching(
     max_restarts: int | None,
     in_flight: bool | None,
 ) -> bool | Mapping[str, Any] | None:
-    """The ``watch`` of a request; None leaves it to the service. Who says how to watch wants it watched.
+    """Returns the ``watch`` of a request; None for the service's default. Any of the options turns it on.
 
     Raises:
-        InvalidRequest: if it is said how to watch, and not to.
+        InvalidRequest: if other options are given with ``--no-watch``.
     """
     how = given(fractions=list(watch_at or []), stop=stop, max_restarts=max_restarts, in_flight=in_flight)
     if how and watch is False:

@@ -1,4 +1,4 @@
-"""The service from Python: ``from service.client import Anatomend``."""
+"""The Python client of the service: ``from service.client import Anatomend``."""
 
 from service.client.client import Anatomend, Result
 

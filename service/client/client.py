@@ -21,7 +21,7 @@ from service.jobs.records import EventType, JobEvent
 from service.schemas.answers import Answer, DetectAnswer, JobAnswer, JobsAnswer, ModelsAnswer
 
 Picture = str | Path | bytes
-"""A file's path, or its bytes: PNG, JPEG or WebP."""
+"""The path of a file, or its bytes: PNG, JPEG or WebP."""
 OnEvent = Callable[[JobEvent], None]
 
 _PAGE = 100
@@ -31,17 +31,17 @@ _TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Finished pictures: the facts at once, the pixels when they are asked for."""
+    """Finished pictures: the facts at once, the pixels on request."""
 
     answer: Answer
     _fetch: Callable[[str], bytes]
 
     def png(self, index: int = 0) -> bytes:
-        """One of the pictures."""
+        """Returns one of the pictures."""
         return self._fetch(self.answer.images[index].sha256)
 
     def original_png(self, index: int = 0) -> bytes:
-        """The same before any repair."""
+        """Returns the same picture before any repair."""
         image = self.answer.images[index]
         return self._fetch((image.original_url or image.sha256).rpartition("/")[2])
 
@@ -51,20 +51,20 @@ class Result:
 
 
 class Anatomend:
-    """A service. Usable as a context manager; not by several threads at once.
+    """A client of one service. Usable as a context manager; not thread-safe.
 
-    Every call may be repeated safely, and is, where the service is busy or the line breaks. A call that is
-    interrupted or takes too long takes its job along.
+    Every call may be repeated safely, and is retried if the service is busy or the connection breaks. A call
+    that is interrupted or takes too long cancels its job.
 
     Args:
-        base_url: as ``http://localhost:8000``.
-        key: an API key, where the service wants one.
-        timeout_s: how long a call may take, waiting in the queue included.
+        base_url: for example ``http://localhost:8000``.
+        key: an API key, if the service requires one.
+        timeout_s: the maximum duration of a call in seconds, with the time in the queue.
         transport: for tests.
 
     Raises (each method):
-        AnatomendError: what the service refused or failed with, of the same class and code.
-        Unreachable: if nobody answers, or not in time.
+        AnatomendError: the service's refusal or failure, with the same class and code.
+        Unreachable: if the service does not answer in time.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Anatomend:
         self.close()
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Closes all connections."""
         self._transport.close()
 
     def generate(
         self, prompt: str, *, on_event: OnEvent | None = None, **options: Unpack[GenerateOptions]
     ) -> Result:
-        """Makes pictures from a prompt; ``on_event`` is told how it goes."""
+        """Generates pictures from a prompt; calls ``on_event`` with each event of the job."""
         job = self._done("/generate", on_event, json={"prompt": prompt, **options})
         return self._result(job)
 
@@ -114,7 +114,7 @@ class Anatomend:
         return self._result(self._done("/repair", on_event, data=fields, files=files))
 
     def detect(self, picture: Picture, *, conf: float | None = None, heatmap: bool = False) -> DetectAnswer:
-        """Tells what is seen in a picture, and with ``heatmap`` where the scores come from."""
+        """Detects body parts in a picture; ``heatmap`` adds a map of the pixels behind the scores."""
         fields = {} if conf is None else {"conf": str(conf)}
         fields |= {"heatmap": "true"} if heatmap else {}
         job = self._done("/detect", None, data=fields, files={"image": _bytes_of(picture)})
@@ -122,15 +122,15 @@ class Anatomend:
         return job.result
 
     def models(self) -> ModelsAnswer:
-        """The models in use."""
+        """Returns the loaded models."""
         return ModelsAnswer.model_validate_json(self._get("/models").content)
 
     def job(self, job_id: str) -> JobAnswer:
-        """One job."""
+        """Returns one job."""
         return JobAnswer.model_validate_json(self._get(f"/jobs/{job_id}").content)
 
     def jobs(self) -> Iterator[JobAnswer]:
-        """The key's jobs, newest first; fetched by the page as they are asked for."""
+        """Yields the key's jobs, newest first; fetches the pages as needed."""
         before: dict[str, str] = {}
         while True:
             page = JobsAnswer.model_validate_json(
@@ -142,14 +142,14 @@ class Anatomend:
             before = {"before": page.next}
 
     def cancel(self, job_id: str) -> JobAnswer:
-        """Ends a job; a finished one stays as it is."""
+        """Cancels a job; a finished one stays as it is."""
         answer = self._transport.ask("POST", f"/jobs/{job_id}/cancel", self._deadline())
         return JobAnswer.model_validate_json(answer.content)
 
     def events(self, job_id: str, after: int = 0) -> Iterator[JobEvent]:
-        """What happens to a job, to the last event, ``done``; from the one after ``after`` on.
+        """Yields a job's events after ``after``, up to the last one, ``done``.
 
-        A connection that breaks is made again, and nothing is told twice or left out.
+        A broken connection is opened again, and no event is repeated or left out.
         """
         deadline = self._deadline()
         for event in self._follow(job_id, after, deadline):
@@ -157,15 +157,15 @@ class Anatomend:
             yield event
 
     def image(self, sha256: str) -> bytes:
-        """A picture or a mask that the service keeps, as PNG."""
+        """Returns a picture or a mask that the service stores, as PNG."""
         return self._get(f"/images/{sha256}").content
 
     def _done(self, path: str, on_event: OnEvent | None, **content: Any) -> JobAnswer:
-        """Hands in a job and follows it to its end."""
+        """Submits a job and follows it to its end."""
         deadline = self._deadline()
         headers = {"Prefer": "respond-async", "Idempotency-Key": uuid.uuid4().hex}
         answer = self._transport.ask("POST", path, deadline, headers=headers, **content)
-        # A job whose first acknowledgement was lost may be over when it is asked for again: then 200.
+        # A job whose first acknowledgement was lost may have ended when it is submitted again: then 200.
         job_id = answer.headers.get("x-anatomend-job") or answer.json()["id"]
         try:
             for event in self._follow(job_id, 0, deadline):
@@ -183,7 +183,7 @@ class Anatomend:
             for told in self._transport.events(f"/jobs/{job_id}/events", headers, deadline):
                 silent = 0
                 if told.event not in _KNOWN or not told.id.isdecimal():
-                    continue  # a newer service may tell more
+                    continue  # a newer service may send more types
                 last = int(told.id)
                 yield JobEvent(last, job_id, EventType(told.event), json.loads(told.data))
                 if told.event == EventType.DONE:
@@ -192,7 +192,7 @@ class Anatomend:
             deadline.pause(backoff_s(silent))
 
     def _abandon(self, job_id: str) -> None:
-        """Nobody waits for this job any more. It is only a wish: the first error is the one to tell."""
+        """Cancels a job that nobody waits for. Errors are ignored: the first error is the one to report."""
         try:
             self._transport.ask("POST", f"/jobs/{job_id}/cancel", Deadline(2.0))
         except AnatomendError:

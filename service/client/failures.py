@@ -1,4 +1,4 @@
-"""What a service refuses with, as the exceptions that it was raised from."""
+"""A service's refusals as exceptions of the classes that raised them there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _BY_STATUS: dict[int, type[AnatomendError]] = {
 
 
 def failure_of(response: httpx2.Response) -> AnatomendError:
-    """The exception that an answer other than 2xx stands for."""
+    """Returns the exception for an answer other than 2xx."""
     facts = problem_in(response)
     if facts is None:
         kind = _BY_STATUS.get(response.status_code, AnatomendError)
@@ -56,7 +56,7 @@ def failure_of(response: httpx2.Response) -> AnatomendError:
 
 
 def failure_of_job(problem: Mapping[str, Any]) -> AnatomendError:
-    """The exception that a job failed with, by the name that it keeps."""
+    """Returns the exception of a failed job, by the name in its problem."""
     by_name = {kind.__name__: kind for kind in _kinds(AnatomendError)}
     kind = by_name.get(str(problem.get("error")), AnatomendError)
     return kind(
@@ -67,7 +67,7 @@ def failure_of_job(problem: Mapping[str, Any]) -> AnatomendError:
 
 
 def problem_in(response: httpx2.Response) -> dict[str, Any] | None:
-    """The body of a problem; None if it is none of ours, but perhaps a proxy's."""
+    """Returns the body of a problem; None if it has another format, for example a proxy's."""
     if response.headers.get("content-type", "").partition(";")[0] != "application/problem+json":
         return None
     try:

@@ -1,4 +1,4 @@
-"""What may be asked for by name, as ``service.schemas.requests`` tells it; the rest is as the service has it."""
+"""Types of the named options, as in ``service.schemas.requests``; the service has the defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.core.params import MaskSource, Method, Order, Policy
 
 
 class NudgeOptions(TypedDict, total=False):
-    """How the method ``nudge`` bends."""
+    """The options of the method ``nudge``."""
 
     window: tuple[float, float]
     strength: tuple[float, float]
@@ -18,7 +18,7 @@ class NudgeOptions(TypedDict, total=False):
 
 
 class SettingsOptions(TypedDict, total=False):
-    """What is done otherwise for one class."""
+    """The options that differ for one class."""
 
     methods: Sequence[Method]
     strengths: Sequence[float]
@@ -31,13 +31,13 @@ class SettingsOptions(TypedDict, total=False):
 
 
 class NumberedSettingsOptions(SettingsOptions, total=False):
-    """What is done otherwise for one region."""
+    """The options that differ for one region."""
 
     region: int
 
 
 class RepairOptions(TypedDict, total=False):
-    """How to repair."""
+    """The options of a repair."""
 
     conf: float
     max_conf: float
@@ -67,7 +67,7 @@ class RepairOptions(TypedDict, total=False):
 
 
 class UploadOptions(RepairOptions, total=False):
-    """How to repair a picture that is sent."""
+    """The options of the repair of an uploaded picture."""
 
     prompt: str
     negative_prompt: str
@@ -75,7 +75,7 @@ class UploadOptions(RepairOptions, total=False):
 
 
 class WatchOptions(TypedDict, total=False):
-    """How to look while a picture is made."""
+    """The options of the checks of unfinished pictures."""
 
     fractions: Sequence[float]
     stop: bool
@@ -84,7 +84,7 @@ class WatchOptions(TypedDict, total=False):
 
 
 class GenerateOptions(TypedDict, total=False):
-    """What to make beside the prompt."""
+    """The options of a generation beside the prompt."""
 
     negative_prompt: str
     seed: int

@@ -1,4 +1,4 @@
-"""Requests that are sent again where that is safe and helps: the service is busy, or the line broke."""
+"""HTTP with retries where that is safe and helps: a busy service, or a broken connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.client.failures import failure_of, problem_in
 from service.core.errors import AnatomendError, Unreachable
 
 SILENCE_S = 10.0
-"""A stream that says nothing for so long is asked for again; it may be dead."""
+"""Seconds of silence after which a stream counts as dead and is requested again."""
 _CONNECT_S, _TRANSFER_S = 10.0, 60.0
 _BUSY = frozenset({429, 502, 503, 504})
 _TRIES = 4
@@ -22,7 +22,7 @@ _MAX_EVENT_BYTES = 64 << 20
 
 
 class Deadline:
-    """Until when something may take."""
+    """The end of the time that a call may take."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -30,18 +30,18 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """How long there is; never negative."""
+        """The remaining seconds; never negative."""
         return max(0.0, self._at - time.monotonic())
 
     def renew(self) -> None:
-        """Begins anew."""
+        """Starts the time again."""
         self._at = time.monotonic() + self._timeout_s
 
     def pause(self, wanted_s: float) -> None:
         """Waits.
 
         Raises:
-            Unreachable: ``timed_out`` if it would be over before that.
+            Unreachable: ``timed_out`` if the deadline comes first.
         """
         if wanted_s >= self.left_s:
             raise Unreachable(f"no result within {self._timeout_s:g} s", code="timed_out")
@@ -49,10 +49,10 @@ class Deadline:
 
 
 class Transport:
-    """Speaks HTTP with one service. Raises the project's own errors only.
+    """Sends HTTP requests to one service. Raises the project's own errors only.
 
     Args:
-        base_url: where the service is, with the prefix that a proxy may have put before it.
+        base_url: the URL of the service, with the prefix of a proxy if there is one.
         key: sent as a bearer token.
         transport: for tests.
     """
@@ -70,14 +70,14 @@ class Transport:
         self._http.close()
 
     def ask(self, method: str, path: str, deadline: Deadline, **content: Any) -> httpx2.Response:
-        """An answer of 2xx.
+        """Sends a request and returns an answer of 2xx.
 
-        A service that is busy is asked again when it says so, until the deadline. A line that breaks is
-        tried a few times; therefore send only what may safely arrive twice.
+        A busy service is retried when it says so, until the deadline. A broken connection is retried a few
+        times; so send only requests that may safely arrive twice.
 
         Raises:
-            AnatomendError: what the service refused with.
-            Unreachable: if nobody answers in time.
+            AnatomendError: the service's refusal.
+            Unreachable: if the service does not answer in time.
         """
         broken = 0
         while True:
@@ -102,10 +102,10 @@ class Transport:
     def events(
         self, path: str, headers: Mapping[str, str], deadline: Deadline
     ) -> Iterator[httpx2.ServerSentEvent]:
-        """The events of one connection, until it ends, breaks or falls silent.
+        """Yields the events of one connection, until it ends, breaks or falls silent.
 
         Raises:
-            AnatomendError: what the service refused with.
+            AnatomendError: the service's refusal.
         """
         silence_s = max(0.1, min(SILENCE_S, deadline.left_s))
         timeout = httpx2.Timeout(silence_s, connect=_CONNECT_S)
@@ -118,19 +118,19 @@ class Transport:
                 if _wait_s(response) is None:
                     raise failure_of(response)
         except httpx2.TransportError:
-            return  # whoever follows asks again from the last event on
+            return  # the caller connects again, from the last event on
 
     def _unreachable(self, error: Exception) -> AnatomendError:
         return Unreachable(f"{self._http.base_url} cannot be reached: {error}")
 
 
 def backoff_s(tries: int) -> float:
-    """How long to wait after so many failures: longer each time, and not all clients at once."""
+    """Returns the pause after so many failures: longer each time, and randomised between clients."""
     return min(_LONGEST_PAUSE_S, 0.2 * 2.0**tries) * random.uniform(0.5, 1.0)
 
 
 def _wait_s(response: httpx2.Response) -> float | None:
-    """When to ask again; None if asking again would not help."""
+    """Returns the seconds until a retry; None if a retry would not help."""
     if response.status_code not in _BUSY:
         return None
     wanted = response.headers.get("retry-after", "")

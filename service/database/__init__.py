@@ -1,1 +1,1 @@
-"""The one database: its tables, how it is opened, and how an older one is brought up to date."""
+"""The database: its tables, connections and migrations."""

@@ -1,4 +1,4 @@
-"""Opens the database: SQLite beside the data unless an address says otherwise."""
+"""Connections to the database: SQLite beside the data, unless a URL is set."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_S = 5.0
-"""How long a writer waits for another one before it gives up."""
+"""Seconds that a writer waits for another one before it gives up."""
 _SERVER_OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-"""Seconds, and milliseconds, until a server out of reach is given up, unless the address says otherwise."""
+"""Seconds, and milliseconds, until an unreachable server is given up, unless the URL sets them."""
 _MIGRATION_LOCK = 0x616E61746F
-"""Names the lock in PostgreSQL; any number does that nobody else there uses."""
+"""The key of the advisory lock in PostgreSQL; any number that nothing else there uses."""
 
 
 class Database:
-    """A pool of connections, and transactions on them. To be shared between threads, not processes."""
+    """A pool of connections, and transactions on them. Thread-safe, but not shared between processes."""
 
     def __init__(self, url: str) -> None:
-        """Opens nothing yet.
+        """Prepares the pool; opens no connection yet.
 
         Raises:
-            InvalidSettings: if ``url`` is no database's address or its driver is not installed.
+            InvalidSettings: if ``url`` is not a database URL or its driver is not installed.
         """
         try:
             parsed = make_url(url)
@@ -69,7 +69,7 @@ class Database:
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
-        """The database that the settings name, its folder made if need be."""
+        """Returns the database of the settings; makes its folder if needed."""
         if settings.database_url:
             return cls(settings.database_url)
         try:
@@ -79,26 +79,26 @@ class Database:
         return cls(f"sqlite:///{settings.data_dir / 'anatomend.sqlite3'}")
 
     def migrate(self) -> None:
-        """Brings the tables up to date; a new database gets them all. Of several at once, one does it.
+        """Migrates the tables, or makes them in a new database. Of concurrent callers, one does it.
 
         Raises:
-            DatabaseUnavailable: if it cannot be reached or written.
+            DatabaseUnavailable: if the database cannot be reached or written.
         """
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.write() as connection:
-            if not self._is_sqlite:  # whose writers wait for each other anyway
+            if not self._is_sqlite:  # SQLite's writers wait for each other anyway
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def check(self) -> None:
-        """Looks for damage in a database that is a file, all of which is read.
+        """Checks a database file for damage; reads all of it.
 
         Raises:
             DatabaseUnavailable: ``database_damaged``, or as ``read``.
         """
-        if not self._is_sqlite:  # a server looks after its files itself
+        if not self._is_sqlite:  # a server checks its files itself
             return
         with self.read() as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
@@ -107,40 +107,40 @@ class Database:
 
     @property
     def damage(self) -> DatabaseUnavailable | None:
-        """What to say of damage that was met since this object was made."""
+        """The error for damage that was met since this object was made; None without damage."""
         return self._outages.damage
 
     @property
     def now(self) -> ColumnElement[float]:
-        """The database's clock in a statement, in seconds since 1970: one for all who share the database."""
+        """The database's clock as SQL, in seconds since 1970: the same for all clients."""
         if self._is_sqlite:
             return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
         return func.extract("epoch", func.clock_timestamp()).cast(Float)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads; it never waits for a writer."""
+        """Begins a read-only transaction; it never waits for a writer."""
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write: all of it is kept, or nothing.
+        """Begins a transaction for writes: all of them are kept, or none.
 
         Raises:
-            DatabaseUnavailable: if it stays locked, is full, or cannot be reached.
+            DatabaseUnavailable: if the database stays locked, is full, or cannot be reached.
         """
         engine = self._engine.execution_options(anatomend_writes=True)
         with self._translated(), engine.begin() as connection:
             yield connection
 
     def version(self) -> int | None:
-        """A number that stays the same while nothing is written; None where that cannot be told cheaply.
+        """Returns a number that changes only with writes; None where that would be expensive.
 
         To be called by one thread at a time.
 
         Raises:
-            DatabaseUnavailable: if it cannot be reached.
+            DatabaseUnavailable: if the database cannot be reached.
         """
         if not self._is_sqlite:
             return None
@@ -152,14 +152,14 @@ class Database:
                 raise
 
     def _data_version(self) -> int:
-        if self._watching is None:  # the number counts what other connections wrote, so it needs its own
+        if self._watching is None:  # the number counts the writes of other connections, so it needs its own
             self._watching = self._engine.raw_connection()
-        # Past SQLAlchemy, which would begin a transaction: within one the number stands still.
+        # Past SQLAlchemy, which would begin a transaction: within one the number does not change.
         cursor = self._watching.cursor()
         cursor.execute("PRAGMA data_version")
         row = cursor.fetchone()
         cursor.close()
-        assert row is not None  # this pragma always answers
+        assert row is not None  # this pragma always has a result
         return int(row[0])
 
     def _forget_watching(self) -> None:
@@ -185,7 +185,7 @@ class Database:
 
 
 def _options(url: URL) -> dict[str, Any]:
-    """What the driver is told beside the address."""
+    """Returns the driver's options beside the URL."""
     if url.get_backend_name() == "sqlite":
         return {"timeout": BUSY_S}
     if url.get_backend_name() == "postgresql":
@@ -194,23 +194,23 @@ def _options(url: URL) -> dict[str, Any]:
 
 
 def in_pieces(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
-    """Pieces of a list, each short enough that a query can name all that is in it."""
+    """Yields chunks of a list, each short enough for the parameters of one query."""
     everything = list(values)
     for start in range(0, len(everything), size):
         yield everything[start : start + size]
 
 
 def _prepare_sqlite(engine: Engine, path: str | None) -> None:
-    """Readers beside one writer, nothing lost when the machine stops, and no transaction begun by half."""
+    """Sets up SQLite: concurrent readers beside one writer, durable commits, explicit transactions."""
     if path and path != ":memory:" and not path.startswith("file:"):
 
         @event.listens_for(engine, "do_connect")
         def before_connect(*_: Any) -> None:
-            make_private_file(Path(path))  # SQLite gives its -wal and -shm the mode that the file has
+            make_private_file(Path(path))  # SQLite gives its -wal and -shm files the mode of this one
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-        # The driver's own idea of when a transaction begins is switched off: see on_begin.
+        # The driver's own transaction handling is switched off: see on_begin.
         connection.isolation_level = None
         _write_ahead(connection)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
@@ -218,16 +218,16 @@ def _prepare_sqlite(engine: Engine, path: str | None) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        # A reader that turns writer half-way fails at once if another has written: writers say so first.
+        # A reader that starts to write fails at once if another has written: writers announce it first.
         writes = connection.get_execution_options().get("anatomend_writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Sets the journal's mode, which the file then keeps.
+    """Sets the journal mode, which the file then keeps.
 
-    SQLite does not wait its ``timeout`` for another that sets the mode of a new file in the same moment, but
-    says at once that it is locked.
+    SQLite ignores its ``timeout`` if another connection sets the mode of a new file at the same moment: it
+    fails at once as locked.
     """
     give_up = time.monotonic() + BUSY_S
     while True:

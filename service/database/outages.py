@@ -1,4 +1,4 @@
-"""A database that does not answer, or is damaged: told once in the log, and to clients without names."""
+"""Outages and damage of the database: logged once, and reported to clients without internal names."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ _log = logging.getLogger(__name__)
 
 
 class Outages:
-    """Turns a driver's errors into the project's own. To be shared between threads.
+    """Translates a driver's errors into the project's own. Thread-safe.
 
-    Whoever uses the database tries again many times a second: so the cause is logged where an outage begins
-    and where it ends, and not each time.
+    Callers retry many times a second: so only the beginning and the end of an outage are logged.
 
     Args:
-        name: of the database, for the operator: its file or its server.
+        name: the name of the database for the operator: its file or its server.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,11 +36,11 @@ class Outages:
 
     @property
     def damage(self) -> DatabaseUnavailable | None:
-        """What to say where damage was met; it stays so, since parts of a damaged file can still be read."""
+        """The error for met damage; it stays, since parts of a damaged file can still be read."""
         return _damage() if self._is_damaged else None
 
     def met(self, error: Exception) -> DatabaseUnavailable | None:
-        """What to raise in an error's stead; None if the database is not to blame for it."""
+        """Returns the error to raise instead; None if the database did not cause it."""
         cause = error.orig if isinstance(error, DBAPIError) else error
         if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
             return self.damaged(str(cause))
@@ -51,12 +50,12 @@ class Outages:
             is_new, self._since = self._since is None, self._since or time.monotonic()
         if is_new:
             _log.warning("the database cannot be used (%s): %s", self._name, " ".join(str(cause).split()))
-        # SQLite says what is wrong in a few fixed words; a server's driver names hosts, ports and users.
+        # SQLite's messages are a few fixed words; a server's driver names hosts, ports and users.
         why = str(cause) if isinstance(cause, sqlite3.Error) else "its server does not answer"
         return DatabaseUnavailable(f"the database cannot be used now: {why}", allowed="try again later")
 
     def damaged(self, found: str) -> DatabaseUnavailable:
-        """What to raise where a file is damaged."""
+        """Returns the error for a damaged file, and logs the damage."""
         with self._lock:
             is_new, self._is_damaged = not self._is_damaged, True
         if is_new:
@@ -69,7 +68,7 @@ class Outages:
         return _damage()
 
     def over(self) -> None:
-        """To be called whenever the database did what it was asked."""
+        """Ends an outage; called after every success."""
         if self._since is None:
             return
         with self._lock:

@@ -64,7 +64,7 @@ job_events = Table(
     Column("type", String(16), nullable=False),
     Column("data", Text, nullable=False),
     Index("ix_job_events_job_id_id", "job_id", "id"),
-    sqlite_autoincrement=True,  # ids never come back, or a client would resume from another's
+    sqlite_autoincrement=True,  # ids are never reused, or a client could resume from another job's event
 )
 
 turns = Table(
@@ -73,7 +73,7 @@ turns = Table(
     Column("owner", String(64), primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
-"""The turn at which a job of each key was last begun."""
+"""The turn at which a job of each key was last started."""
 
 workers = Table(
     "workers",

@@ -1,1 +1,1 @@
-"""Image files: read, checked, brought to sRGB, written; the report inside a PNG and the sheet beside it."""
+"""Image files: read, checked, converted to sRGB, written; the report inside a PNG and the sheet beside it."""

@@ -1,4 +1,4 @@
-"""Uploaded bytes to pixels: what they are is read from the content, and checked before it is decoded."""
+"""Decoding of uploads: the format is read from the content, and checked before the pixels are decoded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.images.webp import read_webp
 from service.runtime.settings import Settings
 
 MAX_SIDE_PX = 65_535
-"""The most that JPEG can say. PNG can say more, and a picture of one pixel a line costs a call for each."""
+"""JPEG's maximum. PNG allows more, but a picture with one pixel per row costs a call for each row."""
 
 FORMATS = ("PNG", "JPEG", "WebP")
 _OTHER_SIGNATURES = {
@@ -40,14 +40,14 @@ _OTHER_SIGNATURES = {
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """How large an upload may be."""
+    """The size limits of an upload."""
 
     max_bytes: int
     max_pixels: int
 
     @classmethod
     def of(cls, settings: Settings) -> UploadLimits:
-        """Those that the operator has set; a megabyte is a million bytes, a megapixel a million pixels."""
+        """Returns the limits of the settings; a megabyte is a million bytes, a megapixel a million pixels."""
         return cls(settings.max_upload_mb * 1_000_000, settings.max_upload_megapixels * 1_000_000)
 
 
@@ -56,13 +56,13 @@ class Upload:
     """One uploaded picture, upright.
 
     Attributes:
-        image: uint8 RGB (H, W, 3), sRGB. Under alpha = 0 it holds what the file holds there.
+        image: uint8 RGB (H, W, 3), sRGB. Where alpha = 0 it holds the file's hidden colours.
         alpha: uint8 (H, W), or None for a picture without transparency.
-        png: if a PNG of this very picture was sent, that without its metadata (the very bytes if it has
-            none), to be given back if nothing changes.
-        own: how what was redrawn gets back into the colours of a PNG, where those are not sRGB.
-        looks: chunks that a PNG of this picture needs to be shown as the uploaded one.
-        reduced: what of the uploaded PNG a new one cannot hold, in words.
+        png: for an upright PNG, the uploaded file without its metadata (byte for byte if it has none), which
+            is returned if nothing changes.
+        own: converts redrawn pixels back to the colours of a PNG, where those are not sRGB.
+        looks: chunks that a PNG of this picture needs for the same display as the upload.
+        reduced: the properties of the uploaded PNG that a new one cannot hold, as text.
     """
 
     image: Image
@@ -81,11 +81,11 @@ class OwnColours:
     from_srgb: Callable[[Pillow.Image], Pillow.Image]
 
     def restored(self, image: Image, before: Image) -> Image:
-        """The file's own samples, and where ``image`` differs from ``before`` those that stand for it.
+        """Returns the file's own samples; where ``image`` differs from ``before``, the converted pixels.
 
         Args:
             image: uint8 sRGB (H, W, 3).
-            before: the upload's, likewise.
+            before: the upload's picture, in the same format.
         """
         samples = _turned(to_srgb(_decoded(self.parts), None)[0], self.parts.orientation)
         changed = (image != before).any(axis=2)
@@ -98,7 +98,7 @@ MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 
 def media_type_of(content: bytes) -> str:
-    """The media type of an upload that was taken in."""
+    """Returns the media type of an accepted upload."""
     png, jpeg, webp = MEDIA_TYPES
     return png if content.startswith(b"\x89PNG") else jpeg if content.startswith(b"\xff\xd8") else webp
 
@@ -128,7 +128,7 @@ def read_mask(content: bytes, limits: UploadLimits, size_hw: tuple[int, int]) ->
 
     Raises:
         InvalidImage, TooLarge: as for a picture.
-        InvalidRequest: ``mask_size_mismatch`` if it is not of the picture's size.
+        InvalidRequest: ``mask_size_mismatch`` if its size is not the picture's.
     """
     parts = _parts(content, limits)
     picture = _decoded(parts)
@@ -142,13 +142,13 @@ def read_mask(content: bytes, limits: UploadLimits, size_hw: tuple[int, int]) ->
         )
     mask = np.asarray(Pillow.fromarray(image).convert("L")).astype(np.float32)
     mask /= np.float32(255.0)
-    if alpha is not None:  # what is transparent is not painted, whatever colour it has underneath
+    if alpha is not None:  # transparent pixels are not painted, whatever their hidden colour
         mask *= alpha / np.float32(255.0)
     return mask
 
 
 def _parts(content: bytes, limits: UploadLimits) -> Parts:
-    """The file taken apart; nothing of it is decoded yet."""
+    """Splits the file into its parts; nothing is decoded yet."""
     if len(content) > limits.max_bytes:
         raise too_many_bytes(limits.max_bytes)
     try:
@@ -181,10 +181,10 @@ def _space_of(picture: Pillow.Image, parts: Parts, gamma: float | None = None) -
 
 
 def _upright(parts: Parts, picture: Pillow.Image, space: Space | None) -> tuple[Image, Alpha | None]:
-    """The pixels in sRGB, turned upright, with the alpha plane where there is one."""
+    """Returns the pixels in sRGB, turned upright, with the alpha plane if there is one."""
     try:
         image, alpha = to_srgb(picture, space)
-    except Exception as error:  # the decoder leaves some lies of a file for the conversion to find
+    except Exception as error:  # the decoder leaves some contradictions of a file to the conversion
         raise _damaged(error) from error
     return _turned(image, parts.orientation), None if alpha is None else _turned(alpha, parts.orientation)
 
@@ -201,7 +201,7 @@ def _decoded(parts: Parts) -> Pillow.Image:
 
 
 def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Rows first: orientations from 5 on lie on their side, and of each pair one is mirrored."""
+    """Turns rows upright: from 5 on they lie on their side, and of each pair one is mirrored."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in {3, 4, 7, 8}:
@@ -240,7 +240,7 @@ def _too_many_pixels(limits: UploadLimits) -> TooLarge:
 
 
 def too_many_bytes(max_bytes: int) -> TooLarge:
-    """The refusal of a body or file of more than ``max_bytes``."""
+    """Returns the refusal of a body or file of more than ``max_bytes``."""
     return TooLarge(
         f"more than {max_bytes} bytes were sent", code="too_many_bytes", allowed={"max_bytes": max_bytes}
     )

@@ -16,27 +16,27 @@ _MAX_REPORT_BYTES = 1_000_000
 
 
 def with_report(png: bytes, report: Mapping[str, Any]) -> bytes:
-    """The same picture with this report in it, in place of one that it has.
+    """Returns the PNG with this report in it, replacing an earlier one.
 
-    Equal reports give equal bytes. That a request gives the same bytes each time is up to the report, which
-    must hold no times, ids or addresses.
+    Equal reports give equal bytes. For the same bytes at each request the report must hold no times, ids or
+    addresses.
 
     Args:
-        png: a whole PNG file.
-        report: what JSON can hold; no NaN.
+        png: a complete PNG file.
+        report: JSON values; no NaN.
 
     Raises:
-        BrokenPng: ``png`` is none.
-        ValueError: the report holds a number that JSON has no word for.
+        BrokenPng: ``png`` is not a PNG file.
+        ValueError: the report holds a number that JSON cannot express.
     """
-    # ASCII: a prompt may hold half a surrogate pair, which UTF-8 has no bytes for.
+    # ASCII: a prompt may hold half of a surrogate pair, which UTF-8 cannot encode.
     text = json.dumps(report, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
     header, *others = (chunk for chunk in read_chunks(png, _MAX_CHUNKS) if not _is_report(chunk))
     return write_chunks((header, Chunk(_KIND, _HEAD + text), *others))
 
 
 def read_report(png: bytes) -> dict[str, Any] | None:
-    """The report in a PNG file; None if there is none that can be read. Anybody may have written it."""
+    """Returns the report in a PNG file, from any writer; None if there is no readable one."""
     try:
         text = next(chunk.data[len(_HEAD) :] for chunk in read_chunks(png, _MAX_CHUNKS) if _is_report(chunk))
         report = json.loads(text) if len(text) <= _MAX_REPORT_BYTES else None

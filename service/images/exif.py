@@ -1,4 +1,4 @@
-"""The one thing that is wanted from EXIF: which way is up."""
+"""The orientation from EXIF, the only entry that is needed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MAX_ENTRIES = 1000
 
 
 def orientation_of(exif: bytes) -> int:
-    """The orientation, 1 to 8, in a TIFF block; 1 where it is not said or the block cannot be read.
+    """Returns the orientation, 1 to 8, in a TIFF block; 1 if it is missing or the block cannot be read.
 
-    Only the entries of the first directory are looked at: nothing that they point to is followed.
+    Only the entries of the first directory are read: none of their pointers is followed.
     """
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
@@ -28,6 +28,6 @@ def orientation_of(exif: bytes) -> int:
             entry = struct.unpack_from(f"{order}HHIH", tiff, at + 2 + index * _ENTRY_BYTES)
             if entry[:3] == (_ORIENTATION_TAG, _SHORT, 1):
                 return int(entry[3]) if 1 <= entry[3] <= 8 else UPRIGHT
-    except struct.error:  # cut short; a broken note on how to hold a picture does not spoil it
+    except struct.error:  # truncated; a damaged orientation does not spoil the picture
         return UPRIGHT
     return UPRIGHT

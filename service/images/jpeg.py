@@ -11,9 +11,9 @@ from service.images.container import MAX_PARTS, MAX_PROFILE_BYTES, Damaged, Part
 from service.images.exif import UPRIGHT, orientation_of
 
 MAX_SCANS = 32
-"""Progressive files have about ten. Each costs a pass over the whole picture, however few bytes it has."""
+"""The maximum number of scans. Progressive files have about ten; each costs a pass over the whole picture."""
 
-# However many fill bytes stand before it, the last one is its own: nothing to go back for in a search.
+# Of several fill bytes before a marker, the last one is the marker's own: the search never backtracks.
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, _START, *range(0xD0, 0xD8)})  # markers without content
@@ -26,11 +26,11 @@ _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 class _Segment(NamedTuple):
     marker: int
     data: bytes
-    end: int  # where the next one begins
+    end: int  # the start of the next segment
 
     @property
     def makes_the_picture(self) -> bool:
-        # JFIF and Adobe say which colours the components are.
+        # JFIF and Adobe segments define the colours of the components.
         return (
             self.marker in _TABLES | _FRAMES | {_SCAN}
             or (self.marker == _APP0 and self.data.startswith(b"JFIF\0"))
@@ -43,10 +43,11 @@ class _Segment(NamedTuple):
 
 
 def read_jpeg(content: bytes) -> Parts:
-    """The parts of a JPEG file; of several pictures in one file, the first.
+    """Returns the parts of a JPEG file; of several pictures in one file, the first.
 
     Raises:
-        Damaged: it is cut short before its pixels, has not one frame header, or too many scans or segments.
+        Damaged: it is truncated before its pixels, has not exactly one frame header, or too many scans or
+        segments.
     """
     frames: list[bytes] = []
     picture = [b"\xff\xd8"]
@@ -73,7 +74,7 @@ def read_jpeg(content: bytes) -> Parts:
 
 
 def _segments(content: bytes) -> Iterator[_Segment]:
-    """Those before the pixels, up to the head of the first scan. Bytes between them are passed over."""
+    """Yields the segments before the pixels, up to the head of the first scan; skips bytes between them."""
     at = 2
     for _ in range(MAX_PARTS):
         found = _MARKER.search(content, at)
@@ -93,6 +94,6 @@ def _segments(content: bytes) -> Iterator[_Segment]:
 
 
 def _joined(profile: Mapping[int, bytes]) -> bytes | None:
-    """A profile is cut into numbered pieces, since a segment holds 64 KiB at most."""
+    """Joins a profile from its numbered pieces, since a segment holds 64 KiB at most."""
     whole = b"".join(profile[number] for number in sorted(profile))
     return whole if 0 < len(whole) <= MAX_PROFILE_BYTES else None

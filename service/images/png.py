@@ -11,7 +11,7 @@ from service.images.exif import UPRIGHT, orientation_of
 from service.images.png_chunks import BrokenPng, Chunk, read_chunks, write_chunks
 
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
-# These change how the pixels look, or are to be shown; none of them has room for words but the profile.
+# These change the pixels' colours or their display; none of them can hold text but the profile.
 _LOOKS = frozenset(
     {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"hIST", b"pHYs"}
 )
@@ -24,10 +24,10 @@ _LYING = 5
 
 
 def read_png(content: bytes) -> Parts:
-    """The parts of a PNG file; of an animated one, its still picture.
+    """Returns the parts of a PNG file; of an animated one, its still picture.
 
     Raises:
-        Damaged: it is cut short, breaks the order of chunks, or holds critical chunks that nobody knows.
+        Damaged: it is truncated, violates the order of chunks, or holds unknown critical chunks.
     """
     try:
         chunks = read_chunks(content, MAX_PARTS)
@@ -43,7 +43,7 @@ def read_png(content: bytes) -> Parts:
     orientation = orientation_of(_first(chunks, b"eXIf") or b"")
     profile = _profile(_first(chunks, b"iCCP"))
     looks = _looks(chunks, orientation, has_profile=profile is not None)
-    # Newer than a profile and stronger: what shows PQ or HLG goes by cICP alone.
+    # Newer than a profile and of higher priority: PQ and HLG are defined by cICP alone.
     has_code_points = any(chunk.kind == b"cICP" for chunk in looks)
     return Parts(
         kind="PNG",
@@ -64,7 +64,7 @@ def _first(chunks: Sequence[Chunk], kind: bytes) -> bytes | None:
 
 
 def _looks(chunks: Sequence[Chunk], orientation: int, *, has_profile: bool) -> tuple[Chunk, ...]:
-    """What goes with the picture into a file of 8-bit colours: the first of each kind, if it is whole."""
+    """Returns the chunks for a file of 8-bit colours: the first of each kind, if it is complete."""
     kept: dict[bytes, Chunk] = {}
     for chunk in chunks:
         length = _LENGTHS.get(chunk.kind, -1)
@@ -78,7 +78,7 @@ def _looks(chunks: Sequence[Chunk], orientation: int, *, has_profile: bool) -> t
 
 
 def _gamma(looks: Sequence[Chunk]) -> float | None:
-    """The exponent of a gAMA chunk, if nothing that goes before it says which colours these are."""
+    """Returns the exponent of a gAMA chunk, if no chunk of higher priority defines the colours."""
     if any(chunk.kind in {b"cICP", b"iCCP", b"sRGB"} for chunk in looks):
         return None
     data = _first(looks, b"gAMA")
@@ -93,13 +93,13 @@ def _reduced(depth: int, colour: int) -> tuple[str, ...]:
 
 
 def _without_metadata(content: bytes, chunks: Sequence[Chunk]) -> bytes:
-    """The chunks as they were sent, less those that only tell something, and less what follows the end."""
+    """Returns the chunks as sent, without metadata and without the bytes after the end."""
     kept = write_chunks(chunk for chunk in chunks if chunk.kind in _PICTURE | _LOOKS)
     return content if kept == content else kept
 
 
 def _picture(chunks: Sequence[Chunk]) -> bytes:
-    """What the decoder gets: the pixel data in one piece, however finely it was cut."""
+    """Returns the decoder's input: the pixel data in one piece, however finely it was split."""
     parts = [chunks[0]]
     palette, clear = _first(chunks, b"PLTE"), _first(chunks, b"tRNS")
     if palette is not None:
@@ -111,9 +111,9 @@ def _picture(chunks: Sequence[Chunk]) -> bytes:
 
 
 def _in_8_bits(clear: bytes, depth: int, colour: int) -> bytes:
-    """The transparent colour as the decoder sees the pixels: it scales these to 8 bits, but not that colour.
+    """Converts the transparent colour to 8 bits: the decoder scales the pixels, but not that colour.
 
-    16-bit grey it leaves as it is.
+    16-bit grey is left unchanged.
     """
     if colour == _GREY and depth in {2, 4} and len(clear) >= 2:
         return struct.pack(">H", clear[1] % 2**depth * 255 // (2**depth - 1))
@@ -123,7 +123,7 @@ def _in_8_bits(clear: bytes, depth: int, colour: int) -> bytes:
 
 
 def _profile(data: bytes | None) -> bytes | None:
-    """The profile of an iCCP chunk: a name, 0, the method 0, and zlib's bytes."""
+    """Returns the profile of an iCCP chunk: a name, 0, the method 0, and zlib's bytes."""
     _, _, compressed = (data or b"").partition(b"\0")
     if compressed[:1] != b"\0":
         return None

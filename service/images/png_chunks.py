@@ -1,4 +1,4 @@
-"""A PNG file as its chunks, read and written without decoding a pixel."""
+"""The chunks of a PNG file, read and written without decoding a pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_CHUNKS = 65_536
 
 
 class BrokenPng(ValueError):
-    """These bytes are no whole PNG file."""
+    """The bytes are not a complete PNG file."""
 
 
 class Chunk(NamedTuple):
@@ -25,22 +25,22 @@ class Chunk(NamedTuple):
 
     @property
     def is_critical(self) -> bool:
-        """Whether a reader that does not know it must not show the picture."""
+        """True if a reader that does not know the chunk must not show the picture."""
         return not self.kind[0] & 0x20
 
 
 def read_chunks(png: bytes, max_chunks: int) -> list[Chunk]:
-    """The chunks up to ``IEND``, which is left out as is whatever follows it.
+    """Returns the chunks up to ``IEND``; it and all later bytes are left out.
 
     Raises:
-        BrokenPng: cut short, over ``max_chunks``, or a critical chunk does not match its checksum; the
-            others are left out if they do not.
+        BrokenPng: truncated, over ``max_chunks``, or a critical chunk with a wrong checksum; other chunks
+            with a wrong checksum are left out.
     """
     if not png.startswith(SIGNATURE):
         raise BrokenPng("no PNG signature")
     chunks: list[Chunk] = []
     at = len(SIGNATURE)
-    for _ in range(max_chunks + 1):  # IEND is one, too
+    for _ in range(max_chunks + 1):  # IEND counts, too
         if at + _HEAD_BYTES > len(png):
             raise BrokenPng("no IEND chunk")
         length, kind = struct.unpack_from(">I4s", png, at)
@@ -61,7 +61,7 @@ def read_chunks(png: bytes, max_chunks: int) -> list[Chunk]:
 
 
 def write_chunks(chunks: Iterable[Chunk]) -> bytes:
-    """A PNG file of these chunks and ``IEND``, each with its checksum."""
+    """Returns a PNG file of these chunks and ``IEND``, each with its checksum."""
     parts = [SIGNATURE]
     for kind, data in (*chunks, Chunk(b"IEND", b"")):
         crc = zlib.crc32(data, zlib.crc32(kind))
@@ -70,10 +70,10 @@ def write_chunks(chunks: Iterable[Chunk]) -> bytes:
 
 
 def with_chunks(png: bytes, more: Sequence[Chunk]) -> bytes:
-    """The same PNG file with more chunks after its header; the very bytes if there are none.
+    """Returns the PNG file with more chunks after its header; unchanged if there are none.
 
     Raises:
-        BrokenPng: ``png`` is none.
+        BrokenPng: ``png`` is not a PNG file.
     """
     if not more:
         return png

@@ -1,4 +1,4 @@
-"""A picture that tells what happened: before, boxes and after, side by side, and a line for each box."""
+"""Sheets for people: a picture before, with boxes, and after, side by side, and a line for each box."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BLUE: Colour = (0, 114, 178)
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A box in the picture's pixels, its number there, and the line that tells of it below."""
+    """A box in the picture's pixels, its number there, and the line about it below."""
 
     xyxy: tuple[float, float, float, float]
     number: int
@@ -54,15 +54,15 @@ class _Row:
 
 
 def repair_sheet(reports: Sequence[RepairReport]) -> Image:
-    """One row per report: before, numbered boxes, after; below them class, scores and verdict of each.
+    """Draws a row per report: before, numbered boxes, after; below them class, scores and verdict of each.
 
-    Green is repaired, vermilion is left as it was. Returns uint8 RGB (H, W, 3).
+    Green is repaired, vermilion is unchanged. Returns uint8 RGB (H, W, 3).
     """
     return _draw([_report_row(report) for report in reports])
 
 
 def detection_sheet(image: Image, seen: Detections, class_names: Sequence[str]) -> Image:
-    """The picture, and the picture with what was seen in it. Vermilion is malformed, blue is well-formed.
+    """Draws a picture, and beside it the picture with its detections: vermilion malformed, blue well-formed.
 
     Returns uint8 RGB (H, W, 3).
     """
@@ -137,9 +137,9 @@ def _draw_panel(panel: _Panel) -> Pillow.Image:
     scale = _scale(panel.image)
     picture = Pillow.fromarray(panel.image)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    # Enlarged by whole numbers with its pixels kept, so that nothing is shown that is not there.
+    # Enlarged by whole numbers without interpolation, so that no new details appear.
     picture = picture.resize(size, Pillow.Resampling.NEAREST if scale > 1 else Pillow.Resampling.LANCZOS)
-    # A sliver of a picture gets a panel in which its numbers can be read.
+    # A very narrow picture gets a panel in which its numbers can be read.
     canvas = Pillow.new("RGB", (max(size[0], MIN_PANEL_PX), max(size[1], 2 * _LINE_PX)), PAPER)
     canvas.paste(picture)
     _draw_boxes(canvas, panel.boxes, scale)
@@ -174,7 +174,7 @@ def _chip_wh(number: int) -> tuple[float, float]:
 def _draw_chip(
     pen: ImageDraw.ImageDraw, box: _Box, at: tuple[float, float]
 ) -> tuple[float, float, float, float]:
-    """Draws a box's number on its colour; where it lies."""
+    """Draws a box's number on its colour; returns the number's rectangle."""
     width, height = _chip_wh(box.number)
     plate = (at[0], at[1], at[0] + width, at[1] + height)
     pen.rectangle(plate, fill=box.colour)
@@ -189,7 +189,7 @@ def _place(
     canvas_wh: tuple[int, int],
     taken: Sequence[Sequence[float]],
 ) -> tuple[float, float]:
-    """Where a number goes: above its box, below it or inside, left or right; the first free place."""
+    """Returns the place for a number: above, below or inside its box, left or right; the first free one."""
     width, height = size_wh
     places = []
     outside = [top for top in (box[1] - height, box[3]) if 0 <= top < canvas_wh[1] - height]

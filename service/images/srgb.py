@@ -1,4 +1,4 @@
-"""Any picture that a PNG, JPEG or WebP file can hold, as 8-bit sRGB, and the way back to its own colours."""
+"""Conversion of any PNG, JPEG or WebP picture to 8-bit sRGB, and back to its own colours."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from service.images.encode import Alpha
 
 _log = logging.getLogger(__name__)
 
-# The copies that a conversion makes are of a strip and not of the picture, which may take 64 MB.
+# A conversion copies a strip at a time and not the picture, which may take 64 MB.
 _STRIP_PIXELS = 1 << 18
-# Such exponents are sRGB's as nearly as a single one can be: converting would only round.
+# Such exponents are as close to sRGB as a single one can be: converting would only add rounding errors.
 _LIKE_SRGB = (0.4, 0.5)
 _SANE = (0.2, 2.5)
 
 Convert = Callable[[Pillow.Image], Pillow.Image]
-"""From pixels to as many others."""
+"""Converts a picture, pixel by pixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The colours of a file that are not sRGB.
+    """The colour space of a file, if it is not sRGB.
 
     Attributes:
-        to_srgb: from them, without alpha.
-        from_srgb: back to them; None if there is no way back to an RGB file.
+        to_srgb: converts to sRGB, without alpha.
+        from_srgb: converts back; None if that is impossible for an RGB file.
     """
 
     to_srgb: Convert
@@ -42,9 +42,9 @@ class Space:
 
 
 def space_of(picture: Pillow.Image, profile: bytes | None, gamma: float | None = None) -> Space | None:
-    """The colours of this picture by its ICC profile or its exponent; None if they are to be taken as sRGB.
+    """Returns the colour space of a picture by its ICC profile or its exponent; None for sRGB.
 
-    A profile that cannot be used is ignored, as browsers do; so is an exponent that makes no sense.
+    An unusable profile is ignored, as in browsers; so is an exponent out of range.
     """
     mode = _without_alpha(picture.crop((0, 0, 1, 1))).mode
     source = _source(profile)
@@ -59,11 +59,11 @@ def space_of(picture: Pillow.Image, profile: bytes | None, gamma: float | None =
 
 
 def to_srgb(picture: Pillow.Image, space: Space | None) -> tuple[Image, Alpha | None]:
-    """The same picture as uint8 RGB (H, W, 3), with alpha (H, W) if it has transparency of any kind.
+    """Converts a picture to uint8 RGB (H, W, 3), with alpha (H, W) if it has transparency of any kind.
 
-    16-bit grey is brought to 8 bits by rounding; of 16-bit colours the decoder keeps the upper byte, which is
-    at most one level less. A palette is looked up, the colours are converted from their ``space``. CMYK
-    without a profile is converted by the plain formula. Colours under full transparency are kept.
+    16-bit grey is rounded to 8 bits; of 16-bit colours the decoder keeps the upper byte, which is at most one
+    level less. Palettes are expanded, the colours are converted from their ``space``. CMYK without a profile
+    is converted by the plain formula. Colours under full transparency are kept.
     """
     width, height = picture.size
     image = np.empty((height, width, 3), np.uint8)
@@ -92,7 +92,7 @@ def _alpha_of(picture: Pillow.Image) -> Alpha:
 
 
 def _without_alpha(picture: Pillow.Image) -> Pillow.Image:
-    """Modes L, RGB or CMYK: those that a colour profile can speak of."""
+    """Converts to L, RGB or CMYK, the modes that a colour profile can describe."""
     if _is_16_bit(picture):
         # 65535 / 257 = 255: exact at both ends, unlike dropping the low byte.
         values = np.asarray(picture).astype(np.uint32)
@@ -103,7 +103,7 @@ def _without_alpha(picture: Pillow.Image) -> Pillow.Image:
 
 
 def _source(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
-    """The profile, if it can be read and is another space than sRGB."""
+    """Returns the profile, if it can be read and is not sRGB."""
     if not profile:
         return None
     try:
@@ -112,7 +112,7 @@ def _source(profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
     except Exception as error:  # noqa: BLE001 - foreign bytes; browsers show the picture without its profile
         _log.info("ignored a colour profile that cannot be read: %s", error)
         return None
-    return None if is_srgb else source  # converting would only round
+    return None if is_srgb else source  # converting would only add rounding errors
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:
@@ -122,7 +122,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 def _transform(
     source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
 ) -> Convert | None:
-    """From pixels of this mode to RGB; None if the profiles cannot do that."""
+    """Returns a conversion from this mode to RGB; None if the profiles cannot do that."""
     try:
         transform = ImageCms.buildTransform(
             source,
@@ -143,7 +143,7 @@ def _transformed(transform: ImageCms.ImageCmsTransform, picture: Pillow.Image) -
 
 
 def _by_table(values: NDArray[np.float64]) -> Convert:
-    """By 256 values in [0, 1], the same for each colour."""
+    """Returns a conversion by 256 values in [0, 1], the same for each colour."""
     table = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(int).tolist()
     return lambda picture: picture.convert("RGB").point(table * 3)
 

@@ -13,10 +13,10 @@ _ANIMATION_AND_ALPHA = 0x02 | 0x10
 
 
 def read_webp(content: bytes) -> Parts:
-    """The parts of a WebP file; of an animated one, the first frame.
+    """Returns the parts of a WebP file; of an animated one, the first frame.
 
     Raises:
-        Damaged: it is cut short, or holds no picture.
+        Damaged: it is truncated, or holds no picture.
     """
     chunks = _first_chunks(content)
     profile = chunks.get(b"ICCP", b"")
@@ -32,7 +32,7 @@ def read_webp(content: bytes) -> Parts:
 
 
 def _first_chunks(content: bytes) -> dict[bytes, bytes]:
-    """The first chunk of every kind. What counts as a file ends where its head says."""
+    """Returns the first chunk of every kind. The file ends at the size in its header."""
     end = 8 + int.from_bytes(content[4:8], "little")
     if end > len(content):
         raise Damaged("the file is cut short")
@@ -51,7 +51,7 @@ def _first_chunks(content: bytes) -> dict[bytes, bytes]:
 
 
 def _size_of(chunks: Mapping[bytes, bytes]) -> tuple[int, int]:
-    """Width and height: of the canvas where the file has one, else of the bitstream."""
+    """Returns width and height: of the canvas if the file has one, else of the bitstream."""
     if len(canvas := chunks.get(b"VP8X", b"")) >= 10:
         return int.from_bytes(canvas[4:7], "little") + 1, int.from_bytes(canvas[7:10], "little") + 1
     if len(lossy := chunks.get(b"VP8 ", b"")) >= 10 and lossy[3:6] == b"\x9d\x01\x2a":
@@ -64,7 +64,7 @@ def _size_of(chunks: Mapping[bytes, bytes]) -> tuple[int, int]:
 
 
 def _picture(chunks: Mapping[bytes, bytes]) -> bytes:
-    """A file of the picture alone, in the order that the format asks for."""
+    """Returns a file of the picture alone, in the order that the format requires."""
     kept = {kind: chunks[kind] for kind in _PICTURE if kind in chunks}
     if canvas := kept.get(b"VP8X"):
         kept[b"VP8X"] = bytes((canvas[0] & _ANIMATION_AND_ALPHA,)) + canvas[1:]

@@ -1,1 +1,1 @@
-"""Durable jobs: the table, who works on them, and who waits for them."""
+"""Durable jobs: the job table, the workers that run jobs, and the clients that wait for them."""

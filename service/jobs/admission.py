@@ -1,4 +1,4 @@
-"""What is let into the queue: no job that is too large, and of no key so much that others find no room."""
+"""Admission to the queue: limits on a job's size and on the share of the queue that one key may fill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWER = {
 
 
 class Room:
-    """What waits, counted once for a transaction that may add to it."""
+    """The queued jobs, counted once for a transaction that may add to them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -31,32 +31,32 @@ class Room:
         self._has_others: dict[str, bool] = {}
 
     def own(self, owner: str) -> QueueDepth:
-        """What waits of one owner."""
+        """Returns the queue depth of one owner."""
         if owner not in self._own:
             self._own[owner] = queue_depth(self._connection, jobs.c.owner == owner)
         return self._own[owner]
 
     def has_others(self, owner: str) -> bool:
-        """Whether anybody else could come: another key that is in force."""
+        """Returns True if another key is in force, so that jobs of other owners may arrive."""
         if owner not in self._has_others:
             query = select(api_keys.c.id).where(api_keys.c.id != owner, api_keys.c.revoked_at.is_(None))
             self._has_others[owner] = self._connection.execute(query.limit(1)).first() is not None
         return self._has_others[owner]
 
     def take(self, new: NewJob) -> None:
-        """Counts one more."""
+        """Counts one more job."""
         own = self.own(new.owner)
         self._own[new.owner] = QueueDepth(own.jobs + 1, own.cost + new.cost)
         self.depth = QueueDepth(self.depth.jobs + 1, self.depth.cost + new.cost)
 
 
 def check_room(limits: QueueLimits, new: NewJob, room: Room) -> None:
-    """Checks that a job may be added to what waits.
+    """Checks that a job may be added to the queue.
 
-    An empty queue takes a job of any cost that a job may have, or a large one could never be done.
+    An empty queue takes a job of any permitted cost: otherwise a large job could never run.
 
     Raises:
-        InvalidRequest: ``job_too_large``: it would be refused at any time.
+        InvalidRequest: ``job_too_large``: the job would be refused at any time.
         QueueFull: ``too_many_jobs`` of this owner, or ``queue_full``.
     """
     if new.cost > limits.cost_per_job:
@@ -78,9 +78,9 @@ def check_room(limits: QueueLimits, new: NewJob, room: Room) -> None:
 
 
 def _check_share(limits: QueueLimits, new: NewJob, depth: QueueDepth, own: QueueDepth) -> None:
-    """Checks that an owner leaves as much free as it holds: then whoever comes next finds room.
+    """Checks that an owner leaves as much of the queue free as it holds, so that other owners find room.
 
-    One owner so holds half of the queue at most, a second one a quarter, and there is always some left.
+    One owner can hold half of the queue at most and a second one a quarter; some room is always left.
     """
     free = QueueDepth(limits.jobs - depth.jobs, limits.cost - depth.cost)
     if own.jobs >= free.jobs or own.cost + new.cost > free.cost:
@@ -90,7 +90,7 @@ def _check_share(limits: QueueLimits, new: NewJob, depth: QueueDepth, own: Queue
 
 
 def queue_depth(connection: Connection, *of: Any) -> QueueDepth:
-    """What waits now, in all or of those that fit a condition."""
+    """Returns the depth of the queue, of all jobs or of those that match the conditions."""
     count, cost = connection.execute(
         select(func.count(), func.coalesce(func.sum(jobs.c.cost), 0.0)).where(QUEUED, *of)
     ).one()

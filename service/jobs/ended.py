@@ -1,4 +1,4 @@
-"""The jobs that have ended since one last looked, each told once: what metrics are made of."""
+"""Finished jobs, each reported once: the source of the metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from service.database.schema import jobs
 from service.jobs.records import Json
 
 _OVERLAP_S = 30.0
-"""A job's end bears the time at which its transaction began; it is seen when that is committed."""
+"""A job's end time is the start of its transaction; the job is visible only after the commit."""
 _AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """What is counted of one job; times are seconds since 1970, UTC."""
+    """The facts of one finished job that are counted; times are seconds since 1970, UTC."""
 
     id: str
     kind: str
@@ -31,11 +31,11 @@ class EndedJob:
 
 
 class EndedJobs:
-    """Tells each job that ends once. To be shared between threads.
+    """Reports each finished job once. Thread-safe.
 
     Args:
-        database: where the jobs are.
-        since: jobs that ended before are not told of.
+        database: the database of the jobs.
+        since: jobs that ended before this time are not reported.
     """
 
     def __init__(self, database: Database, since: float) -> None:
@@ -45,10 +45,10 @@ class EndedJobs:
         self._lock = threading.Lock()
 
     def new(self) -> list[EndedJob]:
-        """Those that were not told of yet; at most a few thousand, the rest next time.
+        """Returns the jobs that were not reported yet: a few thousand at most, the rest with the next call.
 
         Raises:
-            DatabaseUnavailable: if they cannot be read; they are told next time.
+            DatabaseUnavailable: if the jobs cannot be read; the next call reports them.
         """
         with self._lock:
             found = self._after(max(self._mark - _OVERLAP_S, self._since), _AT_ONCE + len(self._told))

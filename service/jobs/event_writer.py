@@ -1,4 +1,4 @@
-"""A thread that writes the events of running jobs: the work never waits for the disk."""
+"""A thread that writes the events of running jobs, so that the work never waits for the disk."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from service.jobs.vital_thread import VitalThread
 
 WRITE_EVERY_S = 0.1
 AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses after which a database that is away is tried again; the last one as often as need be."""
+"""Pauses, in seconds, before retries while the database is unavailable; the last one is repeated."""
 
 _log = logging.getLogger(__name__)
 
 
 class EventWriter:
-    """A thread that writes events, all that came since the last write in one transaction.
+    """A thread that writes all events that arrived since the last write in one transaction.
 
-    Use as a context manager; on leaving, what is left is written.
+    Use as a context manager; the events that are left are written on exit.
     """
 
     def __init__(self, log: EventLog) -> None:
@@ -43,13 +43,13 @@ class EventWriter:
         self._thread.join()
 
     def write(self, job_id: str, kind: EventType, data: Callable[[], Json]) -> None:
-        """Returns at once; ``data`` is called in the thread, for what takes a while to put into words."""
+        """Queues an event and returns at once; ``data`` is called in the thread, as it may be slow."""
         with self._changed:
             self._waiting.append((job_id, kind, data))
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Returns when all that was told before is written, so that nothing follows a job's end."""
+        """Returns when all queued events are written, so that no event follows a job's end."""
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
@@ -60,7 +60,7 @@ class EventWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
-                # Let more come together, unless somebody waits for it.
+                # Let more events come together, unless a caller waits in flush().
                 self._changed.wait_for(lambda: self._hurry or self._closed, WRITE_EVERY_S)
                 batch, self._waiting = self._waiting, []
                 self._writing = True
@@ -81,6 +81,6 @@ class EventWriter:
                     time.sleep(pause_s)
                 else:
                     return
-            _log.warning("%d events could not be written", len(batch))  # they may be missed; the work goes on
-        except Exception:  # noqa: BLE001 - this thread must live on: a job's end waits for it
+            _log.warning("%d events could not be written", len(batch))  # followers may miss them
+        except Exception:  # noqa: BLE001 - this thread must stay alive: a job's end waits for it
             _log.exception("%d events could not be written", len(batch))

@@ -1,4 +1,4 @@
-"""What happened to jobs, for those who follow them."""
+"""Events of jobs, for the clients that follow them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _log = logging.getLogger(__name__)
 
 
 def append(connection: Connection, job_id: str, kind: EventType, data: Json) -> None:
-    """Tells one thing about a job, in the transaction that makes it true."""
+    """Adds an event to a job, in the transaction of the change that the event describes."""
     connection.execute(insert(job_events).values(job_id=job_id, type=kind.value, data=json.dumps(dict(data))))
 
 
 def end_events(connection: Connection, job_id: str) -> None:
-    """Tells that a job is done, and forgets its previews: the pictures themselves are there now."""
+    """Adds the ``done`` event and deletes the job's previews: its pictures are stored by then."""
     connection.execute(
         delete(job_events).where(job_events.c.job_id == job_id, job_events.c.type == EventType.PREVIEW.value)
     )
@@ -36,13 +36,13 @@ class EventLog:
         self._database = database
 
     def append(self, events: Collection[tuple[str, EventType, Json]]) -> None:
-        """Tells several things at once, each of a job's id."""
+        """Adds several events in one transaction; each is a job's id, a type and the data."""
         with self._database.write() as connection:
             for job_id, kind, data in events:
                 append(connection, job_id, kind, data)
 
     def latest(self, job_id: str) -> dict[EventType, JobEvent]:
-        """The last event of each kind that a job has."""
+        """Returns a job's last event of each type."""
         last = (
             select(func.max(job_events.c.id)).where(job_events.c.job_id == job_id).group_by(job_events.c.type)
         )
@@ -52,11 +52,11 @@ class EventLog:
         return {event.type: event for event in events}
 
     def after(self, seen: Collection[tuple[str, int]], limit: int = 500) -> list[JobEvent]:
-        """What happened to some jobs, in order; of each what came after its own last known event.
+        """Returns new events of some jobs in order, for each job those after its last known event.
 
         Args:
-            seen: each job's id with the id of its last event that is known already.
-            limit: at most so many.
+            seen: each job's id with the id of its last known event.
+            limit: the maximum number of events.
         """
         events: list[JobEvent] = []
         for some in in_pieces(seen):
@@ -72,14 +72,14 @@ class EventLog:
         return sorted(events, key=lambda event: event.id)
 
     def last_id(self, job_id: str) -> int:
-        """The id of the newest event of a job; 0 if there is none."""
+        """Returns the id of a job's newest event; 0 if there is none."""
         query = select(func.max(job_events.c.id)).where(job_events.c.job_id == job_id)
         with self._database.read() as connection:
             return connection.scalar(query) or 0
 
 
 def _event_of(row: Row[Any]) -> JobEvent:
-    """The record of a row. One that cannot be read says nothing, but that a job is done must be heard."""
+    """Returns a row's event. An unreadable row has empty data, since ``done`` must still be delivered."""
     try:
         return JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data))
     except (ValueError, TypeError, RecursionError):

@@ -1,6 +1,6 @@
-"""Who runs the workers: a thread of this process (for tests), or a process of their own.
+"""Executors run the workers: in a thread of this process (for tests), or in a process of their own.
 
-A cluster's executor would be a third one: it, too, only has to see that workers run, on the same database
+An executor for a cluster would be a third one: it, too, only has to keep workers running on the same database
 and store.
 """
 
@@ -33,11 +33,11 @@ from service.runtime.settings import Settings
 from service.runtime.tracing import tracer_provider
 
 RESTART_AFTER_S = (0.2, 1.0, 5.0, 15.0)
-"""Pauses before a worker that died is started again, longer each time it dies young."""
+"""Pauses, in seconds, before a dead worker is started again, longer each time it dies early."""
 OLD_AGE_S = 60.0
 BURY_EVERY_S = 1.0
 ORPHAN_S = 30.0
-"""How long a worker without its web process may take to its next step."""
+"""Seconds until its next step that a worker may take after its web process is gone."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,25 +47,25 @@ class Executor(Protocol):
 
     @property
     def worker_id(self) -> str | None:
-        """Under what name its worker of now is told of in the table."""
+        """The id of the current worker in the table of workers."""
         ...
 
     @property
     def down_s(self) -> float:
-        """For how many seconds there has been no worker whose models are loaded."""
+        """The number of seconds since a worker with loaded models last existed."""
         ...
 
     @property
     def has_failed(self) -> bool:
-        """Whether it keeps no worker any more though nobody stopped it."""
+        """True if workers are no longer restarted, without a call of ``stop``."""
         ...
 
     def start(self) -> None:
-        """Begins; returns at once."""
+        """Starts the worker; returns at once."""
         ...
 
     def stop(self, grace_s: float) -> None:
-        """Gives the running job so long to end, then puts it back; returns when all is still."""
+        """Gives the running job ``grace_s`` seconds to end, then requeues it; returns without a worker."""
         ...
 
 
@@ -80,27 +80,27 @@ class InlineExecutor:
 
     @property
     def worker_id(self) -> str | None:
-        """See the protocol."""
+        """The id of the worker."""
         return self._worker.id
 
     @property
     def down_s(self) -> float:
-        """See the protocol."""
+        """The number of seconds since the worker's models were last known to be loaded."""
         if self._worker.progress.is_ready and self._thread.is_alive():
             self._ready_at = time.monotonic()
         return time.monotonic() - self._ready_at
 
     @property
     def has_failed(self) -> bool:
-        """See the protocol."""
+        """True if the thread has ended without a call of ``stop``."""
         return self._thread.ident is not None and not self._thread.is_alive() and not self._is_stopping
 
     def start(self) -> None:
-        """Begins; returns at once."""
+        """Starts the worker; returns at once."""
         self._thread.start()
 
     def stop(self, grace_s: float) -> None:
-        """See the protocol."""
+        """Gives the running job ``grace_s`` seconds to end, then requeues it."""
         self._is_stopping = True
         self._worker.stop()
         self._thread.join(grace_s)
@@ -109,7 +109,7 @@ class InlineExecutor:
 
 
 class ProcessExecutor:
-    """A worker in a process of its own, started again whenever it dies, and killed when it is stuck."""
+    """A worker in a process of its own, restarted when it dies and killed when it is stuck."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -125,34 +125,34 @@ class ProcessExecutor:
 
     @property
     def down_s(self) -> float:
-        """See the protocol."""
+        """The number of seconds since a worker with loaded models last existed."""
         return time.monotonic() - self._ready_at
 
     @property
     def has_failed(self) -> bool:
-        """See the protocol."""
+        """True if the keeper has ended without a call of ``stop``."""
         return self._keeper.ident is not None and not self._keeper.is_alive() and not self._stopping.is_set()
 
     def start(self) -> None:
-        """Begins; returns at once."""
+        """Starts the worker; returns at once."""
         self._ready_at = time.monotonic()
         self._keeper.start()
 
     def stop(self, grace_s: float) -> None:
-        """See the protocol."""
+        """Gives the running job ``grace_s`` seconds to end; returns when keeper and worker are gone."""
         self._grace_s = grace_s
         self._stopping.set()
         self._keeper.join()
 
     def _keep(self) -> None:
-        """One worker after the other. What ends one, or keeps one from being started, never ends this."""
+        """Runs one worker after the other. No failure to start or to watch a worker ends this loop."""
         deaths = 0
         self._dead |= dead(self._signs)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 self._one_life()
-            except Exception:  # noqa: BLE001 - no memory, no file handle: that may pass
+            except Exception:  # noqa: BLE001 - out of memory or of file handles: that may pass
                 _log.exception("no worker can be kept now; it is tried again")
             self._bury()
             deaths = 1 if time.monotonic() - began > OLD_AGE_S else deaths + 1
@@ -160,7 +160,7 @@ class ProcessExecutor:
         self._database.close()
 
     def _one_life(self) -> None:
-        """Starts a worker and watches over it until it is gone."""
+        """Starts a worker and watches it until it is gone."""
         context, worker_id, progress = multiprocessing.get_context("spawn"), uuid.uuid4().hex, Progress()
         here, there = context.Pipe()
         with here, there:
@@ -197,20 +197,20 @@ class ProcessExecutor:
                 process.join()
 
     def _see_out(self, process: BaseProcess, pipe: Connection) -> None:
-        """Has a worker end its job, or give it back; one that is stuck is killed by who called."""
+        """Has a worker end its job or give it back; the caller kills a worker that is stuck."""
         for word in ("soon", "now"):
             if process.is_alive():
                 _tell(pipe, word)
                 process.join(self._grace_s)
 
     def _bury(self) -> None:
-        """Frees what dead workers worked on, at once if the database is there and else when it is again."""
+        """Frees the jobs of dead workers, at once or as soon as the database is available again."""
         for worker_id in tuple(self._dead):
             try:
                 leave(self._database, worker_id)
             except DatabaseUnavailable:
                 return
-            except Exception:  # noqa: BLE001 - the keeper must survive whatever it looks after
+            except Exception:  # noqa: BLE001 - the keeper must survive any failure of its workers
                 _log.exception("the jobs of a dead worker cannot be freed now")
                 return
             forget(self._signs, worker_id)
@@ -225,7 +225,7 @@ def _tell(pipe: Connection, word: str) -> None:
 
 
 def run_worker(settings: Settings, worker_id: str, pipe: Connection, progress: Progress) -> None:
-    """A worker process, from its first line to its last; it leaves when its keeper says so or is gone."""
+    """Runs a worker process from start to end; it exits when its keeper says so or is gone."""
     import signal
 
     # Ctrl-C reaches every process of a terminal; the keeper decides when this one leaves.
@@ -253,5 +253,5 @@ def _listen(pipe: Connection, worker: Worker) -> None:
     except (EOFError, OSError):
         _log.warning("the web process is gone: the job at hand goes back into the queue")
         worker.stop(now=True)
-        if not worker.wait(ORPHAN_S):  # stuck, and nobody is left to kill it
+        if not worker.wait(ORPHAN_S):  # stuck, and no keeper is left to kill it
             end_process()

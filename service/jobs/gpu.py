@@ -1,4 +1,4 @@
-"""How much of the graphics card's memory is taken."""
+"""Memory use of the graphics cards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _log = logging.getLogger(__name__)
 
 
 def gpu_memory() -> tuple[Json, ...]:
-    """Bytes by card that this process works on; nothing where torch is not loaded or has no card in use."""
-    torch = sys.modules.get("torch")  # never the one to load it: the stand-in for models runs without
+    """Returns the bytes in use on each card of this process; empty if torch is not loaded or uses no card."""
+    torch = sys.modules.get("torch")  # never import torch here: the stand-in for models runs without it
     if torch is None or not torch.cuda.is_initialized():
         return ()
     try:
         return _cards(torch)
-    except RuntimeError as error:  # a card that fails is the job's trouble; the worker still lives
+    except RuntimeError as error:  # a failing card fails the job; the worker still lives
         _log.warning("the card does not tell its memory: %s", error)
         return ()
 

@@ -1,4 +1,4 @@
-"""What is forgotten in the course of time: finished jobs, pictures, and files that nobody needs any more."""
+"""Retention: deletes old finished jobs, old pictures, and files that are no longer needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What a round gave up."""
+    """The number of things that one round deleted."""
 
     jobs: int
     pictures: int
@@ -35,7 +35,7 @@ class Forgotten:
 
 
 async def keep_house(keeping: Housekeeping) -> None:
-    """A round now and every hour, until it is cancelled; after a round that fails comes another."""
+    """Runs a round now and then every hour, until cancelled; a round that fails is followed by another."""
 
     async def once() -> float:
         await anyio.to_thread.run_sync(keeping.tidy, abandon_on_cancel=True)
@@ -45,13 +45,13 @@ async def keep_house(keeping: Housekeeping) -> None:
 
 
 class Housekeeping:
-    """Gives up what is too old or too much, as the settings say.
+    """Deletes what is older or more than the settings allow.
 
     Args:
-        settings: how long and how much is kept.
-        database: the jobs and whose pictures are.
-        images: what the service made.
-        inputs: what was uploaded to it.
+        settings: the limits of retention.
+        database: the jobs and the owners of pictures.
+        images: the store of generated pictures.
+        inputs: the store of uploads.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Housekeeping:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anything is ever given up."""
+        """True if the settings ever delete anything."""
         return self._age_s is not None or self._max_bytes is not None
 
     def tidy(self) -> Forgotten:
-        """One round. Several processes may do it at once: what one has given up the other does not find.
+        """Runs one round. Several processes may do so at once: each deletes what the others have left.
 
         Raises:
-            DatabaseUnavailable, StorageUnavailable, OSError: what was given up before stays so.
+            DatabaseUnavailable, StorageUnavailable, OSError: what was deleted before the error stays deleted.
         """
         gone = [] if self._age_s is None else delete_finished(self._database, time.time() - self._age_s)
         limits = Retention(self._age_s, self._max_bytes)
@@ -92,12 +92,12 @@ class Housekeeping:
         return forgotten
 
     def _judged(self) -> frozenset[str]:
-        """Pictures that somebody said something about: they are kept, to learn from."""
+        """Returns the pictures with feedback: they are kept, to learn from."""
         with self._database.read() as connection:
             return frozenset(connection.scalars(select(feedback.c.sha256).distinct()))
 
     def _forget_owners(self, grace_s: float) -> None:
-        """A picture that is gone belongs to nobody; a young one may only not be there yet."""
+        """Deletes the owners of missing pictures, except young ones: their files may not be there yet."""
         there = {entry.sha256 for entry in self._images.entries()}
         old = image_owners.c.created_at < time.time() - grace_s
         with self._database.write() as connection:

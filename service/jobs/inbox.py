@@ -1,4 +1,4 @@
-"""Files that are uploaded with jobs: kept before the job is handed in, and taken back where it is refused."""
+"""Uploaded inputs: stored before their job is submitted, and removed if the job is refused."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from service.store.images import ImageStore
 
 
 class Inbox:
-    """The web process's side of the inputs. To be shared between threads.
+    """Stores the inputs of jobs in the web process. Thread-safe.
 
-    Equal files are kept once, so one that others need, or have just put down for a job of their own, stays.
+    Equal files are stored once, so a file that another job needs, or has just stored for itself, is kept.
 
     Args:
-        store: where the worker finds them.
-        database: tells what waiting jobs need.
+        store: the store from which the worker reads.
+        database: the jobs, for the inputs that are still needed.
     """
 
     def __init__(self, store: ImageStore, database: Database) -> None:
@@ -34,10 +34,10 @@ class Inbox:
         self._new: set[str] = set()
 
     def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Keeps the files of a job that is about to be handed in; their names become hashes.
+        """Stores the files of a job that is about to be submitted; returns the hash of each by its name.
 
         Raises:
-            StorageFull, StorageUnavailable, OSError: as ``ImageStore.put``; none of them is then kept.
+            StorageFull, StorageUnavailable, OSError: as ``ImageStore.put``; then none of the files is kept.
         """
         names = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         with self._lock:
@@ -55,13 +55,13 @@ class Inbox:
         return names
 
     def settle(self, names: Mapping[str, str]) -> None:
-        """Notes that a job was handed in: its files are its own now."""
+        """Records that the job was submitted: the job table now refers to its files."""
         with self._lock:
             self._new.difference_update(names.values())
             self._arrived(names)
 
     def drop(self, names: Mapping[str, str]) -> None:
-        """Removes the files of a job that was refused, save those that others need."""
+        """Removes the files of a refused job, except those that other jobs need."""
         with self._lock:
             self._arrived(names)
             mine = {
@@ -79,13 +79,11 @@ class Inbox:
 
 
 def needed_inputs(database: Database) -> frozenset[str]:
-    """The uploads of jobs that are not finished, by their hashes."""
+    """Returns the hashes of the uploads of unfinished jobs."""
     final = [state.value for state in JobState if state.is_final]
     needed = set[str]()
     with database.read() as connection:
         for text in connection.scalars(select(jobs.c.inputs).where(jobs.c.state.not_in(final))):
-            with suppress(
-                ValueError, AttributeError
-            ):  # a row that cannot be read needs nothing: see Leases.claim
+            with suppress(ValueError, AttributeError):  # an unreadable row needs no files: see Leases.claim
                 needed |= set(json.loads(text).values())
     return frozenset(needed)

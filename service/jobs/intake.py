@@ -1,4 +1,4 @@
-"""Submissions come one by one and are written down together: a commit to the disk is what costs."""
+"""Submissions arrive one by one and are written together: the commit to the disk is the expensive part."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from service.core.errors import InvalidRequest, QueueFull
 from service.jobs.records import Job, NewJob
 
 MOST_AT_ONCE = 64
-"""Of what waits; the rest goes into the next write, so that nobody waits for a very long one."""
+"""The maximum number of jobs per write; the rest goes into the next one, so that no write is very long."""
 
 Answers = list[tuple[Job, bool] | QueueFull | InvalidRequest]
 
 
 class Intake:
-    """Gathers what arrives while a write is on its way. Belongs to one event loop.
+    """Gathers the jobs that arrive during a write. Belongs to one event loop.
 
     Args:
         write: ``JobQueue.submit_all``, made awaitable.
@@ -27,7 +27,7 @@ class Intake:
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, new: NewJob) -> tuple[Job, bool]:
-        """See ``JobQueue.submit``."""
+        """Submits a job, see ``JobQueue.submit``."""
         answer: asyncio.Future[tuple[Job, bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append((new, answer))
         if self._task is None or self._task.done():
@@ -39,7 +39,7 @@ class Intake:
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             try:
                 answers: Sequence[object] = await self._write([new for new, _ in batch])
-            except Exception as error:  # noqa: BLE001 - each of them is told, whatever it is
+            except Exception as error:  # noqa: BLE001 - every waiting request gets the error, whatever it is
                 answers = [error] * len(batch)
             for (_, answer), given in zip(batch, answers, strict=True):
                 if answer.done():  # its request is gone

@@ -1,4 +1,4 @@
-"""The listener of a running job: passes on its progress, and ends it when that is asked for."""
+"""The listener of a running job: reports its progress, and ends it on request."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
 
 ASK_EVERY_S = 0.05
-"""How often the table is asked whether the work is still wanted: at each step, unless steps are quicker."""
+"""Seconds between checks that the job is still wanted: at each step, unless steps are quicker."""
 PROGRESS_EVERY_S = 0.1
 UNSEEN_PROGRESS_EVERY_S = 0.5
-"""Of a job that nobody follows: on two cores, each line that is written stops the denoiser for a while."""
+"""For a job that nobody follows: on two cores, each write stops the denoiser for a while."""
 PREVIEW_EVERY_S = 0.5
 PREVIEW_SIDE_PX = 256
 
@@ -32,19 +32,19 @@ _log = logging.getLogger(__name__)
 
 
 class Stopping(Exception):
-    """The worker was told to leave in the middle of a job."""
+    """Raised in the middle of a job when the worker has to exit."""
 
 
 class JobListener:
-    """The listener of one job: passes on how it goes, not too often, and ends it when that is asked for.
+    """The listener of one job: reports its progress at a limited rate, and ends it on request.
 
     Args:
-        leases: where it is asked whether the work is still wanted.
-        events: where it is told how it goes.
-        lease: of the job.
-        leave_now: set when the worker has to leave between two steps.
-        beat: told of every step, rung and decode.
-        limit_s: how long the job may be at work; for ever if 0.
+        leases: the source of the job's control flags.
+        events: the writer of the job's events.
+        lease: the lease on the job.
+        leave_now: set when the worker has to exit between two steps.
+        beat: called at every step, attempt and decode.
+        limit_s: the maximum run time of the job, in seconds; 0 for no limit.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class JobListener:
         self._attended = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Also the place where the work is ended: it is called between any two steps."""
+        """Reports progress and ends an unwanted job: it is called between any two steps."""
         self._beat()
         if self._leave_now.is_set():
             raise Stopping
@@ -85,7 +85,7 @@ class JobListener:
             self._tell(EventType.PROGRESS, {"phase": phase, "done": done, "total": total})
 
     def _ask_patiently(self) -> None:
-        """A database that is away for a while ends no work: whether the lease held shows at the end."""
+        """Checks the control flags; a database outage ends no work, as the lease is checked at the end."""
         try:
             self._ask()
         except DatabaseUnavailable:
@@ -95,7 +95,7 @@ class JobListener:
             self._pauses = iter(AGAIN_S)
 
     def _ask(self) -> None:
-        """Reads what is wanted of the job, unless nothing was written anywhere since it was read."""
+        """Reads the job's control flags, unless nothing was written to the database since the last read."""
         version = self._leases.version()
         if version is not None and version == self._asked_version:
             return
@@ -106,11 +106,11 @@ class JobListener:
         self._attended = control.previews
 
     def wants_preview(self) -> bool:
-        """Whether anybody looks on, and has not just been shown one."""
+        """Returns True if a client follows the job and the last preview is old enough."""
         return self._attended and time.monotonic() - self._preview_at >= PREVIEW_EVERY_S
 
     def preview(self, picture: int, step: int, image: Image) -> None:
-        """Shows the picture as it is."""
+        """Adds a preview event with the current state of the picture."""
         self._beat()
         self._preview_at = time.monotonic()
         self._events.write(
@@ -120,12 +120,12 @@ class JobListener:
         )
 
     def found(self, picture: int, regions: Sequence[Region]) -> None:
-        """Tells the places that are to be repaired."""
+        """Adds an event with the regions that are to be repaired."""
         rows = [{"class_name": r.class_name, "xyxy": list(r.xyxy), "conf": round(r.conf, 4)} for r in regions]
         self._tell(EventType.REGIONS, {"picture": picture, "regions": rows})
 
     def tried(self, picture: int, region: int, attempt: Attempt) -> None:
-        """Tells one attempt."""
+        """Adds an event for one attempt."""
         facts = {
             "method": attempt.method,
             "strength": attempt.strength,

@@ -1,4 +1,4 @@
-"""Where requests are handed in and waited for: the job table for code that must not block."""
+"""The job service: submits jobs and waits for them, for code that must not block."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from service.runtime.settings import Settings
 TICK_S = 0.02
 SLOW_TICK_S = 0.25
 LONGEST_PAUSE_S = 1.0
-"""After a round of a loop that failed: calls wait for the next one."""
+"""Seconds between rounds of a loop after a failure: calls wait for the next round."""
 RECOUNT_S = 0.03
-"""How old a count may be by which somebody is refused."""
+"""Maximum age, in seconds, of a count by which a job is refused."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,12 +41,12 @@ _log = logging.getLogger(__name__)
 
 
 class JobService:
-    """Hands jobs to the table and tells how they go. Belongs to one event loop.
+    """Submits jobs to the table and reports their progress. Belongs to one event loop.
 
     Args:
-        settings: limits, and where the table is.
-        executor: who does the work; started and stopped with the desk.
-        on_failure: told once if the models cannot be loaded.
+        settings: the limits, and the address of the database.
+        executor: runs the worker; started and stopped with the job service.
+        on_failure: called once if the models cannot be loaded.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class JobService:
         self._was_ready = False
 
     async def start(self) -> None:
-        """Brings the tables up to date, starts the worker and begins to watch.
+        """Migrates the tables, starts the worker and begins to watch.
 
         Raises:
-            DatabaseUnavailable: if the table cannot be opened.
+            DatabaseUnavailable: if the database cannot be opened.
         """
         await self._in_thread(self.database.migrate)
         self._executor.start()
@@ -97,7 +97,7 @@ class JobService:
         ]
 
     async def stop(self) -> None:
-        """Lets the running job end, or puts it back; what waits stays written down."""
+        """Lets the running job end, or requeues it; queued jobs stay in the table."""
         self.drain()
         await anyio.to_thread.run_sync(self._executor.stop, self._settings.drain_s)
         for task in self._tasks:
@@ -106,15 +106,15 @@ class JobService:
         self.database.close()
 
     def drain(self) -> None:
-        """From now on nothing new is let in, and those who wait are sent away with their job's address."""
+        """Refuses new jobs from now on, and answers waiting requests with the address of their job."""
         self.draining.set()
 
     def worker(self) -> WorkerFacts:
-        """This service's own worker once it is ready, with its models and classes.
+        """Returns the facts of this service's worker once it is ready, with its models and classes.
 
         Raises:
             NotReady: while the models are loaded, or when the service stops.
-            ModelUnavailable: if they could not be loaded.
+            ModelUnavailable: if the models could not be loaded.
         """
         if self.draining.is_set():
             raise NotReady("the service is stopping", allowed="try again when /readyz answers 200")
@@ -122,19 +122,19 @@ class JobService:
         if ready is not None:
             return ready
         if self.failure is not None:
-            # A new one each time: an exception raised again and again drags its tracebacks along.
+            # A new exception each time: one that is raised repeatedly accumulates tracebacks.
             raise type(self.failure)(
                 self.failure.detail, code=self.failure.code, allowed=self.failure.allowed
             )
         raise NotReady("the models are being loaded", allowed="try again when /readyz answers 200")
 
     def check_ready(self) -> None:
-        """Whether a request would be let in now.
+        """Checks that a request would be admitted now.
 
         Raises:
             NotReady, ModelUnavailable: as ``worker``.
-            DatabaseUnavailable: if it cannot be read, or is damaged.
-            QueueFull: if the queue is.
+            DatabaseUnavailable: if the database cannot be read, or is damaged.
+            QueueFull: if the queue is full.
         """
         self.worker()
         if self._away is not None:
@@ -143,10 +143,10 @@ class JobService:
             raise QueueFull("the queue is full", allowed="try again later")
 
     def check_alive(self) -> None:
-        """Whether all is well enough not to be started again.
+        """Checks that the service does not need a restart.
 
         Raises:
-            NotReady: ``no_worker``, if for too long no worker could be brought up.
+            NotReady: ``no_worker``, if no worker could be started for too long.
         """
         down_s, limit_s = self._executor.down_s, self._settings.worker_start_s
         if down_s > limit_s and not self.draining.is_set():
@@ -157,7 +157,7 @@ class JobService:
             )
 
     def check_started(self) -> None:
-        """Whether the models were loaded once; a worker that is started again later does not count.
+        """Checks that the models were loaded once; a later restart of the worker does not count.
 
         Raises:
             NotReady, ModelUnavailable: as ``worker``.
@@ -167,16 +167,16 @@ class JobService:
 
     @property
     def workers(self) -> Sequence[WorkerFacts]:
-        """This service's own worker if it was heard of lately, as of a moment ago."""
+        """The facts of this service's worker, as of the last poll; empty if it did not report lately."""
         return tuple(self._workers)
 
     @property
     def depth(self) -> QueueDepth:
-        """What waits, as of a moment ago."""
+        """The depth of the queue, as of the last poll."""
         return self._depth
 
     async def submit(self, new: NewJob) -> tuple[Job, bool]:
-        """See ``JobQueue.submit``; a full queue refuses at once, by what is counted here."""
+        """Submits a job, see ``JobQueue.submit``; a full queue refuses at once, by the count kept here."""
         if new.idempotency_key is None:
             self.worker()
             await self._check_room()
@@ -186,16 +186,16 @@ class JobService:
         return job, is_new
 
     async def check(self, new: NewJob) -> None:
-        """See ``JobQueue.check``: for what would be kept for a job before it is handed in."""
+        """Checks a job, see ``JobQueue.check``, before anything is stored for it."""
         self.worker()
         await self._in_thread(self.queue.check, new)
 
     async def _check_room(self) -> None:
-        """Refuses if the queue is full, without waiting in line for the right to write.
+        """Refuses if the queue is full, without waiting for the write lock.
 
-        The count here does not know what the worker has begun since it was last read, so before anybody is
-        refused it is read again, once for all who wonder at that moment; a crowd may be refused by a count
-        that is a moment old.
+        The count here lags behind the jobs that the worker has begun. So it is read again before a refusal,
+        once for all requests that check at that moment; a crowd may be refused by a count that is a moment
+        old.
         """
         if not self.queue.is_full(self._depth):
             return
@@ -210,47 +210,47 @@ class JobService:
         self.check_ready()
 
     async def get(self, job_id: str, owner: str | None) -> Job:
-        """See ``JobQueue.get``."""
+        """Returns one job, see ``JobQueue.get``."""
         return await self._in_thread(self.queue.get, job_id, owner)
 
     async def page(self, owner: str | None, limit: int, before: str | None) -> list[Job]:
-        """See ``JobQueue.page``."""
+        """Returns jobs, newest first, see ``JobQueue.page``."""
         return await self._in_thread(self.queue.page, owner, limit, before)
 
     async def latest(self, job_id: str) -> dict[EventType, JobEvent]:
-        """See ``EventLog.latest``: how a job stands, for those who look now and then."""
+        """Returns a job's last event of each type, for clients that poll; see ``EventLog.latest``."""
         return await self._in_thread(self._log.latest, job_id)
 
     async def attend(self, job: Job) -> None:
-        """Has a job shown while it is done; see ``JobQueue.attend``."""
+        """Turns on previews of a running job; see ``JobQueue.attend``."""
         if not job.state.is_final:
             await self._in_thread(self.queue.attend, job.id)
 
     async def cancel(self, job_id: str, owner: str | None) -> Job:
-        """See ``JobQueue.cancel``."""
+        """Cancels a job, see ``JobQueue.cancel``."""
         return await self._in_thread(self.queue.cancel, job_id, owner)
 
     async def retry(self, job_id: str, owner: str | None) -> Job:
-        """See ``JobQueue.retry``."""
+        """Submits a finished job again, see ``JobQueue.retry``."""
         self.check_ready()
         return await self._in_thread(self.queue.retry, job_id, owner)
 
     async def unfinished(self, owner: str) -> tuple[Job | None, int]:
-        """See ``JobQueue.unfinished``."""
+        """Returns an owner's current job and the number of its jobs, see ``JobQueue.unfinished``."""
         return await self._in_thread(self.queue.unfinished, owner)
 
     async def wait(self, job_id: str, timeout_s: float) -> Job:
-        """The job once it has ended, or as it is when the time is up or the service stops."""
+        """Returns the job once it has ended, or as it is after ``timeout_s`` or when the service stops."""
         with anyio.move_on_after(timeout_s):
             await self._subscriptions.until_end(job_id)
         return await self.get(job_id, None)
 
     def follow(self, job_id: str, after: int = 0, caller: str = "") -> AsyncIterator[JobEvent]:
-        """See ``Subscriptions.follow``."""
+        """Yields a job's events, see ``Subscriptions.follow``."""
         return self._subscriptions.follow(job_id, after, caller)
 
     async def last_event_id(self, job_id: str) -> int:
-        """See ``EventLog.last_id``."""
+        """Returns the id of a job's newest event, see ``EventLog.last_id``."""
         return await self._in_thread(self._log.last_id, job_id)
 
     async def _watch(self) -> float:
@@ -272,7 +272,7 @@ class JobService:
         return SLOW_TICK_S if self._workers else TICK_S
 
     async def _look(self) -> None:
-        """Reads what waits, and what its own worker says of itself: others may have other models."""
+        """Reads the queue and the facts of its own worker: the workers of others may have other models."""
         self._depth = await self._in_thread(self.queue.depth)
         living = await self._in_thread(living_workers, self.database)
         self._workers = [worker for worker in living if worker.id == self._executor.worker_id]
@@ -280,16 +280,16 @@ class JobService:
         self._away = self.database.damage
 
     def _on_keeper_end(self) -> None:
-        """Ends the service: without the keeper of its worker it only looks alive, and is to be started again."""
+        """Ends the service so that it is restarted: without the keeper of its worker it only seems alive."""
         if self.failure is None:
             _log.critical("the keeper of the worker has ended; so does the service")
             self.failure = NotReady("the service cannot look after its work any more; the log tells why")
             (self._on_failure or end_process)()
 
     async def _stop_revoked(self) -> float:
-        """Ends what revoked keys have left: streams, waiting jobs, and the one at work.
+        """Ends what revoked keys have left: streams, queued jobs, and the running one.
 
-        Again and again, since a job may be handed in while the revocation is not known everywhere yet.
+        Repeated, since a job may be submitted before all processes know of the revocation.
         """
         revoked = await self._in_thread(revoked_keys, self.database)
         self._subscriptions.end_of(revoked)

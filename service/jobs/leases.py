@@ -1,6 +1,8 @@
-"""The workers' side of the job table: claim, renew, finish. A fencing token keeps the slow from undoing.
+"""Leases on jobs, the workers' side of the job table: claim, renew, finish.
 
-Leases are measured by the database's clock: machines that share it need not agree on the time.
+A fencing token keeps a worker that lost its lease from overwriting the job.
+
+Leases are timed by the database's clock, so machines that share the database need no common time.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):
-    """Another worker has the job now, or it is over: whatever was made of it must be dropped."""
+    """Another worker has the job now, or it has ended: this worker's results must be dropped."""
 
 
 class Leases:
@@ -42,7 +44,7 @@ class Leases:
         self._database = database
         self._worker = worker
         self._lease_s = lease_s
-        # Made once, since to make these statements takes longer than to run them.
+        # Built once, since building these statements takes longer than running them.
         silent = (jobs.c.state == JobState.RUNNING.value) & (jobs.c.lease_until < database.now)
         self._is_any_open = select(exists().where(or_(QUEUED, silent)))
         self._first = tuple(
@@ -51,11 +53,11 @@ class Leases:
         )
 
     def claim(self) -> Lease | None:
-        """A job whose worker went silent, or else the next one that waits; see ``turns``.
+        """Leases a job whose worker went silent, or else the next queued one (see ``turns``); None if idle.
 
-        A job that was begun three times and never ended is given up: it takes workers down with it.
+        A job that was started three times and never ended is failed: it probably kills its workers.
         """
-        with self._database.read() as connection:  # costs nothing while there is nothing to do
+        with self._database.read() as connection:  # free of charge while there is nothing to do
             if not connection.scalar(self._is_any_open):
                 return None
         with self._database.write() as connection:
@@ -65,7 +67,7 @@ class Leases:
                     return None
                 try:
                     job = job_of(connection, row, before=0)
-                except Unreadable as error:  # or no worker would ever come to the jobs behind it
+                except Unreadable as error:  # otherwise no worker would reach the jobs behind it
                     _log.error("job %s cannot be read and is given up", row.id, exc_info=error)
                     _end(connection, row.id, JobState.FAILED, problem=_told(error))
                     continue
@@ -78,14 +80,14 @@ class Leases:
                     return self._take(connection, job, row.lease_token + 1, row.cost)
 
     def version(self) -> int | None:
-        """See ``Database.version``; for the thread that claims and works."""
+        """Returns ``Database.version``, for the thread that claims and works."""
         return self._database.version()
 
     def control(self, lease: Lease) -> JobControl:
-        """What those who asked for the job want now.
+        """Returns the control flags of the job.
 
         Raises:
-            LeaseLost: if the job is not this worker's any more.
+            LeaseLost: if this worker no longer holds the job.
         """
         query = select(jobs.c.cancel_requested, jobs.c.attended).where(*self._held(lease))
         with self._database.read() as connection:
@@ -95,19 +97,19 @@ class Leases:
         return JobControl(row.cancel_requested, row.attended)
 
     def renew(self, lease: Lease) -> None:
-        """Holds on to a job for another while.
+        """Renews a lease.
 
         Raises:
-            LeaseLost: if it is not this worker's any more.
+            LeaseLost: if this worker no longer holds the job.
         """
         with self._database.write() as connection:
             self._change(connection, lease, {"lease_until": self._database.now + self._lease_s})
 
     def succeed(self, lease: Lease, result: Json, images: Collection[str]) -> None:
-        """Ends a job with its answer, and notes whose its pictures are.
+        """Ends a job with its result, and records the owner of its pictures.
 
         Raises:
-            LeaseLost: if it is not this worker's any more; nothing was written.
+            LeaseLost: if this worker no longer holds the job; nothing was written.
         """
         with self._database.write() as connection:
             ended = _ended(JobState.SUCCEEDED) | {"result": json.dumps(dict(result))}
@@ -119,27 +121,27 @@ class Leases:
         """Ends a job that cannot be done.
 
         Raises:
-            LeaseLost: if it is not this worker's any more; nothing was written.
+            LeaseLost: if this worker no longer holds the job; nothing was written.
         """
         with self._database.write() as connection:
             self._change(connection, lease, _ended(JobState.FAILED, problem))
             end_events(connection, lease.job.id)
 
     def cancel(self, lease: Lease) -> None:
-        """Ends a job as was asked for.
+        """Ends a job that was cancelled.
 
         Raises:
-            LeaseLost: if it is not this worker's any more; nothing was written.
+            LeaseLost: if this worker no longer holds the job; nothing was written.
         """
         with self._database.write() as connection:
             self._change(connection, lease, _ended(JobState.CANCELLED))
             end_events(connection, lease.job.id)
 
     def give_back(self, lease: Lease) -> None:
-        """Puts an unfinished job back in its place in the queue; it was not the job's fault.
+        """Requeues an unfinished job at its place and does not count the attempt: it was not the job's fault.
 
         Raises:
-            LeaseLost: if it is not this worker's any more; nothing was written.
+            LeaseLost: if this worker no longer holds the job; nothing was written.
         """
         with self._database.write() as connection:
             values = {"state": JobState.QUEUED.value, "lease_until": 0.0, "attempts": lease.job.attempts - 1}
@@ -147,7 +149,7 @@ class Leases:
             append(connection, lease.job.id, EventType.STATE, {"state": JobState.QUEUED.value})
 
     def tell(self, facts: WorkerFacts) -> None:
-        """Says what this worker is and that it lives."""
+        """Writes the facts of this worker and the time of this sign of life."""
         about = {
             "models": facts.models,
             "class_names": facts.class_names,
@@ -163,7 +165,7 @@ class Leases:
             )
 
     def leave(self) -> None:
-        """Says that this worker is gone; what it worked on is free at once for another."""
+        """Removes this worker from the table; its job can be leased by another one at once."""
         leave(self._database, self._worker)
 
     def _next(self, connection: Connection) -> Any:
@@ -199,14 +201,14 @@ class Leases:
         )
 
     def _change(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> None:
-        # The worker is set again so that there is always something to set, and a row to count.
+        # The worker is set again so that there is always a column to set, and a row to count.
         values = {"worker": self._worker, **values}
         if connection.execute(update(jobs).where(*self._held(lease)).values(values)).rowcount != 1:
             raise LeaseLost
 
 
 def leave(database: Database, worker: str) -> None:
-    """Takes a worker off the list and frees what it worked on; for a worker that died, done by its keeper."""
+    """Removes a worker from the table and frees its job; called by the keeper of a worker that died."""
     with database.write() as connection:
         connection.execute(delete(workers).where(workers.c.id == worker))
         connection.execute(
@@ -217,7 +219,7 @@ def leave(database: Database, worker: str) -> None:
 
 
 def living_workers(database: Database, silent_s: float = LEASE_S) -> list[WorkerFacts]:
-    """The workers that were heard of lately."""
+    """Returns the workers that reported within the last ``silent_s`` seconds."""
     with database.read() as connection:
         rows = connection.execute(select(workers).where(workers.c.seen_at > database.now - silent_s))
         return [_facts_of(row) for row in rows]
@@ -237,7 +239,7 @@ def _facts_of(row: Any) -> WorkerFacts:
 
 
 def _ended(state: JobState, problem: Json | None = None) -> dict[str, Any]:
-    """What is written into the row of a job that is over."""
+    """Returns the column values of a job that has ended."""
     return {
         "state": state.value,
         "finished_at": time.time(),
@@ -256,7 +258,7 @@ def _own(connection: Connection, images: Collection[str], owner: str) -> None:
         held = (image_owners.c.sha256 == sha256) & (image_owners.c.owner == owner)
         if connection.execute(select(image_owners.c.sha256).where(held)).first() is None:
             row = {"sha256": sha256, "owner": owner, "created_at": time.time()}
-            # Another worker may have made the same picture for the same owner just now: then it is noted.
+            # Another worker may have recorded the same picture for the same owner just now: ignore it.
             with suppress(IntegrityError), connection.begin_nested():
                 connection.execute(insert(image_owners).values(row))
 

@@ -1,7 +1,7 @@
-"""Which workers of this machine live: told by locks on files, which the kernel frees when a process ends.
+"""Liveness of this machine's workers: locks on files, which the kernel frees when a process ends.
 
-Neither a clock that is set back, nor a process id that was given to another, nor a new start of the machine
-or of the container can make a dead worker look alive.
+Neither a clock that is set back, nor a reused process id, nor a restart of the machine or of the container
+can make a dead worker look alive.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there a dead worker's job waits until its lease has run out
+except ImportError:  # not on Windows: there a dead worker's job waits until its lease expires
     fcntl = None  # type: ignore[assignment]
 
 FOLDER = "workers"
@@ -28,7 +28,7 @@ def alive(folder: Path, worker_id: str) -> Iterator[None]:
     """Shows that a worker lives, as long as its process does or until the end of the block."""
     try:
         held = _held(folder, worker_id)
-    except OSError as error:  # a worker without a sign is as good: its lease runs out by itself
+    except OSError as error:  # a worker without a lock file also works: its lease expires by itself
         _log.warning("the worker can leave no sign of life: %s", error)
         yield
         return
@@ -40,7 +40,7 @@ def alive(folder: Path, worker_id: str) -> Iterator[None]:
 
 
 def _held(folder: Path, worker_id: str) -> IO[str]:
-    """The worker's file, locked; it gets its name only then, so that nobody finds it without its lock."""
+    """Returns the worker's file, locked before it gets its name, so that nobody finds it unlocked."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     sign = folder / f"{worker_id}{_SUFFIX}"
     new = sign.with_suffix(".new")
@@ -56,7 +56,7 @@ def _held(folder: Path, worker_id: str) -> IO[str]:
 
 
 def dead(folder: Path) -> set[str]:
-    """Ids of the workers that left a sign here and live no more."""
+    """Returns the ids of workers with a file here whose process is gone."""
     try:
         return {sign.stem for sign in folder.glob(f"*{_SUFFIX}") if not _is_held(sign)}
     except OSError as error:
@@ -65,7 +65,7 @@ def dead(folder: Path) -> set[str]:
 
 
 def forget(folder: Path, worker_id: str) -> None:
-    """Takes a dead worker's sign away."""
+    """Removes a dead worker's file."""
     with suppress(OSError):
         (folder / f"{worker_id}{_SUFFIX}").unlink(missing_ok=True)
 
@@ -76,6 +76,6 @@ def _is_held(sign: Path) -> bool:
     try:
         with sign.open() as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or gone in this moment
+    except OSError:  # locked, or removed at this moment
         return True
     return False

@@ -1,4 +1,4 @@
-"""Loops that go on for as long as the service does, whatever happens in them."""
+"""Background loops that run as long as the service does, whatever fails in them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import anyio
 from service.core.errors import AnatomendError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
-"""After a round that failed, doubled with each one that fails after it."""
+"""The pause after a round that failed, in seconds; doubled with each further failure."""
 
 _log = logging.getLogger(__name__)
 
 
 async def repeat(what: str, once: Callable[[], Awaitable[float]], longest_s: float = LONGEST_PAUSE_S) -> None:
-    """Does something again and again until it is cancelled; no exception ends it.
+    """Repeats an action until cancelled; no exception ends the loop.
 
-    Others wait for what such a loop tells them, so after a round that fails comes a pause and another one.
+    Others depend on such a loop, so a round that fails is followed by a pause and another round.
 
     Args:
-        what: names it in the log.
+        what: the name of the loop in the log.
         once: one round; returns the seconds until the next one.
-        longest_s: most seconds between a round that failed and the next one.
+        longest_s: the maximum number of seconds between a round that failed and the next one.
     """
     failures = 0
     while True:
         try:
             pause_s = await once()
             failures = 0
-        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait for the next round need it
+        except Exception as error:  # noqa: BLE001 - others depend on the next round, whatever the error was
             pause_s = min(FIRST_PAUSE_S * 2**failures, longest_s)
             failures = min(failures + 1, 32)
             _tell(what, error, pause_s)
@@ -38,7 +38,7 @@ async def repeat(what: str, once: Callable[[], Awaitable[float]], longest_s: flo
 
 
 def _tell(what: str, error: Exception, pause_s: float) -> None:
-    if isinstance(error, AnatomendError):  # an outage: its words say all
+    if isinstance(error, AnatomendError):  # an outage: its message says all
         _log.warning("%s failed and is tried again in %.2f s: %s", what, pause_s, error.detail)
     else:
         _log.error("%s failed and is tried again in %.2f s", what, pause_s, exc_info=error)

@@ -1,4 +1,4 @@
-"""Whose the pictures are, and what people think of them."""
+"""Owners of pictures, and their feedback."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from service.database.schema import feedback, image_owners
 
 
 def owns_image(database: Database, sha256: str, owner: str) -> bool:
-    """Whether a job of this owner made this picture."""
+    """Returns True if a job of this owner made this picture."""
     held = (image_owners.c.sha256 == sha256) & (image_owners.c.owner == owner)
     with database.read() as connection:
         return connection.execute(select(image_owners.c.sha256).where(held)).first() is not None
 
 
 def keep_feedback(database: Database, sha256: str, region: int, verdict: str, owner: str) -> None:
-    """Keeps an owner's verdict on one region of a picture, in the place of an earlier one."""
+    """Stores an owner's verdict on one region of a picture, replacing an earlier one."""
     same = (feedback.c.sha256 == sha256) & (feedback.c.region == region) & (feedback.c.owner == owner)
     with database.write() as connection:
         connection.execute(delete(feedback).where(same))

@@ -1,4 +1,4 @@
-"""The requests' side of the job table: submit, look, cancel, retry."""
+"""The job table for requests: submit, read, cancel, retry."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from service.jobs.turns import positions
 
 SEED_BITS = 32
 _LOOKED_AT = 10
-"""Rows among which a readable one is sought, where one is enough."""
+"""The number of rows to search where one readable row is enough."""
 _CANCELLED_AT_ONCE = 100
-"""In one transaction, so that others come to write in between."""
+"""The number of jobs per transaction, so that others can write in between."""
 _UNFINISHED = [state.value for state in JobState if not state.is_final]
 
 
 class JobQueue:
-    """The job table as those see it who ask for work."""
+    """The job table for those who submit jobs."""
 
     def __init__(self, database: Database, limits: QueueLimits) -> None:
         self._database = database
         self._limits = limits
 
     def submit(self, new: NewJob) -> tuple[Job, bool]:
-        """Writes a job down; when this returns, it is safe from crashes.
+        """Writes a job to the table; once this returns, the job survives a crash.
 
         Returns:
-            The job, and whether it is new: with an idempotency key that was seen before it is the old one.
+            The job, and whether it is new: a repeated idempotency key gives the earlier job.
 
         Raises:
             QueueFull: ``queue_full`` or ``too_many_jobs``; nothing was written.
@@ -56,10 +56,10 @@ class JobQueue:
         return answer
 
     def submit_all(self, news: Sequence[NewJob]) -> list[tuple[Job, bool] | QueueFull | InvalidRequest]:
-        """Writes several jobs down in one transaction: many who ask at once cost one write to the disk.
+        """Writes several jobs in one transaction: many concurrent requests cost one write to the disk.
 
         Returns:
-            For each what ``submit`` gives or raises.
+            For each job what ``submit`` returns or raises.
 
         Raises:
             DatabaseUnavailable: nothing was written.
@@ -68,7 +68,7 @@ class JobQueue:
             with self._database.write() as connection:
                 room = Room(connection)
                 return _placed(connection, [self._submitted(connection, new, room) for new in news])
-        except IntegrityError:  # another process was quicker with the key of one of them
+        except IntegrityError:  # another process wrote one of the idempotency keys first
             if len(news) > 1:
                 return [answer for new in news for answer in self.submit_all([new])]
             with self._database.read() as connection:
@@ -77,7 +77,7 @@ class JobQueue:
             return [(known, False)]
 
     def check(self, new: NewJob) -> None:
-        """Refuses what ``submit`` would refuse for want of room, before anything is kept for it.
+        """Checks that ``submit`` would find room for the job, before anything is stored for it.
 
         Raises:
             QueueFull, InvalidRequest: as ``submit``.
@@ -89,7 +89,7 @@ class JobQueue:
         self, connection: Connection, new: NewJob, room: Room
     ) -> tuple[Job, bool] | QueueFull | InvalidRequest:
         fingerprint = fingerprint_of(new)
-        try:  # whatever is refused is refused before anything of it is written
+        try:  # refusals come before any write
             known = self._known(connection, new, fingerprint)
             if known is not None:
                 return known, False
@@ -99,19 +99,19 @@ class JobQueue:
         return self._insert(connection, new, fingerprint, room), True
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
-        """One job.
+        """Returns one job.
 
         Args:
-            owner: whose it must be; anybody's if None.
+            owner: the required owner; None for any.
 
         Raises:
-            NotFound: ``unknown_job``, also for somebody else's.
+            NotFound: ``unknown_job``, also for a job of another owner.
         """
         with self._database.read() as connection:
             return _get(connection, job_id, owner)
 
     def page(self, owner: str | None, limit: int, before: str | None = None) -> list[Job]:
-        """Jobs, newest first; those older than the job ``before``, if it is given.
+        """Returns jobs, newest first; only those older than the job ``before``, if it is given.
 
         Raises:
             NotFound: if there is no job ``before``.
@@ -122,7 +122,7 @@ class JobQueue:
             if owner is not None:
                 query = query.where(jobs.c.owner == owner)
             last = None if before is None else row_of(connection, before, owner).seq
-            while len(found) < limit:  # a row that cannot be read must not hide those beneath it
+            while len(found) < limit:  # an unreadable row must not hide the rows below it
                 older = query if last is None else query.where(jobs.c.seq < last)
                 rows = connection.execute(older.limit(limit - len(found))).all()
                 if not rows:
@@ -132,7 +132,7 @@ class JobQueue:
         return found
 
     def unfinished(self, owner: str) -> tuple[Job | None, int]:
-        """An owner's job that is at work or next to be, and how many are not finished in all."""
+        """Returns an owner's running or next job, and the number of its unfinished jobs."""
         with self._database.read() as connection:
             mine = (jobs.c.owner == owner) & jobs.c.state.in_(_UNFINISHED)
             count = connection.scalar(select(func.count()).where(mine)) or 0
@@ -141,7 +141,7 @@ class JobQueue:
             return next(readable(connection, rows), None), count
 
     def ended(self, job_ids: Collection[str]) -> list[str]:
-        """Those of some jobs that have ended."""
+        """Returns the ids of those jobs that have ended."""
         final = jobs.c.state.not_in(_UNFINISHED)
         with self._database.read() as connection:
             return [
@@ -151,7 +151,7 @@ class JobQueue:
             ]
 
     def cancel_all_of(self, owners: Collection[str]) -> list[str]:
-        """Ends what waits of some owners, and asks what is at work to end; returns the ids of those jobs."""
+        """Cancels the queued and running jobs of some owners; returns the ids of those jobs."""
         if not owners:
             return []
         theirs = jobs.c.owner.in_(sorted(owners)) & jobs.c.state.in_(_UNFINISHED)
@@ -170,17 +170,17 @@ class JobQueue:
             NotFound: ``unknown_job``.
         """
         with self._database.write() as connection:
-            # Locked, or a worker could take the job and end it between this look and the change.
+            # Locked, or a worker could claim and end the job between this read and the change.
             _cancel(connection, row_of(connection, job_id, owner, lock=True))
             return _get(connection, job_id, owner)
 
     def attend(self, job_id: str) -> None:
-        """Notes that somebody looks on while a job is done: only then are there previews of it."""
+        """Records that a client follows a running job: only then are there previews of it."""
         with self._database.write() as connection:
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(attended=True))
 
     def retry(self, job_id: str, owner: str | None = None) -> Job:
-        """Asks again for what a finished job was asked for, as a new job.
+        """Submits the request of a finished job again, as a new job.
 
         Raises:
             NotFound: ``unknown_job``.
@@ -201,17 +201,17 @@ class JobQueue:
             return replace(job, position=positions(connection)[job.id])
 
     def depth(self) -> QueueDepth:
-        """What waits now, of all owners."""
+        """Returns the depth of the queue, of all owners."""
         with self._database.read() as connection:
             return queue_depth(connection)
 
     def positions(self) -> dict[str, int]:
-        """How many jobs are before each one that waits, by id."""
+        """Returns the number of jobs before each queued one, by id."""
         with self._database.read() as connection:
             return positions(connection)
 
     def is_full(self, depth: QueueDepth) -> bool:
-        """Whether nothing more of any size would be let in."""
+        """Returns True if no further job of any size would be admitted."""
         return depth.jobs >= self._limits.jobs or depth.cost >= self._limits.cost
 
     def _known(self, connection: Connection, new: NewJob, fingerprint: str) -> Job | None:
@@ -276,7 +276,7 @@ class JobQueue:
 def _placed(
     connection: Connection, answers: list[tuple[Job, bool] | QueueFull | InvalidRequest]
 ) -> list[tuple[Job, bool] | QueueFull | InvalidRequest]:
-    """The same with the places of the new jobs, which are only known when all are written down."""
+    """Adds the queue positions of new jobs, which are known only once all are written."""
     if not any(isinstance(answer, tuple) and answer[1] for answer in answers):
         return answers
     before = positions(connection)
@@ -289,13 +289,13 @@ def _placed(
 
 
 def fingerprint_of(new: NewJob) -> str:
-    """A hash by which two requests are told apart."""
+    """Returns a hash that tells two requests apart."""
     content = json.dumps([new.kind.value, dict(new.request), dict(new.inputs)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _with_seed(request: Json) -> Json:
-    """Chooses the seed before the job is written down: one that is begun again makes the same picture."""
+    """Chooses the seed before the job is written: a job that is restarted makes the same picture."""
     if "seed" not in request or request["seed"] is not None:
         return request
     return {**request, "seed": secrets.randbits(SEED_BITS)}
@@ -315,7 +315,7 @@ def _cancel(connection: Connection, row: Row[Any]) -> None:
 
 
 def delete_finished(database: Database, before: float) -> Sequence[str]:
-    """Forgets jobs that ended before a time, and all that was told of them; returns their ids."""
+    """Deletes jobs that ended before a time, with their events; returns their ids."""
     final = [state.value for state in JobState if state.is_final]
     with database.write() as connection:
         old = select(jobs.c.id).where(jobs.c.state.in_(final), jobs.c.finished_at < before)

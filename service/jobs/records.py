@@ -1,4 +1,4 @@
-"""What a job is: the frozen records of the queue."""
+"""Records of the queue: jobs, events, leases and limits, all frozen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 
 
 class EventType(StrEnum):
-    """What a job's events tell."""
+    """The types of a job's events."""
 
     STATE = "state"
     PROGRESS = "progress"
@@ -26,14 +26,14 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is asked for.
+    """A request for a job.
 
     Attributes:
-        owner: the id of the key that asks; empty where there are no keys.
-        request: the parameters, as JSON would have them.
-        inputs: sha256 of each uploaded file, by its field's name.
-        cost: pixels times denoising steps, in millions: what the queue is measured by.
-        idempotency_key: at most one job for each owner and key.
+        owner: the id of the key; empty where there are no keys.
+        request: the parameters, as JSON.
+        inputs: the sha256 of each uploaded file, by its field's name.
+        cost: pixels times denoising steps, in millions: the unit of the queue's limits.
+        idempotency_key: there is at most one job for each owner and key.
     """
 
     kind: JobKind
@@ -46,12 +46,12 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as it stands in the table; times are seconds since 1970, UTC.
+    """One job of the table; times are seconds since 1970, UTC.
 
     Attributes:
-        attempts: how often a worker has begun it.
-        progress: phase, done and total, as last told.
-        position: how many queued jobs are before it; None if it is not queued.
+        attempts: the number of times that a worker has started it.
+        progress: phase, done and total, as last reported.
+        position: the number of queued jobs before it; None if it is not queued.
         result: the answer, once it has succeeded.
         problem: ``code``, ``detail`` and perhaps ``allowed``, once it has failed.
     """
@@ -75,7 +75,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """One thing that happened to a job; ids grow."""
+    """One event of a job; ids increase."""
 
     id: int
     job_id: str
@@ -85,10 +85,10 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a job, until another worker is given a higher token.
+    """The right to work on a job, until another worker gets a higher token.
 
     Attributes:
-        cost: of the job, in megapixel steps.
+        cost: the cost of the job, in megapixel steps.
     """
 
     job: Job
@@ -98,7 +98,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class JobControl:
-    """What is wanted of a running job: that it end, and that it show itself on the way."""
+    """Control flags of a running job: that it is cancelled, and that previews are wanted."""
 
     cancel: bool
     previews: bool
@@ -106,13 +106,13 @@ class JobControl:
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How much may wait.
+    """The limits of the queue.
 
     Attributes:
         cost: of all queued jobs together, in megapixel steps.
-        jobs: of all owners together.
-        jobs_per_owner: of each.
-        cost_per_job: of each, in megapixel steps.
+        jobs: the number of jobs of all owners together.
+        jobs_per_owner: the number of jobs of one owner.
+        cost_per_job: the cost of one job, in megapixel steps.
     """
 
     cost: float
@@ -123,7 +123,7 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """What waits now."""
+    """The number and cost of the queued jobs."""
 
     jobs: int
     cost: float
@@ -131,13 +131,13 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
-    """One worker as it last told of itself.
+    """The facts of one worker, as it last reported them.
 
     Attributes:
         state: ``starting``, ``ready`` or ``failed``.
         models: facts about each loaded model.
-        problem: ``code`` and ``detail`` of why it failed.
-        gpu: ``device`` and bytes of each card it works on.
+        problem: ``code`` and ``detail`` of a failure.
+        gpu: ``device`` and bytes of each card that it uses.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""From rows of the job table to records. What cannot be read is told, and takes nothing else along."""
+"""Conversion of rows of the job table to records. An unreadable row is logged and affects no other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 def job_of(connection: Connection, row: Row[Any], before: int | None = None) -> Job:
-    """The record of a row of the table; ``before`` jobs wait before it, counted if it is not told.
+    """Returns the record of a row; ``before`` is the number of jobs ahead, counted here if None.
 
     Raises:
-        Unreadable: if what is written there is no job.
+        Unreadable: if the row holds no valid job.
     """
     try:
         state = JobState(row.state)
@@ -54,7 +54,7 @@ def job_of(connection: Connection, row: Row[Any], before: int | None = None) -> 
 
 
 def unreadable(job_id: str) -> Unreadable:
-    """What is said of a job that cannot be told."""
+    """Returns the error for a job that cannot be read."""
     return Unreadable(
         f"what is written down of job {job_id} cannot be read; the log tells why",
         allowed="other jobs, or the same request as a new one",
@@ -69,7 +69,7 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def readable(connection: Connection, rows: Iterable[Row[Any]]) -> Iterator[Job]:
-    """The jobs of these rows; one that cannot be read is told in the log and left out."""
+    """Yields the jobs of these rows; an unreadable one is logged and left out."""
     before: dict[str, int] | None = None
     for row in rows:
         if row.state == JobState.QUEUED.value and before is None:
@@ -81,23 +81,23 @@ def readable(connection: Connection, rows: Iterable[Row[Any]]) -> Iterator[Job]:
 
 
 def row_of(connection: Connection, job_id: str, owner: str | None, lock: bool = False) -> Row[Any]:
-    """The row of one job.
+    """Returns the row of one job.
 
     Args:
-        connection: a transaction; one that writes if the row is to be locked.
-        job_id: of the job.
-        owner: whose it must be; anybody's if None.
-        lock: whether nobody else may change it until the transaction ends.
+        connection: a transaction; a writing one if the row is to be locked.
+        job_id: the id of the job.
+        owner: the required owner; None for any.
+        lock: whether the row is locked until the transaction ends.
 
     Raises:
-        NotFound: ``unknown_job``, also for somebody else's and for what is no id.
+        NotFound: ``unknown_job``, also for a job of another owner and for an invalid id.
     """
     query: Select[Any] = select(jobs).where(jobs.c.id == job_id)
     if lock:
         query = query.with_for_update()
     if owner is not None:
         query = query.where(jobs.c.owner == owner)
-    # What is no id is not asked for: a database may refuse to compare it with one.
+    # An invalid id is not queried: a database may refuse to compare it with an id.
     row = connection.execute(query).one_or_none() if _ID.fullmatch(job_id) else None
     if row is None:
         raise NotFound("there is no job of this id", code="unknown_job", allowed="the id of a job of yours")

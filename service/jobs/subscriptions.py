@@ -1,7 +1,7 @@
-"""Who waits for news of jobs, and the one look at the table that finds what is new for all of them.
+"""Subscriptions to the events of jobs, served by one poll of the job table for all subscribers.
 
-A look costs the same for one key as for another: each job is read on from its own last event, and those who
-only wait for a job's end are told by its row, however many events there are.
+A poll costs the same for one key as for another: each job is read on from its own last event, and those who
+only wait for a job's end learn it from its row, however many events there are.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from service.jobs.records import EventType, JobEvent
 
 TICK_S = 0.02
 TICK_PER_ONE_S = 0.0001
-"""So that a crowd costs the database fewer looks, each of them longer."""
+"""Seconds between polls: a crowd then costs the database fewer polls, each of them longer."""
 PAGE = 500
-"""Events that are read at once."""
+"""The maximum number of events per read."""
 
 
 class _Subscriber:
-    """One who follows one job.
+    """One subscriber to the events of one job.
 
     Attributes:
-        caller: the id of the key that asks.
-        last: the id of the last event that it was told.
-        news: what it was not told yet; None at the end.
+        caller: the id of the key.
+        last: the id of the last event that was delivered.
+        news: the events to deliver; None marks the end.
     """
 
     def __init__(self, job_id: str, last: int, caller: str) -> None:
@@ -43,20 +43,20 @@ class _Subscriber:
         self.news: asyncio.Queue[JobEvent | None] = asyncio.Queue()
 
     def tell(self, event: JobEvent) -> None:
-        """Passes on what it does not know yet."""
+        """Queues an event unless it was delivered before."""
         if event.id > self.last:
             self.last = event.id
             self.news.put_nowait(event)
 
 
 class Subscriptions:
-    """Those who wait, and what they are told. Belongs to one event loop.
+    """The subscribers and the loop that serves them. Belongs to one event loop.
 
     Args:
-        database: which is only read again where something was written to it.
-        queue: tells which jobs have ended.
-        log: tells what happened to them.
-        closing: once it is set, nobody waits any longer.
+        database: read only after something was written to it.
+        queue: the source of finished jobs.
+        log: the source of events.
+        closing: once set, all subscriptions end.
     """
 
     def __init__(self, database: Database, queue: JobQueue, log: EventLog, closing: asyncio.Event) -> None:
@@ -68,13 +68,13 @@ class Subscriptions:
         self._version: int | None = None
 
     async def follow(self, job_id: str, after: int = 0, caller: str = "") -> AsyncIterator[JobEvent]:
-        """What happens to a job from the first event after ``after`` on; ends with ``done``.
+        """Yields a job's events after ``after``; ends with ``done``.
 
-        A waiting job's changed position is told under the id of the event before: it is not kept.
+        A queued job's changed position is sent under the id of the event before it, as it is not stored.
         Ends early when the service stops or when the caller's key is revoked.
         """
         subscriber = _Subscriber(job_id, after, caller)
-        # Asked before its events are read: of a job that had ended by then, all of them are there.
+        # The state is read before the events: if the job had ended by then, all of its events are there.
         had_ended = await self._in_thread(self._queue.ended, [job_id])
         while page := await self._in_thread(self._log.after, [(job_id, subscriber.last)], PAGE):
             for event in page:
@@ -97,7 +97,7 @@ class Subscriptions:
             await end
 
     async def look(self) -> float:
-        """Tells everybody what is new; returns the seconds until the next look."""
+        """Delivers the new events to all subscribers; returns the seconds until the next poll."""
         if self._closing.is_set():
             self._close()
         pause_s = TICK_S + TICK_PER_ONE_S * (len(self._subscribers) + len(self._waiting))
@@ -109,11 +109,11 @@ class Subscriptions:
         self._is_joined = False
         is_all = await self._tell_events()
         await self._tell_ends()
-        self._version = version if is_all else None  # only what was told counts as known
+        self._version = version if is_all else None  # only what was delivered counts as seen
         return pause_s if is_all else 0.0
 
     async def tell_positions(self) -> None:
-        """Tells those who follow a waiting job where it is now."""
+        """Sends the followers of queued jobs their current position."""
         if not self._subscribers:
             return
         positions = await self._in_thread(self._queue.positions)
@@ -126,7 +126,7 @@ class Subscriptions:
             subscriber.position = position
 
     def end_of(self, callers: Collection[str]) -> None:
-        """Ends what some callers follow, whosever jobs they are."""
+        """Ends the subscriptions of some callers, whichever jobs they follow."""
         for subscriber in self._all():
             if subscriber.caller in callers:
                 subscriber.news.put_nowait(None)

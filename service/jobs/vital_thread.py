@@ -1,4 +1,4 @@
-"""Threads without which a process is worth nothing: where one ends by an error, so does the process."""
+"""Threads that a process cannot do without: if one ends by an error, so does the process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _log = logging.getLogger(__name__)
 
 
 def end_process() -> None:
-    """Ends this process as if it was told to, so that whoever keeps it starts it again."""
+    """Ends this process by SIGTERM, so that its supervisor restarts it."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class VitalThread(threading.Thread):
-    """A thread that does not die in silence.
+    """A thread that never dies silently.
 
     Args:
-        run: what it does; handles what can be foreseen itself.
-        name: of the thread.
+        run: the work; handles foreseeable errors itself.
+        name: the name of the thread.
         on_death: called if ``run`` raises all the same.
     """
 
@@ -37,9 +37,9 @@ class VitalThread(threading.Thread):
         self._run, self._on_death = run, on_death
 
     def run(self) -> None:
-        """See ``Thread``."""
+        """Runs the work; an error ends the process by ``on_death``."""
         try:
             self._run()
-        except BaseException:  # noqa: BLE001 - told, and answered by the end of the process
+        except BaseException:  # noqa: BLE001 - logged, and answered by the end of the process
             _log.critical("the thread %s has ended; so does its process", self.name, exc_info=True)
             self._on_death()

@@ -1,4 +1,4 @@
-"""What is done for one job: its request and files in, the engine, its answer and pictures out."""
+"""The work on one job: reads its request and files, calls the engine, stores its answer and pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMAGE, MASK = "image", "mask"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a job: its answer as JSON, and the sha256 of every picture that is stored for it."""
+    """The outcome of a job: its answer as JSON, and the sha256 of every picture that is stored for it."""
 
     result: Json
     images: frozenset[str]
@@ -33,7 +33,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WorkContext:
-    """What a worker works with."""
+    """The parts that a worker works with."""
 
     engine: Engine
     inputs: ImageStore
@@ -43,10 +43,10 @@ class WorkContext:
 
 
 def work_on(job: Job, context: WorkContext, listener: Listener) -> Done:
-    """Does what a job asks for.
+    """Runs a job.
 
     Raises:
-        AnatomendError: if it cannot be done.
+        AnatomendError: if the job cannot be done.
         OSError: if its pictures cannot be stored.
     """
     match job.kind:

@@ -1,4 +1,4 @@
-"""A worker: claims a job, does it, writes down what came of it, claims the next."""
+"""A worker: claims a job, runs it, writes its outcome, claims the next."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from service.store.open_store import stores_of
 
 IDLE_S = 0.005
 AGAIN_S = 1.0
-"""Until a database that is away is tried again."""
+"""Seconds until a retry while the database is unavailable."""
 CLAIM_EVERY_S = 0.5
-"""A lease that runs out changes nothing in the table, so it is looked for also where nothing was written."""
+"""An expired lease changes nothing in the table, so workers poll for it even if nothing was written."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ class Worker:
     """One engine and the loop around it; one job at a time.
 
     Args:
-        settings: which models, and where jobs and pictures lie.
-        load: makes the engine.
-        worker_id: under what name it takes jobs.
-        progress: where it shows that it gets on.
+        settings: the models, and the places of jobs and pictures.
+        load: builds the engine.
+        worker_id: the id under which it claims jobs.
+        progress: the worker's signs of progress for its keeper.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class Worker:
         self._looked_version: int | None = None
 
     def stop(self, now: bool = False) -> None:
-        """Tells the worker to leave: after the job it is at, or between two of its steps. From any thread."""
+        """Asks the worker to exit: after its current job, or between two of its steps. Thread-safe."""
         self._leave_soon.set()
         if now:
             self._leave_now.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether the worker has left within that time."""
+        """Returns True if the worker exits within that time."""
         return self._gone.wait(timeout_s)
 
     def run(self) -> None:
-        """Works until it is told to stop, or until its engine cannot be made."""
+        """Works until it is asked to stop, or until its engine cannot be built."""
         with alive(self._settings.data_dir / FOLDER, self.id):
             pulse = VitalThread(self._pulse, "pulse", daemon=True)
             pulse.start()
@@ -101,7 +101,7 @@ class Worker:
 
     def _work(self) -> None:
         context = self._context()
-        if context is None:  # so that /readyz can tell why, until the keeper takes this process down
+        if context is None:  # stay, so that /readyz can report the error until the keeper ends this process
             self._leave_soon.wait()
             return
         with self._events:
@@ -118,7 +118,7 @@ class Worker:
         except AnatomendError as error:
             self._fail(error)
             return None
-        except Exception:  # noqa: BLE001 - whatever a model library raises: told by /readyz, and in the log
+        except Exception:  # noqa: BLE001 - whatever a model library raises: logged and reported by /readyz
             _log.exception("the models could not be loaded")
             self._fail(
                 AnatomendError("the models could not be loaded; the log tells why", code="model_unavailable")
@@ -136,21 +136,21 @@ class Worker:
         self._now_is(WorkerFacts(self.id, "failed", time.time(), problem=problem_of(error)))
 
     def _now_is(self, facts: WorkerFacts) -> None:
-        """Has the pulse tell what this worker is, at once, or as soon as the database is there."""
+        """Publishes new facts of this worker, at once or as soon as the database is available."""
         self._facts = facts
         self._has_changed.set()
 
     def _leave(self) -> None:
         try:
             self._leases.leave()
-        except DatabaseUnavailable as error:  # the keeper does it in this worker's stead
+        except DatabaseUnavailable as error:  # the keeper removes this worker instead
             _log.warning("the worker could not say that it is gone: %s", error.detail)
 
     def _one(self, context: WorkContext) -> bool:
-        """Does one job, if there is one. Nothing that goes wrong with one ends the worker."""
+        """Runs one job, if there is one. No failure of a job ends the worker."""
         try:
             self._lease = lease = self._claim()
-        except Exception as error:  # noqa: BLE001 - the next look may find better
+        except Exception as error:  # noqa: BLE001 - the next poll may succeed
             if not isinstance(error, DatabaseUnavailable):
                 _log.exception("no job can be claimed")
             self._leave_soon.wait(AGAIN_S)
@@ -162,14 +162,14 @@ class Worker:
                 self._do(lease, context)
         except LeaseLost:
             _log.warning("job %s went to another worker", lease.job.id)
-        except Exception:  # noqa: BLE001 - it is begun again when its lease has run out, thrice at most
+        except Exception:  # noqa: BLE001 - it is started again when its lease expires, three times at most
             _log.exception("the end of job %s could not be written down", lease.job.id)
         finally:
             self._lease = None
         return True
 
     def _claim(self) -> Lease | None:
-        """A job, looked for only where one can have come since the last look."""
+        """Claims a job; polls only if one can have arrived since the last poll."""
         version, now = self._leases.version(), time.monotonic()
         is_old_news = version is not None and version == self._looked_version
         if is_old_news and now - self._looked_at < CLAIM_EVERY_S:
@@ -180,7 +180,7 @@ class Worker:
         return lease
 
     def _span(self, lease: Lease) -> AbstractContextManager[object]:
-        """The job in a trace; no more than a name where none are collected."""
+        """Returns a trace span for the job; a no-op where no traces are collected."""
         about: dict[str, str | int] = {
             "anatomend.job_id": lease.job.id,
             "anatomend.attempt": lease.job.attempts,
@@ -212,7 +212,7 @@ class Worker:
             end = partial(self._leases.give_back, lease)
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the models raise must not take the worker along
+        except Exception as error:  # noqa: BLE001 - no failure of a model may end the worker
             problem = _failure(job.id, error)
             trace.get_current_span().set_attribute("error.type", str(problem["code"]))
             end = partial(self._leases.fail, lease, problem)
@@ -222,9 +222,9 @@ class Worker:
         self._persistently(end)
 
     def _persistently(self, write: Callable[[], None]) -> None:
-        """Writes how a job ended, also if the database is away for long: it took long to make.
+        """Writes a job's outcome, retrying through a long database outage: the work took long.
 
-        Somebody else may have the job by then, which its token tells.
+        Another worker may have the job by then; the fencing token shows it.
         """
         while True:
             try:
@@ -238,16 +238,16 @@ class Worker:
     def _pulse(self) -> None:
         watchdog = Watchdog(self.progress)
         while not self._gone.is_set():
-            # A worker that is stuck keeps its job no longer, also where nobody is there to kill it.
+            # A stuck worker lets its lease expire, also where no keeper is there to kill it.
             is_told = watchdog.is_stuck() or self._show_life()
             self._has_changed.wait(LEASE_S / 3 if is_told else AGAIN_S)
             self._has_changed.clear()
 
     def _show_life(self) -> bool:
-        """Tells what this worker is, and holds on to its job; whether that could be done."""
+        """Writes this worker's facts and renews its lease; returns True if that succeeded."""
         lease, facts = self._lease, self._facts
         try:
-            # While the models are loaded torch may be imported by half: it is asked only afterwards.
+            # While the models are loaded torch may be half imported: it is read only afterwards.
             self._leases.tell(
                 dataclasses.replace(facts, gpu=gpu_memory()) if facts.state == "ready" else facts
             )
@@ -276,7 +276,7 @@ def _failure(job_id: str, error: Exception) -> Json:
 
 
 def problem_of(error: AnatomendError) -> Json:
-    """An error as the job table keeps it."""
+    """Returns an error in the form that the job table stores."""
     problem: dict[str, object] = {
         "error": type(error).__name__,
         "code": error.code,

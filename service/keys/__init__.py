@@ -1,1 +1,1 @@
-"""API keys: made, listed and revoked by the operator, and looked up at every request."""
+"""API keys: made, listed and revoked by the operator, and checked at every request."""

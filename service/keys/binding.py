@@ -1,4 +1,4 @@
-"""Where the service may listen: beyond this machine only if not everybody gets in, or if that is meant."""
+"""Checks of the listen address: beyond this machine only with keys, or if open access is set explicitly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _log = logging.getLogger(__name__)
 
 
 def check_bind(host: str, settings: Settings) -> None:
-    """Says in the log who will get in.
+    """Checks that the listen address does not open the service to all by accident; logs who has access.
 
     Raises:
-        InvalidSettings: if that would be everybody, from everywhere, and nobody has said that this is meant.
+        InvalidSettings: if there are no keys, the address is public, and open access is not set.
         DatabaseUnavailable: if the keys cannot be read.
     """
     if settings.require_keys or _has_keys(settings):
@@ -44,7 +44,7 @@ def check_bind(host: str, settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address. A name that is not its own says nothing about that."""
+    """Returns True for ``localhost`` and loopback addresses; False for any other name."""
     if host == "localhost":
         return True
     try:

@@ -1,7 +1,7 @@
-"""What a key is, and how it is written down.
+"""Records of API keys, and their rows in the database.
 
 A key is 256 random bits. Nobody can guess one from its hash, however fast the hash is, so a plain sha256 is
-right: slow hashes protect words that people choose, and would here only slow down every request.
+right: slow hashes protect passwords that people choose, and would here only slow down every request.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from service.database.connect import Database
 from service.database.schema import api_keys
 
 _PREFIX = "anatomend_"
-"""So that a scanner for leaked secrets, or a reader, knows one when it sees one."""
+"""The prefix by which scanners for leaked secrets, and readers, recognise a key."""
 _BYTES = 32
 MAX_NAME_CHARS = 255
 
 
 class Scope(StrEnum):
-    """What a key is good for."""
+    """The permissions of a key."""
 
     USE = "use"
     ADMIN = "admin"
@@ -39,8 +39,8 @@ class Key:
     """One key without its secret; times are seconds since 1970, UTC.
 
     Attributes:
-        id: names it in lists, in logs, and as the owner of jobs and pictures.
-        digest: sha256 of the secret, in hexadecimal.
+        id: the name of the key in lists and logs, and the owner of its jobs and pictures.
+        digest: the sha256 of the secret, in hexadecimal.
     """
 
     id: str
@@ -51,12 +51,12 @@ class Key:
     revoked_at: float | None
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it is good for this. An admin may do all that others may."""
+        """Returns True if the key has this permission. An admin has all permissions."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
 def digest_of(secret: str) -> str:
-    """The hash under which a secret is kept."""
+    """Returns the hash under which a secret is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -64,7 +64,7 @@ def add_key(database: Database, name: str, scopes: Collection[Scope] = (Scope.US
     """Makes a key.
 
     Returns:
-        The key, and its secret: it is not kept, so this is the only time that anybody sees it.
+        The key, and its secret: only the hash is stored, so it cannot be shown again.
 
     Raises:
         InvalidRequest: if the name is empty or too long.
@@ -96,19 +96,19 @@ def add_key(database: Database, name: str, scopes: Collection[Scope] = (Scope.US
 
 
 def all_keys(database: Database) -> list[Key]:
-    """Every key there ever was, oldest first."""
+    """Returns all keys, revoked ones included, oldest first."""
     with database.read() as connection:
         return _keys(connection)
 
 
 def revoked_keys(database: Database) -> frozenset[str]:
-    """The ids of all keys that are of no use any more."""
+    """Returns the ids of all revoked keys."""
     with database.read() as connection:
         return frozenset(connection.scalars(select(api_keys.c.id).where(api_keys.c.revoked_at.is_not(None))))
 
 
 def revoke_key(database: Database, key_id: str) -> Key:
-    """Makes a key useless; one that is so already stays as it is.
+    """Revokes a key; a revoked one stays as it is.
 
     Raises:
         NotFound: ``unknown_key``.

@@ -1,4 +1,4 @@
-"""The keys in force, remembered for a moment: a lookup at every request would cost more than the request."""
+"""The keys in force, cached for a moment: a query at every request would cost more than the request."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from service.database.connect import Database
 from service.keys.records import Key, all_keys, digest_of
 
 FRESH_S = 0.5
-"""How long a key may work after it was revoked, and how long a new one may have to wait."""
+"""Seconds for which a revoked key may still work, and for which a new one may not work yet."""
 
 
 class KeyRing:
-    """The keys of a database. To be shared between threads.
+    """The keys of a database. Thread-safe.
 
     Args:
-        database: where they are.
-        required: whether a key is needed even while there is none.
+        database: the database of the keys.
+        required: whether a key is needed even while none exists.
     """
 
     def __init__(self, database: Database, required: bool = False) -> None:
@@ -28,15 +28,15 @@ class KeyRing:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what is remembered is young enough to be relied on."""
+        """True if the cached keys are young enough to be relied on."""
         return time.monotonic() - self._read_at < FRESH_S
 
     @property
     def in_force(self) -> bool:
-        """Whether a key is needed.
+        """True if a key is needed.
 
-        Once it is, it stays so until the process ends: who revokes the last key means to shut a door, and not
-        to open the house to everybody.
+        Once true, it stays so until the process ends: an operator who revokes the last key means to close the
+        service, and not to open it to all.
         """
         return self._in_force
 
@@ -44,16 +44,16 @@ class KeyRing:
         """Reads the keys again.
 
         Raises:
-            DatabaseUnavailable: if they cannot be read; a caller that goes on regardless would let in a key
-                that was revoked.
+            DatabaseUnavailable: if the keys cannot be read; a caller that ignores this would accept a revoked
+                key.
         """
-        asked_at = time.monotonic()  # what is written while we read may be missed, and counts as not read
+        asked_at = time.monotonic()  # writes during the read may be missed, so they count as not read
         self._keys = tuple(key for key in all_keys(self._database) if key.revoked_at is None)
         self._in_force = self._in_force or bool(self._keys)
         self._read_at = asked_at
 
     def find(self, secret: str) -> Key | None:
-        """The key with this secret. Takes the same time for every secret, whether there is one or not."""
+        """Returns the key with this secret, if any. Takes the same time for every secret."""
         digest, found = digest_of(secret), None
         for key in self._keys:
             if hmac.compare_digest(key.digest, digest):

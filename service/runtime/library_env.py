@@ -1,4 +1,4 @@
-"""Keeps the libraries from phoning home, from running what nobody asked for, and from burning idle cores."""
+"""Environment of the libraries: no telemetry, no unwanted code, no busy waiting on idle cores."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     # OpenMP's threads burn a core while they wait, and containers share cores: beside any other load a
-    # repair took six times as long. After so many turns they sleep; on an idle machine it costs nothing.
+    # repair took six times as long. After this many spins they sleep, at no cost on an idle machine.
     "GOMP_SPINCOUNT": "10000",
 }
 
 
 def set_library_env(settings: Settings) -> None:
-    """Sets this process's environment; call it before a model library is imported, since they read it then.
+    """Sets this process's environment; must be called before the import of a model library, which reads it.
 
-    What the operator has set stays. Where all models lie on this machine the hub is switched off as well.
-    A single file is the exception: the library may have to ask the hub for that family's configuration.
+    Variables that the operator has set stay. If all models are local files, the hub is switched off as well.
+    A single file is the exception: the library may need that family's configuration from the hub.
     """
     defaults = dict(_DEFAULTS)
-    # A directory of its own, away from the user's own ultralytics settings, which may say otherwise.
+    # A directory of its own, since the user's ultralytics settings may differ.
     defaults["YOLO_CONFIG_DIR"] = str(_cache_dir())
     if all(_needs_no_hub(model) for model in (settings.model, settings.repair_model)):
         defaults["HF_HUB_OFFLINE"] = "1"

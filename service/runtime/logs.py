@@ -1,4 +1,4 @@
-"""What the log looks like: lines to read, or one JSON object a line; with the ids of request and job."""
+"""The format of the log: plain lines, or one JSON object per line; with the ids of request and job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Format = Literal["text", "json"]
 
 
 def configure_logs(form: Format, process: str) -> None:
-    """Makes this process's log; called once, where a process begins.
+    """Configures this process's log; called once at the start of a process.
 
     Args:
         form: ``text`` or ``json``.
-        process: which one this is, as every line tells: ``web`` or ``worker``.
+        process: the name of the process in every line: ``web`` or ``worker``.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(log_formatter(form, process))
@@ -27,7 +27,7 @@ def configure_logs(form: Format, process: str) -> None:
 
 
 def log_formatter(form: Format, process: str) -> logging.Formatter:
-    """What makes a line of a record, together with what is bound to the context it was logged in."""
+    """Returns a formatter for records, with the values bound to the context of the call."""
     told: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -37,8 +37,7 @@ def log_formatter(form: Format, process: str) -> logging.Formatter:
         _named(process),
         _without_colours,
     ]
-    # Tracebacks are plain in both: the prettier ones print local variables, and with them what nobody
-    # should read in a log.
+    # Tracebacks are plain in both: the rich ones print local variables, and with them secrets.
     renderers: list[Processor]
     if form == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
@@ -54,15 +53,15 @@ def log_formatter(form: Format, process: str) -> logging.Formatter:
 
 
 def _without_colours(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Uvicorn says some things twice, once in colours."""
+    """Removes uvicorn's second, coloured copy of a message."""
     event.pop("color_message", None)
     return event
 
 
 def _in_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """What somebody sends, in an address say, must neither begin lines nor move a terminal's cursor.
+    """Escapes line ends and control characters: a client's text must not begin lines or move the cursor.
 
-    JSON needs no such care: it has escapes for them.
+    JSON escapes them itself.
     """
     return {
         name: printable(value.rstrip()) if isinstance(value, str) else value for name, value in event.items()
@@ -70,7 +69,7 @@ def _in_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def printable(text: str) -> str:
-    """The text with an escape for each character that is not seen, line ends among them."""
+    """Escapes each invisible character, line ends included."""
     if text.isprintable():
         return text
     return "".join(
@@ -80,7 +79,7 @@ def printable(text: str) -> str:
 
 
 def _indented(stream: TextIO, failure: ExcInfo) -> None:
-    """A traceback of which no line looks like a line of the log, whatever the exception's words hold."""
+    """Indents a traceback, so that none of its lines looks like a line of the log."""
     for line in "".join(traceback.format_exception(*failure)).splitlines():
         stream.write(f"\n    {printable(line)}")
 

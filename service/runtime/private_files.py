@@ -1,4 +1,4 @@
-"""Files and folders that nobody but their owner may read, whatever the umask is."""
+"""Files and folders that only their owner may read, whatever the umask is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FILE_MODE = 0o600
 
 
 def make_private_folder(path: Path) -> None:
-    """Makes a folder, and those above it that are missing. What is there already keeps its mode.
+    """Makes a folder and its missing parents. Existing folders keep their mode.
 
     Raises:
         OSError: if it cannot be made, or is a file.
@@ -22,14 +22,14 @@ def make_private_folder(path: Path) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """An ``opener`` for ``open``: a file that is made gets the mode."""
+    """Opens a file as an ``opener`` for ``open``; a new file gets the private mode."""
     return os.open(path, flags, FILE_MODE)
 
 
 def make_private_file(path: Path) -> None:
-    """Makes an empty file unless there is one, and takes one that is there from all but its owner.
+    """Makes an empty file if it is missing, and removes all rights of others from an existing one.
 
-    What goes wrong is passed over: whoever opens the file tells it better.
+    Errors are ignored: opening the file afterwards reports them better.
     """
     with suppress(OSError):
         os.close(open_private(str(path), os.O_CREAT | os.O_RDONLY))
@@ -38,5 +38,5 @@ def make_private_file(path: Path) -> None:
 
 
 def is_seen_by_others(path: Path) -> bool:
-    """Tells if others on this machine may look into a folder; not into one that is still to be made."""
+    """Returns True if others on this machine may read a folder; False for one that is still to be made."""
     return os.name == "posix" and path.exists() and bool(path.stat().st_mode & 0o077)

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment and passed down. Nothing happens at import."""
+"""Settings, read once from the environment and passed down. Importing this module has no effects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BUNDLED, STUB, AUTO = "bundled", "stub", "auto"
 MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
 PREFIX = "ANATOMEND_"
 OF_THE_CLIENT = frozenset({"ANATOMEND_SERVER", "ANATOMEND_KEY"})
-"""Read by the command line, to find a service; they set nothing in it."""
+"""Variables of the command line for finding a service; they are not settings of the service."""
 _HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]")
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set, by ``ANATOMEND_<NAME>``."""
+    """All settings of an operator, as ``ANATOMEND_<NAME>``."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", protected_namespaces=())
 
@@ -32,57 +32,57 @@ class Settings(BaseSettings):
     )
     repair_model: str = Field(
         AUTO,
-        description="what redraws, as for model; auto: the bundled inpainter for the bundled model, "
+        description="the inpainting model, as for model; auto: the bundled inpainter for the bundled model, "
         "if there is one, else the model itself; the model itself if empty",
     )
     detector: str = Field(BUNDLED, description="bundled, or an ultralytics .pt file")
     critic: str = Field(BUNDLED, description="bundled, a critic folder, or none")
-    models_dir: Path = Field(MODELS_DIR, description="where the bundled models lie")
-    data_dir: Path = Field(Path("data"), description="where pictures and reports are stored")
+    models_dir: Path = Field(MODELS_DIR, description="folder of the bundled models")
+    data_dir: Path = Field(Path("data"), description="folder of pictures and reports")
     store_url: str = Field(
-        "", description="where pictures are kept: s3://bucket/prefix?endpoint=…; data_dir if empty"
+        "", description="store of pictures: s3://bucket/prefix?endpoint=…; data_dir if empty"
     )
     embed_report: bool = Field(True, description="write the report into the PNG of each picture made")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of a UNet on the CPU; auto takes bfloat16 where the processor multiplies it"
+        "auto", description="precision of a UNet on the CPU; auto: bfloat16 if the processor supports it"
     )
     batch_memory_mb: int = Field(
-        2048, ge=1, description="what pictures that are made together may take, estimated; more are split"
+        2048, ge=1, description="estimated memory limit of a batch of pictures; larger batches are split"
     )
-    threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 = torch's own choice")
+    threads: int = Field(0, ge=0, description="torch threads on the CPU; 0 = torch's default")
     max_side_px: int = Field(2048, ge=64, description="largest width or height to generate")
     max_upload_mb: int = Field(20, ge=1, description="largest upload")
     max_upload_megapixels: int = Field(16, ge=1, description="largest uploaded picture")
-    database_url: str = Field("", description="SQLAlchemy address; SQLite in data_dir if empty")
-    sync_wait_s: float = Field(60, gt=0, description="how long a call waits before it is answered 202")
-    drain_s: float = Field(30, ge=0, description="how long a running job may take when the service stops")
+    database_url: str = Field("", description="SQLAlchemy URL; SQLite in data_dir if empty")
+    sync_wait_s: float = Field(60, gt=0, description="seconds that a call waits before it is answered 202")
+    drain_s: float = Field(30, ge=0, description="seconds that a running job may take when the service stops")
     stall_s: float = Field(
         300,
         gt=0,
-        description="without a step, a rung or a decode until a worker counts as stuck and is killed",
+        description="seconds without a step, an attempt or a decode until a worker is killed as stuck",
     )
     worker_start_s: float = Field(
-        900, gt=0, description="without a worker whose models are loaded until /livez says 503"
+        900, gt=0, description="seconds without a worker with loaded models until /livez answers 503"
     )
-    queue_jobs: int = Field(1000, ge=1, description="jobs that may wait")
-    queue_jobs_per_key: int = Field(1000, ge=1, description="jobs that may wait for each key")
-    queue_megapixel_steps: float = Field(20_000, gt=0, description="pixels times steps that may wait")
-    job_megapixel_steps: float = Field(10_000, gt=0, description="pixels times steps that one job may take")
-    job_time_limit_s: float = Field(1800, ge=0, description="how long one job may be at work; 0 = no limit")
-    require_keys: bool = Field(False, description="refuse everybody without a key, even while there is none")
-    allow_open: bool = Field(False, description="let whoever reaches the service use it without a key")
-    cors_origins: str = Field("", description="pages that may ask from a browser, as https://a,https://b")
+    queue_jobs: int = Field(1000, ge=1, description="maximum number of queued jobs")
+    queue_jobs_per_key: int = Field(1000, ge=1, description="maximum number of queued jobs of each key")
+    queue_megapixel_steps: float = Field(20_000, gt=0, description="most pixels times steps in the queue")
+    job_megapixel_steps: float = Field(10_000, gt=0, description="most pixels times steps of one job")
+    job_time_limit_s: float = Field(1800, ge=0, description="maximum run time of one job; 0 = no limit")
+    require_keys: bool = Field(False, description="refuse requests without a key, even while no key exists")
+    allow_open: bool = Field(False, description="let all who reach the service use it without a key")
+    cors_origins: str = Field("", description="origins of allowed pages, as https://a,https://b")
     allowed_hosts: str = Field(
         "",
-        description="names that the service may be asked by, as a.example,b.example; * = all. This machine's "
-        "own always; without keys no others",
+        description="accepted host names of the service, as a.example,b.example; * = all. This machine's "
+        "own are always accepted; without keys no others are",
     )
-    keep_days: float = Field(0, ge=0, description="days until finished jobs and pictures go; 0 = never")
-    keep_gb: float = Field(0, ge=0, description="most that all pictures may take; 0 = no limit")
-    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
-    otlp_endpoint: str = Field("", description="where traces are sent (OTLP over HTTP); nowhere if empty")
-    stub_step_ms: float = Field(0, ge=0, description="what a denoising step of the simulated model takes")
+    keep_days: float = Field(0, ge=0, description="days to keep finished jobs and pictures; 0 = for ever")
+    keep_gb: float = Field(0, ge=0, description="maximum size of all pictures; 0 = no limit")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object per line")
+    otlp_endpoint: str = Field("", description="URL for traces (OTLP over HTTP); none are sent if empty")
+    stub_step_ms: float = Field(0, ge=0, description="duration of a denoising step of the simulated model")
 
     @field_validator("cors_origins")
     @classmethod
@@ -115,20 +115,20 @@ class Settings(BaseSettings):
 
     @property
     def host_names(self) -> tuple[str, ...]:
-        """The names that the service may be asked by, besides this machine's own; a ``*`` stands for all."""
+        """The accepted host names of the service, besides this machine's own; ``*`` for all."""
         return tuple(name.lower().strip("[]") for name in _split(self.allowed_hosts))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """The origins of pages that may ask from a browser; a ``*`` stands for all."""
+        """The origins of pages whose requests are allowed; ``*`` for all."""
         return _split(self.cors_origins)
 
 
 def read_settings() -> Settings:
-    """Reads the environment.
+    """Reads the settings from the environment.
 
     Raises:
-        InvalidSettings: naming each variable that cannot be used, and why.
+        InvalidSettings: naming each invalid variable, with the reason.
     """
     try:
         return Settings()
@@ -141,7 +141,7 @@ def read_settings() -> Settings:
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables that look like settings and are none: most likely misspelt."""
+    """Returns variables with the prefix of settings that name none: most likely misspelt."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OF_THE_CLIENT
     return sorted(
         name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known

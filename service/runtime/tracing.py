@@ -1,4 +1,4 @@
-"""Traces by setting: spans of requests and jobs, sent by OpenTelemetry's protocol over HTTP."""
+"""Traces, if set: spans of requests and jobs, sent by OpenTelemetry's protocol over HTTP."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _PATH = "/v1/traces"
 
 
 def tracer_provider(settings: Settings, process: str) -> TracerProvider | None:
-    """What makes spans and sends them; None if the settings name nowhere to send them.
+    """Returns a provider that sends spans; None if the settings have no address for them.
 
-    Whoever asks for it shuts it down in the end: that sends the last spans.
+    The caller must shut it down in the end: that sends the last spans.
 
     Args:
-        settings: where to send spans.
-        process: which one this is, as every span tells: ``web`` or ``worker``.
+        settings: the address for spans.
+        process: the name of the process in every span: ``web`` or ``worker``.
 
     Raises:
-        InvalidSettings: if what is needed for it is not installed.
+        InvalidSettings: if the required packages are not installed.
     """
     if not settings.otlp_endpoint:
         return None
     try:
-        # An optional part of the installation, wanted by those only who collect traces.
+        # An optional dependency, needed only to collect traces.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider

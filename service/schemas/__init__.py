@@ -1,1 +1,1 @@
-"""Bytes and JSON to records and back: for the HTTP edge, the command line and the worker alike."""
+"""Conversion between bytes or JSON and records, for the HTTP API, the command line and the worker."""

@@ -1,4 +1,4 @@
-"""The engine's reports as answers: pictures into the store, facts into JSON or into headers."""
+"""Answers from the engine's reports: stores the pictures, and converts facts to JSON or to headers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from service.schemas.embedded_facts import embedded_facts
 from service.store.images import ImageStore
 
 MAX_HEADER_BYTES = 4096
-"""Many servers and clients take 8 KiB for all headers together."""
+"""Many servers and clients accept 8 KiB for all headers together."""
 
 UNUSED_HEADER = "X-Anatomend-Unused"
 
 Url = Callable[[str], str]
-"""The address of a stored picture, by its sha256."""
+"""Returns the URL of a stored picture, by its sha256."""
 
 
 def answer(
@@ -39,7 +39,7 @@ def answer(
     upload: Upload | None = None,
     embed: bool = True,
 ) -> Answer:
-    """Stores the pictures of these reports and tells of them.
+    """Stores the pictures of the reports and returns the answer.
 
     Raises:
         OSError: if a picture cannot be stored.
@@ -49,7 +49,7 @@ def answer(
 
 
 def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[ImageAnswer]) -> Answer:
-    """One answer for all pictures of a request; seconds are added up by phase."""
+    """Returns one answer for all pictures of a request; seconds are added up by phase."""
     timings: Counter[str] = Counter()
     for report in reports:
         timings.update(dict(report.timings_s))
@@ -62,7 +62,7 @@ def facts_of(request_id: str, reports: Sequence[RepairReport], images: Sequence[
 
 
 def headers(facts: Answer) -> dict[str, str]:
-    """The facts of an answer's first picture as headers, for those who asked for its bytes."""
+    """Returns the facts of an answer's first picture as headers, for clients that requested its bytes."""
     first = facts.images[0]
     return {
         "X-Anatomend-Id": facts.id,
@@ -82,12 +82,12 @@ def headers(facts: Answer) -> dict[str, str]:
 
 
 def unused_header(unused: Sequence[UnusedAnswer]) -> str:
-    """Inputs without effect as a JSON list; where that is too long only the first ones."""
+    """Returns the inputs without effect as a JSON list; if that is too long, only the first ones."""
     return _list_header([entry.model_dump(mode="json", exclude_defaults=True) for entry in unused])
 
 
 def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[DetectionAnswer]:
-    """What the detector saw, most confident first."""
+    """Returns the detections, most confident first."""
     ordered = seen.by_confidence()
     return [
         DetectionAnswer(
@@ -98,14 +98,14 @@ def detections_answer(seen: Detections, class_names: Sequence[str]) -> list[Dete
 
 
 def model_facts(card: ModelCard) -> dict[str, Any]:
-    """What is told about one model in use, ready for JSON."""
+    """Returns the published facts of one loaded model, ready for JSON."""
     facts = to_jsonable_python(dataclasses.asdict(card))
     assert isinstance(facts, dict)
     return facts
 
 
 def told_of(report: RepairReport, upload: Upload | None) -> RepairReport:
-    """The report that also tells what of an uploaded file its repaired picture cannot hold."""
+    """Adds to a report the properties of an uploaded file that its repaired picture cannot keep."""
     if upload is None or _is_kept(report, upload):
         return report
     reduced = (Unused("image", text, "the repaired file") for text in upload.reduced)
@@ -115,10 +115,10 @@ def told_of(report: RepairReport, upload: Upload | None) -> RepairReport:
 def picture_png(
     report: RepairReport, upload: Upload | None = None, embed: bool = True, original: bytes | None = None
 ) -> bytes:
-    """The PNG bytes of a report's picture, with the report inside if ``embed``.
+    """Encodes a report's picture as PNG, with the report inside if ``embed``.
 
-    An uploaded picture that stayed as it was comes back as it came, without a report. ``original`` are the
-    bytes of the picture before any repair, where they are at hand: they need not be made twice.
+    An unchanged upload is returned byte for byte, without a report. ``original`` holds the bytes of the
+    picture before any repair, where they are known: they need not be encoded twice.
     """
     if upload is not None and _is_kept(report, upload):
         return original_png(report, upload) if original is None else original
@@ -131,7 +131,7 @@ def picture_png(
 
 
 def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
-    """The PNG bytes of the picture before any repair."""
+    """Encodes the picture before any repair as PNG."""
     if upload is None:
         return encode_image(report.original)
     return upload.png or _encoded(upload.image, upload)
@@ -140,7 +140,7 @@ def original_png(report: RepairReport, upload: Upload | None = None) -> bytes:
 def image_answer(
     report: RepairReport, url: str, sha256: str, original_url: str | None, mask_urls: Sequence[str | None]
 ) -> ImageAnswer:
-    """The facts of one report, with where its pictures are."""
+    """Returns the facts of one report, with the URLs of its pictures."""
     height, width = report.image.shape[:2]
     return ImageAnswer(
         url=url,
@@ -175,13 +175,13 @@ def _is_kept(report: RepairReport, upload: Upload) -> bool:
 
 
 def _encoded(image: Image, upload: Upload) -> bytes:
-    """A picture that was made of this upload, in the colours of its file."""
+    """Encodes a picture that was made from this upload, in the colour space of its file."""
     own = image if upload.own is None else upload.own.restored(image, upload.image)
     return with_chunks(encode_image(own, upload.alpha), upload.looks)
 
 
 def _with_hidden_colours(image: Image, upload: Upload) -> Image:
-    """The picture with its old colours under full transparency: other programs may bring them to light."""
+    """Restores the old colours under full transparency: other programs may make them visible."""
     alpha: Alpha | None = upload.alpha
     if alpha is None:
         return image
@@ -189,7 +189,7 @@ def _with_hidden_colours(image: Image, upload: Upload) -> Image:
 
 
 def _regions_header(regions: Sequence[RegionAnswer]) -> str:
-    """As JSON; where that is too long without the attempts, and at last only the first regions."""
+    """Encodes regions as JSON; if that is too long, without attempts, and at last only the first regions."""
     entries = [region.model_dump(mode="json") for region in regions]
     text = json.dumps(entries, separators=(",", ":"))
     if len(text) > MAX_HEADER_BYTES:
@@ -198,7 +198,7 @@ def _regions_header(regions: Sequence[RegionAnswer]) -> str:
 
 
 def _list_header(entries: list[dict[str, Any]]) -> str:
-    """As JSON, less what is too long for a header."""
+    """Encodes a list as JSON, cut to the length of a header."""
     text = json.dumps(entries, separators=(",", ":"))
     while len(text) > MAX_HEADER_BYTES:
         entries.pop()

@@ -1,4 +1,4 @@
-"""The shapes of answers."""
+"""Schemas of the answers."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from service.core.runs import Sampling
 
 
 class AttemptAnswer(BaseModel):
-    """One candidate and what the gate said of it."""
+    """One candidate and the gate's verdict on it."""
 
     method: str
     strength: float
     seed: int
-    conf: float = Field(description="The worst malformed score in the region afterwards.")
+    conf: float = Field(description="The highest malformed score in the region after the redraw.")
     critic: float | None = Field(
-        None, description="The critic's probability of malformed; null if it was not asked."
+        None, description="The critic's probability of malformed; null without a critic's check."
     )
-    seam: float = Field(description="Colour step across the mask's edge; about 1 is unchanged.")
+    seam: float = Field(description="The colour step across the mask's edge; about 1 is unchanged.")
     foreign_colour: float = Field(
         0.0,
-        description="Share of the mask in a colour that was not there before; 0 where others were asked for.",
+        description="The share of the mask in a new colour; 0 where new colours were requested.",
     )
     verdict: Verdict
     guide_before: float | None = Field(
         None, description="The detector's defect energy before the first nudge; null without nudging."
     )
-    guide_after: float | None = Field(None, description="The same after the last nudge.")
+    guide_after: float | None = Field(None, description="The defect energy after the last nudge.")
 
 
 class RegionAnswer(BaseModel):
-    """What became of one region."""
+    """The outcome of one region."""
 
-    number: int = Field(0, description="What `only`, `skip` and `per_region` call it.")
+    number: int = Field(0, description="The region's number in `only`, `skip` and `per_region`.")
     class_name: str
     xyxy: tuple[int, int, int, int] = Field(description="Half-open, in pixels of the picture.")
     conf_before: float
-    conf_after: float = Field(description="Of the pixels in the answer.")
+    conf_after: float = Field(description="The malformed score of the pixels in the answer.")
     accepted: bool
     reason: str
-    mask_url: str | None = Field(description="Where the picture may differ; 0 = untouched.")
+    mask_url: str | None = Field(description="The mask of pixels that may differ; 0 = untouched.")
     attempts: list[AttemptAnswer]
 
     @classmethod
     def of(cls, outcome: RegionOutcome, mask_url: str | None) -> RegionAnswer:
-        """The answer that tells of this outcome."""
+        """Returns the answer for an outcome."""
         return cls(
             number=outcome.region.number,
             class_name=outcome.region.class_name,
@@ -77,15 +77,15 @@ class RegionAnswer(BaseModel):
 
 
 class UnusedAnswer(BaseModel):
-    """One input that had no effect, or not all of the effect that was asked for."""
+    """One input that had no effect, or only a part of its effect."""
 
-    name: str = Field(description="The parameter, as it was written.")
-    reason: str = Field(description="Why, and what is done in its place.")
-    where: str = Field("", description="Which part of it, where that is not all.")
+    name: str = Field(description="The parameter, as in the request.")
+    reason: str = Field(description="The reason, and the replacement if there is one.")
+    where: str = Field("", description="The part without effect, if not all of it.")
 
     @classmethod
     def of(cls, unused: Unused) -> UnusedAnswer:
-        """The answer that tells of this input."""
+        """Returns the answer for an input."""
         return cls(name=unused.name, reason=unused.reason, where=unused.where)
 
 
@@ -99,19 +99,19 @@ class ImageAnswer(BaseModel):
     height: int
     seed: int
     outcome: Outcome = Field(
-        description="`clean`: looked at, and nothing is wrong; `nothing_asked`: what is wrong was not to be "
-        "repaired, or nobody could tell."
+        description="`clean`: checked, and nothing is malformed; `nothing_asked`: the defects were excluded "
+        "from repair, or could not be judged."
     )
-    reason: str = Field("", description="What the outcome alone does not say; empty where it says all.")
+    reason: str = Field("", description="Details of the outcome; empty where there are none.")
     regions: list[RegionAnswer]
     sampling: Sampling | None = Field(
-        None, description="The runs of the generator that it was chosen from; null for an upload."
+        None, description="The generator's runs from which it was chosen; null for an upload."
     )
-    unused: list[UnusedAnswer] = Field([], description="Every input that had no effect.")
+    unused: list[UnusedAnswer] = Field([], description="All inputs without effect.")
 
 
 class Answer(BaseModel):
-    """What /generate and /repair answer."""
+    """The answer of /generate and /repair."""
 
     id: str
     images: list[ImageAnswer]
@@ -120,7 +120,7 @@ class Answer(BaseModel):
 
 
 class DetectionAnswer(BaseModel):
-    """One thing that the detector saw."""
+    """One detection."""
 
     class_name: str
     xyxy: tuple[float, float, float, float] = Field(description="Half-open, in pixels of the picture.")
@@ -128,20 +128,20 @@ class DetectionAnswer(BaseModel):
 
 
 class DetectAnswer(BaseModel):
-    """What /detect answers."""
+    """The answer of /detect."""
 
     id: str
     width: int
     height: int
     detections: list[DetectionAnswer]
     heatmap_url: str | None = Field(
-        None, description="Where the scores of what is malformed come from, in colour over the picture."
+        None, description="A heat map of the pixels behind the malformed scores, over the picture."
     )
     timings_s: dict[str, float]
 
 
 class ProgressAnswer(BaseModel):
-    """How far a running job is."""
+    """The progress of a running job."""
 
     phase: str
     done: int
@@ -157,37 +157,37 @@ class JobAnswer(BaseModel):
     created_at: AwareDatetime
     started_at: AwareDatetime | None
     finished_at: AwareDatetime | None
-    position: int | None = Field(description="Jobs before it in the queue; null if it is not waiting.")
+    position: int | None = Field(description="The number of jobs before it in the queue; null if not queued.")
     progress: ProgressAnswer | None = Field(
-        None, description="While it runs, and where a single job is asked for."
+        None, description="Present while it runs, in answers for a single job."
     )
-    request: dict[str, Any] = Field(description="What was asked for.")
-    result: Answer | DetectAnswer | None = Field(description="Once it has succeeded.")
-    problem: dict[str, Any] | None = Field(description="Why it failed.")
+    request: dict[str, Any] = Field(description="The request's parameters.")
+    result: Answer | DetectAnswer | None = Field(description="Present once it has succeeded.")
+    problem: dict[str, Any] | None = Field(description="The error, once it has failed.")
 
 
 class JobsAnswer(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobAnswer]
-    next: str | None = Field(description="What to send as `before` for the next page; null at the end.")
+    next: str | None = Field(description="The value of `before` for the next page; null at the end.")
 
 
 class ModelsAnswer(BaseModel):
-    """The models in use and what they can tell apart."""
+    """The loaded models and their classes."""
 
     models: list[dict[str, Any]]
     class_names: list[str]
 
 
 class HealthAnswer(BaseModel):
-    """That the service is there."""
+    """The answer of a passed health check."""
 
     status: str
 
 
 class ProblemAnswer(BaseModel):
-    """What went wrong, after RFC 9457."""
+    """An error, in the format of RFC 9457."""
 
     type: str
     title: str
@@ -195,6 +195,6 @@ class ProblemAnswer(BaseModel):
     detail: str
     code: str = Field(description="A stable name, in snake_case.")
     instance: str
-    id: str = Field(description="The request's id, as the log names it.")
-    allowed: Any = Field(None, description="What would have been accepted.")
-    errors: list[dict[str, Any]] | None = Field(None, description="Every refused parameter.")
+    id: str = Field(description="The request's id in the log.")
+    allowed: Any = Field(None, description="The accepted values.")
+    errors: list[dict[str, Any]] | None = Field(None, description="All refused parameters.")

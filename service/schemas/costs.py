@@ -1,4 +1,4 @@
-"""What a request costs in megapixel steps: pixels times denoising steps, guessed before the work."""
+"""Estimated costs of requests in megapixel steps: pixels times denoising steps, in millions."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Models = Sequence[Mapping[str, Any]]
 
 _MEGA = 1e6
 _FOUND_OF_ALLOWED = 1 / 4
-"""How many places are expected to be found, of those that may be repaired."""
+"""The expected number of regions, of those that may be repaired."""
 _PLAIN_LOOKS = 2
-"""How often a nudged step looks beside its copies: before and after."""
+"""The number of detector calls of a nudged step beside its copies: before and after."""
 _LOOK = 1 / 4
-"""Of a pixel that is put back, compared and looked at again, in steps on it."""
+"""The cost of compositing, comparing and checking one pixel, in steps on it."""
 _UNKNOWN_PX, _UNKNOWN_STEPS = 512, 30
 
 
 def cost_of_generate(body: GenerateBody, models: Models) -> float:
-    """Of making the pictures, with all the restarts that may be needed.
+    """Estimates the cost of making the pictures, with all restarts that may be needed.
 
-    Repairs as they are usual are not foreseen, since most pictures need none; what is asked for beyond is.
+    Usual repairs are not included, since most pictures need none; requested extra work is.
     """
     height, width, steps = _native(models)
     size_hw = body.height or height, body.width or width
@@ -49,13 +49,13 @@ def cost_of_generate(body: GenerateBody, models: Models) -> float:
 def cost_of_repair(
     body: RepairJob, models: Models, size_hw: tuple[int, int], areas: int | None = None
 ) -> float:
-    """Of every place redrawn at every strength in every way, and of a look at each candidate.
+    """Estimates the cost of redrawing every region by every method and strength, and of the checks.
 
     Args:
-        body: how to repair.
-        models: cards of the models.
-        size_hw: of the picture.
-        areas: how many are painted in its mask; None without a mask.
+        body: the repair parameters.
+        models: the cards of the models.
+        size_hw: height and width of the picture in pixels.
+        areas: the number of painted areas in its mask; None without a mask.
     """
     if body.dry_run:
         height, width, _ = _native(models, "inpainter")
@@ -64,14 +64,14 @@ def cost_of_repair(
 
 
 def cost_of_detect(size_hw: Sequence[int]) -> float:
-    """Of one look."""
+    """Estimates the cost of one detector call."""
     return size_hw[0] * size_hw[1] / _MEGA
 
 
 def _repairing(
     params: RepairParams, models: Models, size_hw: tuple[int, int], areas: int | None = None
 ) -> float:
-    """Of the places that are to be expected, each by the dearest of all the settings that are asked for."""
+    """Estimates the cost of the expected regions, each with the most expensive of the requested settings."""
     if areas is None:
         places = max(ceil(params.max_regions * _FOUND_OF_ALLOWED), 1)
     else:
@@ -84,11 +84,11 @@ def _repairing(
 def _one_place(
     settings: RegionSettings, nudge: NudgeParams, models: Models, size_hw: tuple[int, int]
 ) -> float:
-    """Of the whole ladder: steps at the model's size, whatever the place's, and looks at the window's."""
+    """Estimates the cost of all attempts on a region: steps at the model's size, checks at the window's."""
     height, width, own_steps = _native(models, "inpainter")
     strengths = settings.strengths or STRENGTHS
     steps = sum(strengths) * (settings.num_inference_steps or own_steps)
-    window_px = min(size_hw) ** 2  # the largest that there can be: where the place is, nobody knows yet
+    window_px = min(size_hw) ** 2  # the largest possible one: the region is not known yet
     one_way = height * width * steps
     ways = sum(
         one_way * _times(method, nudge) + _LOOK * window_px * len(strengths) for method in _methods(settings)
@@ -97,7 +97,7 @@ def _one_place(
 
 
 def _times(method: Method, nudge: NudgeParams) -> float:
-    """How much dearer steps are that are bent: each look at what they lead to counts as another step."""
+    """Returns the cost factor of nudged steps: each detector call on a prediction counts as another step."""
     if method is not Method.NUDGE:
         return 1.0
     return 1.0 + (nudge.window[1] - nudge.window[0]) * (_PLAIN_LOOKS + nudge.copies)
@@ -115,7 +115,7 @@ def _settings_of(params: RepairParams) -> RegionSettings:
 
 
 def _runs(body: GenerateBody) -> float:
-    """How many whole runs one picture takes at most: a stopped one ends at the last look."""
+    """Returns the maximum number of whole runs for one picture: a stopped one ends at the last check."""
     watch = body.to_request().watch
     if watch is None:
         return body.best_of
@@ -125,7 +125,7 @@ def _runs(body: GenerateBody) -> float:
 
 
 def _native(models: Models, role: str = "generator") -> tuple[int, int, int]:
-    """Height, width and steps of the model in that role, or of the generator where there is none."""
+    """Returns height, width and steps of the model in that role, or of the generator if there is none."""
     cards = {str(card.get("role")): card for card in models}
     card = cards.get(role) or cards.get("generator", {})
     height, width = card.get("native_size_hw") or (_UNKNOWN_PX, _UNKNOWN_PX)

@@ -1,4 +1,4 @@
-"""What of a report goes into the PNG file itself."""
+"""The part of a report that is embedded in the PNG file itself."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.core.report import RepairReport
 from service.schemas.answers import RegionAnswer
 
 FORMAT = 1
-"""Counts up when a reader would have to change."""
+"""The version of the format; it increases when readers have to change."""
 
 
 def embedded_facts(report: RepairReport) -> dict[str, Any]:
-    """The report as told inside the file, ready for JSON: what was decided and by which models.
+    """Returns the report for the file, ready for JSON: the decisions and the models that made them.
 
-    Nothing in it changes from run to run: no seconds, ids or addresses. Nor the prompt, which may be private.
+    It is the same on every run: no seconds, ids or URLs. The prompt, which may be private, is left out.
     """
     facts = {
         "format": FORMAT,

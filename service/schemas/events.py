@@ -1,4 +1,4 @@
-"""The shapes of a job's events, as they are sent and as the API document describes them."""
+"""Schemas of a job's events, as they are sent and as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from service.schemas.answers import AttemptAnswer, DetectionAnswer, JobAnswer, P
 
 
 class StateEvent(BaseModel):
-    """The job waits, or has begun."""
+    """The job is queued, or has started."""
 
     state: JobState
-    position: int | None = Field(None, description="Jobs before it in the queue, while it waits.")
+    position: int | None = Field(None, description="The number of jobs before it, while it is queued.")
 
 
 class PreviewEvent(BaseModel):
-    """A picture on its way."""
+    """An unfinished picture."""
 
-    picture: int = Field(description="Its index in the request.")
+    picture: int = Field(description="The picture's index in the request.")
     step: int
     image: str = Field(description="A JPEG, as a `data:` URL.")
 
 
 class RegionsEvent(BaseModel):
-    """The places that are to be repaired."""
+    """The regions that are to be repaired."""
 
     picture: int
     regions: list[DetectionAnswer]
 
 
 class AttemptEvent(AttemptAnswer):
-    """One candidate and what the gate said of it."""
+    """One candidate and the gate's verdict on it."""
 
     picture: int
-    region: int = Field(description="Its index among the regions that were told.")
+    region: int = Field(description="The region's index in the last `regions` event.")
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -48,17 +48,17 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "attempt": AttemptEvent,
     "done": JobAnswer,
 }
-"""What the data of an event is, by its type. The last one is ``done``, with the job as it ended."""
+"""Schemas of the events' data by type. The last event is ``done``, with the finished job."""
 
 
 def event_stream() -> dict[str, Any]:
-    """The media type object of a stream of these events, after OpenAPI 3.2 (``itemSchema``: one of them)."""
+    """Returns the media type object of a stream of these events (OpenAPI 3.2, with ``itemSchema``)."""
     return {"itemSchema": {"oneOf": [_event(name, shape) for name, shape in EVENTS.items()]}}
 
 
 def _event(name: str, shape: type[BaseModel]) -> dict[str, Any]:
     data = shape.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-    data.pop("$defs", None)  # all that these shapes refer to is described for other answers, too
+    data.pop("$defs", None)  # the schemas that these refer to are described for other answers, too
     return {
         "type": "object",
         "description": shape.__doc__,

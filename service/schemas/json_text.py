@@ -1,4 +1,4 @@
-"""JSON that somebody sent, read only if it is of a size and shape that a request can have."""
+"""Safe JSON parsing: only texts of a size and nesting that a request can have."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from service.schemas.refusals import Refused
 
 MAX_VALUES = 20_000
-"""A request has a few hundred at most. Reading millions would hold up everybody: it cannot be interrupted."""
+"""A request has a few hundred values at most. Parsing millions would block all requests."""
 MAX_DEPTH = 32
-"""Ours nest five deep, what front ends of the web UI send ten. Much deeper ones break who tells of them."""
+"""Our bodies nest five deep, those of web UI front ends ten. Much deeper ones overflow the stack."""
 
 _PIECE = 1 << 20
 
 
 def read_json(content: bytes | str, name: str = "body") -> Any:
-    """The value that a text stands for.
+    """Parses a JSON text.
 
     Args:
-        content: the text; bytes are UTF-8, or 16 or 32 with a mark.
-        name: of the parameter, for refusals.
+        content: the text; bytes are UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+        name: the name of the parameter, for refusals.
 
     Raises:
         Refused: ``invalid_json``, ``too_many_values``, ``nested_too_deep`` or ``repeated_parameter``.
@@ -41,7 +41,7 @@ def read_json(content: bytes | str, name: str = "body") -> Any:
         raise _refused(where, "repeated_parameter", "it is there twice", "once") from None
     except RecursionError:
         raise _too_deep(name) from None
-    except ValueError:  # all that is left: Python reads no numbers of more than some thousand digits
+    except ValueError:  # the only other case: Python parses no numbers of more than some thousand digits
         raise _refused(name, "invalid_json", "a number is too long", "numbers of a few digits") from None
     if _is_deep(value):
         raise _too_deep(name)
@@ -49,9 +49,9 @@ def read_json(content: bytes | str, name: str = "body") -> Any:
 
 
 def _has_many_values(content: bytes | str) -> bool:
-    """Whether there are more than a request needs, told piece by piece, so that others get their turn.
+    """Returns True if there are more values than a request needs; counts in chunks, to let other threads run.
 
-    Marks inside of strings count too. That is no matter: a prompt is short, and base64 has none.
+    Delimiters inside of strings count too, which does no harm: a prompt is short, and base64 has none.
     """
     left = MAX_VALUES
     marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
@@ -64,11 +64,11 @@ def _has_many_values(content: bytes | str) -> bool:
 
 
 class _Repeated(Exception):
-    """A name that an object has twice."""
+    """An object holds the same name twice."""
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Of two equal names JSON lets the last one win, without a word."""
+    """Returns an object. Of two equal names JSON would keep the last one without notice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]

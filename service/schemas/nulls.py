@@ -1,4 +1,4 @@
-"""What ``null`` means to the clients of other services."""
+"""Support for clients of other services, which send ``null`` for values that they leave out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABOUT = ("title", "description", "default")
 class NullsLeftOut(BaseModel):
     """A body in which ``null`` means "left out", for every name.
 
-    Our own bodies say for each name whether it may be null, since no repair is not the usual repair.
+    Our own bodies define for each name whether it may be null, since null (no repair) is not the default.
     """
 
     @model_validator(mode="before")
@@ -29,7 +29,7 @@ class NullsLeftOut(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The same for the document: whatever may be left out may be null."""
+        """Adapts the schema for the OpenAPI document: every optional parameter may be null."""
         schema = handler(core_schema)
         inner = handler.resolve_ref_schema(schema)
         properties, required = inner.get("properties", {}), inner.get("required", ())

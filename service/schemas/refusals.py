@@ -1,4 +1,4 @@
-"""What pydantic refuses, told with what would have been accepted: read from the parameter's own schema."""
+"""Refusals by pydantic, with the accepted values from the parameter's own schema."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _CODES = {
     "missing": "missing_parameter",
     "json_invalid": "invalid_json",
 }
-# What a schema says beside what is allowed.
+# Keys of a schema that do not describe accepted values.
 _NOT_LIMITS = frozenset({"title", "description", "default", "examples", "$ref"})
 
 
 class Refused(InvalidRequest):
-    """Parameters that are not acceptable. Speaks of the first one.
+    """One or more invalid parameters; the message is about the first one.
 
     Attributes:
-        errors: of each refused parameter its name, a code, a message, and what is allowed.
+        errors: the name, code, message and accepted values of each refused parameter.
     """
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
@@ -37,17 +37,17 @@ class Refused(InvalidRequest):
 
 
 def refuse_body(openapi: Schema, schema: Schema, errors: Sequence[Any]) -> Refused:
-    """What FastAPI found wrong with a request's body, against the ``schema`` that ``/docs`` shows for it.
+    """Returns the refusal for FastAPI's errors in a request's body, against the documented ``schema``.
 
     Args:
-        openapi: the whole document, in which ``schema`` has its references.
-        errors: pydantic's, located from the request: ``("body", "prompt")``.
+        openapi: the whole document, to which the references in ``schema`` point.
+        errors: pydantic's errors, located from the request: ``("body", "prompt")``.
     """
     return Refused([_explain(openapi, schema, error, error["loc"][1:]) for error in errors])
 
 
 def refuse(schema: Schema, error: ValidationError, prefix: str = "") -> Refused:
-    """Returns the refusal of values that were validated by hand; ``prefix`` says where they stood."""
+    """Returns the refusal of values that were validated by hand; ``prefix`` is their location."""
     explained = [_explain(schema, schema, item, item["loc"]) for item in error.errors()]
     if prefix:
         for item in explained:
@@ -56,10 +56,10 @@ def refuse(schema: Schema, error: ValidationError, prefix: str = "") -> Refused:
 
 
 def check_gradient(models: Sequence[Mapping[str, Any]], parameter: str) -> None:
-    """Checks, by the models' cards, that the detector can say where its scores come from.
+    """Checks, by the models' cards, that the detector has gradients for heat maps and nudges.
 
     Raises:
-        Refused: naming the parameter that asked for it.
+        Refused: naming the parameter that needs them.
     """
     detector = next((card for card in models if card.get("role") == "detector"), {})
     if not detector.get("defaults", {}).get("gradient"):
@@ -88,7 +88,7 @@ def _explain(root: Schema, schema: Schema, error: Any, loc: Sequence[int | str])
 
 
 def _step(root: Schema, schema: Schema, part: int | str) -> Schema | None:
-    """The schema of one property or item, looked for in every branch of a union."""
+    """Returns the schema of one property or item, searched in every branch of a union."""
     for branch in _branches(root, schema):
         if isinstance(part, int) and "items" in branch:
             return cast(Schema, branch["items"])
@@ -102,12 +102,12 @@ def _step(root: Schema, schema: Schema, part: int | str) -> Schema | None:
 
 
 def _names(root: Schema, schema: Schema) -> list[str]:
-    """The parameters that an object may have."""
+    """Returns the parameters that an object may have."""
     return sorted(name for branch in _branches(root, schema) for name in branch.get("properties", ()))
 
 
 def _allowed(root: Schema, schema: Schema) -> object:
-    """The limits a schema states; of an object, the names of its parameters."""
+    """Returns the limits that a schema states; of an object, the names of its parameters."""
     described: list[object] = []
     for branch in _branches(root, schema):
         if "properties" in branch:

@@ -1,4 +1,4 @@
-"""The shapes of requests. Repair and watch parameters are declared in ``service.core.params``."""
+"""Schemas of the requests. Repair and watch parameters are declared in ``service.core.params``."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ Side = Annotated[int, Field(ge=SIZE_STEP_PX, multiple_of=SIZE_STEP_PX)]
 
 
 class Body(BaseModel):
-    """What comes in: an unknown name is an error, and so is a number that is none."""
+    """A request body: unknown names and invalid numbers are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairUpload(RepairParams):
-    """How to repair an uploaded picture: the form field ``params``."""
+    """The parameters of a repair of an upload: the form field ``params``."""
 
     prompt: Annotated[PromptText, Doc("What the picture shows; it guides the redrawing.")] = ""
     negative_prompt: Annotated[PromptText, Doc("What it must not show.")] = ""
     seed: Annotated[Seed | None, Doc("Chosen and told if left out.")] = None
 
     def as_job(self, dry_run: bool) -> RepairJob:
-        """Returns the same with the form's switch."""
+        """Returns a copy with the form's ``dry_run``."""
         return RepairJob(**{f.name: getattr(self, f.name) for f in fields(RepairUpload)}, dry_run=dry_run)
 
     @property
@@ -59,16 +59,16 @@ class RepairUpload(RepairParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairJob(RepairUpload):
-    """The same as a job keeps it, with the form's switch."""
+    """A repair as stored with its job, with the form's ``dry_run``."""
 
     dry_run: bool = False
 
 
 class DetectBody(Body):
-    """How to look."""
+    """The parameters of a detection."""
 
-    conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
-    heatmap: bool = Field(False, description="Whether to show where the scores come from.")
+    conf: Conf | None = Field(None, description="The minimum score. Default: the model's own.")
+    heatmap: bool = Field(False, description="Adds a heat map of the pixels behind the scores.")
 
 
 def _switch_or_params(value: Any) -> str:
@@ -76,25 +76,25 @@ def _switch_or_params(value: Any) -> str:
 
 
 class GenerateBody(Body):
-    """What to make."""
+    """The parameters of a generation."""
 
-    prompt: Prompt = Field(description="What the picture shall show.")
-    negative_prompt: OptionalPrompt = Field("", description="What it must not show.")
-    seed: Seed | None = Field(None, description="Chosen and told if left out.")
-    width: Side | None = Field(None, description="In pixels; the model's own if left out.")
-    height: Side | None = Field(None, description="In pixels; the model's own if left out.")
-    num_inference_steps: Steps | None = Field(None, description="The model's own if left out.")
-    guidance_scale: Guidance | None = Field(None, description="The model's own if left out.")
+    prompt: Prompt = Field(description="The wanted content of the picture.")
+    negative_prompt: OptionalPrompt = Field("", description="Content to avoid in the picture.")
+    seed: Seed | None = Field(None, description="Default: random, and reported in the answer.")
+    width: Side | None = Field(None, description="In pixels. Default: the model's own.")
+    height: Side | None = Field(None, description="In pixels. Default: the model's own.")
+    num_inference_steps: Steps | None = Field(None, description="Default: the model's own.")
+    guidance_scale: Guidance | None = Field(None, description="Default: the model's own.")
     num_images: ImageCount = 1
-    best_of: CandidateCount = Field(1, description="Candidates for each picture, of which the best is taken.")
+    best_of: CandidateCount = Field(1, description="Candidates for each picture; the best is kept.")
     watch: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[WatchParams, Tag("params")],
         Discriminator(_switch_or_params),
-    ] = Field(False, description="Whether and how to look while the picture is made, to stop hopeless runs.")
+    ] = Field(False, description="Checks unfinished pictures, to stop hopeless runs; true, or parameters.")
     repair: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[RepairParams, Tag("params")],
         Discriminator(_switch_or_params),
-    ] = Field(True, description="Whether and how to repair what is malformed.")
+    ] = Field(True, description="Repairs malformed regions; true, or parameters.")
 
     def to_request(self) -> GenerateRequest:
         """Returns the request as the engine takes it."""
@@ -117,16 +117,16 @@ P = TypeVar("P")
 
 
 def _chosen(value: bool | P, default: P) -> P | None:
-    """The parameters, the default for "yes", or None for "no"."""
+    """Returns the parameters, the default for True, or None for False."""
     if isinstance(value, bool):
         return default if value else None
     return value
 
 
 class FeedbackBody(Body):
-    """What somebody thinks of one region of a finished picture."""
+    """A verdict on one region of a finished picture."""
 
-    region: int = Field(ge=0, le=255, description="Its place in the report's list.")
+    region: int = Field(ge=0, le=255, description="The region's index in the report.")
     verdict: Literal["still_wrong", "was_fine"]
 
 
@@ -134,10 +134,10 @@ T = TypeVar("T")
 
 
 def validated(shape: type[T], values: Mapping[str, Any] | str | bytes, prefix: str = "") -> T:
-    """Makes a body or record from named values or from JSON text.
+    """Validates a body or record, from named values or from JSON text.
 
     Raises:
-        Refused: naming each parameter that is not acceptable; ``prefix`` says where they stood.
+        Refused: naming each invalid parameter; ``prefix`` is their location.
     """
     if isinstance(values, (str, bytes)):
         values = read_json(values, prefix or "body")
@@ -149,7 +149,7 @@ def validated(shape: type[T], values: Mapping[str, Any] | str | bytes, prefix: s
 
 
 def as_json(body: Any, only_changed: bool = False) -> dict[str, Any]:
-    """Returns a body or record as JSON has it; ``validated`` reads it back.
+    """Returns a body or record as JSON values; ``validated`` reads it back.
 
     Args:
         body: a body or record of this module.

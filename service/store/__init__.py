@@ -1,1 +1,1 @@
-"""Keeps pictures and masks by the hash of their bytes."""
+"""Storage of pictures and masks, by the hash of their bytes."""

@@ -1,4 +1,4 @@
-"""What a place to keep bytes in must be able to do. Names are paths with slashes, relative to the place."""
+"""The interface of blob storage. Names are paths with slashes, relative to the root of the storage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class Entry(NamedTuple):
-    """One thing that is kept.
+    """One stored blob.
 
     Attributes:
         modified_s: when it was last written, in seconds since the epoch.
@@ -19,41 +19,41 @@ class Entry(NamedTuple):
 
 
 class Blobs(Protocol):
-    """Bytes by name. The bytes under one name are always the same: names are made of their hash.
+    """Storage of bytes by name. The bytes under one name never change: names are made of their hash.
 
-    All methods raise ``StorageUnavailable`` (or ``OSError``, from a folder) if the place fails.
+    All methods raise ``StorageUnavailable`` (or ``OSError``, from a folder) if the storage fails.
     """
 
     def write(self, name: str, content: bytes) -> None:
-        """Keeps the bytes, wholly or not at all; what is there already becomes as young as if new.
+        """Stores the bytes completely or not at all; existing ones get the current time as their age.
 
-        Something else under this name, which can only be what is left of them, is replaced.
+        Other bytes under this name, which can only be a damaged copy, are replaced.
 
         Raises:
-            StorageFull: if there is no room.
+            StorageFull: if there is no space left.
         """
         ...
 
     def read(self, name: str) -> bytes:
-        """The bytes.
+        """Returns the bytes.
 
         Raises:
-            FileNotFoundError: if there are none.
+            FileNotFoundError: if there is no such blob.
         """
         ...
 
     def exists(self, name: str) -> bool:
-        """Whether something is kept under this name."""
+        """Returns True if there is a blob of this name."""
         ...
 
     def delete(self, name: str, unless_younger_than_s: float = 0.0) -> bool:
-        """Removes it and says whether it did; looks at its age just before."""
+        """Removes a blob unless it is too young, checked just before; returns True if it was removed."""
         ...
 
     def entries(self) -> Iterator[Entry]:
-        """All that is kept, in no order."""
+        """Yields all blobs, in no order."""
         ...
 
     def tidy(self, older_than_s: float) -> None:
-        """Removes what broken-off writes have left behind, if it is at least so old."""
+        """Removes the remains of interrupted writes of at least this age."""
         ...

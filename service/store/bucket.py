@@ -1,4 +1,4 @@
-"""Blobs in a bucket: S3, and whatever speaks its protocol."""
+"""Blobs in a bucket: S3, and all services with its protocol."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from service.store.blobs import Entry
 
 _log = logging.getLogger(__name__)
 
-# Names of the error in the answers of MinIO and Ceph, and the status that stands for it.
+# Names of this error in the answers of MinIO and Ceph, and the equivalent status.
 _NO_ROOM = ("StorageFull", "QuotaExceeded", "507 Insufficient Storage")
 _TIMEOUT = timedelta(seconds=30)
 
 
 class Bucket:
-    """Blobs as objects.
+    """Blobs as objects of a bucket.
 
     Args:
-        objects: where they lie.
+        objects: the client of the bucket.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
     def write(self, name: str, content: bytes) -> None:
-        """Keeps the bytes; see ``Blobs``. Written each time, which is what makes it young again."""
+        """Stores the bytes; see ``Blobs``. Always uploaded, which also renews their age."""
         with _told():
-            # In one request: a broken-off upload in parts would lie there unseen, and be paid for.
+            # In one request: an interrupted multipart upload would stay there unseen, and cost money.
             obstore.put(self._objects, name, content, use_multipart=False)
 
     def read(self, name: str) -> bytes:
-        """The bytes; see ``Blobs``."""
+        """Returns the bytes; see ``Blobs``."""
         with _told(absence_is_known=True):
             return bytes(obstore.get(self._objects, name).bytes())
 
     def exists(self, name: str) -> bool:
-        """Whether it is there; see ``Blobs``."""
+        """Returns True if the object exists; see ``Blobs``."""
         return self._modified_s(name) is not None
 
     def delete(self, name: str, unless_younger_than_s: float = 0.0) -> bool:
-        """Removes it; see ``Blobs``."""
+        """Removes an object; see ``Blobs``."""
         modified_s = self._modified_s(name)
         if modified_s is None or time.time() - modified_s < unless_younger_than_s:
             return False
@@ -57,14 +57,14 @@ class Bucket:
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """All that is there; see ``Blobs``."""
+        """Yields all objects; see ``Blobs``."""
         with _told():
             for page in obstore.list(self._objects):
                 for item in page:
                     yield Entry(item["path"], item["size"], item["last_modified"].timestamp())
 
     def tidy(self, older_than_s: float) -> None:
-        """Nothing to do: an object is there when its one request has ended, or not at all."""
+        """Does nothing: an object exists once its single request has ended, or not at all."""
 
     def _modified_s(self, name: str) -> float | None:
         try:
@@ -75,13 +75,13 @@ class Bucket:
 
 
 def open_bucket(bucket: str, prefix: str, endpoint: str | None, region: str | None) -> Bucket:
-    """A bucket by its name; keys come from the environment, by the names that every S3 client reads.
+    """Opens a bucket by its name; the keys come from the usual environment variables of S3 clients.
 
     Args:
-        bucket: its name.
-        prefix: put before every name, without slashes at its ends; may be empty.
-        endpoint: the address of a server other than Amazon's, ``http://`` or ``https://``.
-        region: its region, if the server has several.
+        bucket: the name of the bucket.
+        prefix: prepended to every name, without slashes at its ends; may be empty.
+        endpoint: the URL of a server other than Amazon's, ``http://`` or ``https://``.
+        region: the region, if the server has several.
     """
     config: dict[str, object] = {}
     if endpoint:
@@ -104,9 +104,9 @@ def open_bucket(bucket: str, prefix: str, endpoint: str | None, region: str | No
 
 @contextmanager
 def _told(absence_is_known: bool = False) -> Iterator[None]:
-    """Turns the library's errors into the project's; a FileNotFoundError is left alone if it is expected.
+    """Translates the library's errors; an expected FileNotFoundError is left alone.
 
-    A whole bucket that is missing raises it, too.
+    A missing bucket raises it, too.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PART = ".part"
 
 
 def write_atomically(path: Path, content: bytes, is_private: bool = False) -> None:
-    """Writes ``content`` beside ``path`` and then moves it there, so that no reader sees a part of it.
+    """Writes ``content`` beside ``path`` and then moves it there, so that readers never see a part of it.
 
     Args:
-        path: where it shall be; the folder must be there.
-        content: all of it.
-        is_private: nobody but the owner may read it, whatever the umask is.
+        path: the destination; its folder must exist.
+        content: all bytes of the file.
+        is_private: whether only the owner may read it, whatever the umask is.
 
     Raises:
-        StorageFull: if there is no room for it.
-        OSError: if it cannot be written for another reason; in both cases ``path`` is as it was.
+        StorageFull: if there is no space left.
+        OSError: if it cannot be written for another reason; in both cases ``path`` is unchanged.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{_PART}")
     try:
@@ -54,32 +54,32 @@ class Folder:
     """Blobs as files in a folder.
 
     Args:
-        root: where they lie; made when the first one is written.
+        root: the folder; made at the first write.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def write(self, name: str, content: bytes) -> None:
-        """Keeps the bytes; see ``Blobs``."""
+        """Stores the bytes; see ``Blobs``."""
         path = self._root / name
         with suppress(FileNotFoundError):
             if _holds(path, content):
-                os.utime(path)  # as of now it is young again
+                os.utime(path)  # renews its age
                 return
         _make_folder(path.parent)
         write_atomically(path, content, is_private=True)
 
     def read(self, name: str) -> bytes:
-        """The bytes; see ``Blobs``."""
+        """Returns the bytes; see ``Blobs``."""
         return (self._root / name).read_bytes()
 
     def exists(self, name: str) -> bool:
-        """Whether it is there; see ``Blobs``."""
+        """Returns True if the file exists; see ``Blobs``."""
         return (self._root / name).is_file()
 
     def delete(self, name: str, unless_younger_than_s: float = 0.0) -> bool:
-        """Removes it; see ``Blobs``."""
+        """Removes a file; see ``Blobs``."""
         path = self._root / name
         try:
             if time.time() - path.stat().st_mtime < unless_younger_than_s:
@@ -90,23 +90,23 @@ class Folder:
         return True
 
     def entries(self) -> Iterator[Entry]:
-        """All that is there; see ``Blobs``."""
+        """Yields all files; see ``Blobs``."""
         for path in self._root.rglob("*"):
             try:
                 facts = path.stat()
-            except FileNotFoundError:  # removed while we look
+            except FileNotFoundError:  # removed during the loop
                 continue
             if path.is_file() and path.suffix != _PART:
                 yield Entry(path.relative_to(self._root).as_posix(), facts.st_size, facts.st_mtime)
 
     def tidy(self, older_than_s: float) -> None:
-        """Removes what a killed process left half written; see ``Blobs``."""
+        """Removes the temporary files of killed processes; see ``Blobs``."""
         for path in self._root.rglob(f".*{_PART}"):
             self.delete(path.relative_to(self._root).as_posix(), older_than_s)
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    """Whether a file holds just this; a broken disk or a full one may have left less under the name."""
+    """Returns True if a file holds exactly this; a damaged or full disk may have truncated it."""
     return path.stat().st_size == len(content) and path.read_bytes() == content
 
 

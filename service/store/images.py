@@ -17,10 +17,10 @@ _NAME = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})\.png")
 
 
 class Stored(NamedTuple):
-    """One picture that is kept.
+    """One stored picture.
 
     Attributes:
-        modified_s: when it was last put, in seconds since the epoch.
+        modified_s: the time of the last ``put``, in seconds since the epoch.
     """
 
     sha256: str
@@ -29,35 +29,35 @@ class Stored(NamedTuple):
 
 
 class ImageStore:
-    """PNG files that never change once they are there.
+    """Immutable PNG files.
 
     Args:
-        place: where they are kept; a path is a folder, which is made when the first one is put.
+        place: the storage; a path is a folder, which is made at the first ``put``.
     """
 
     def __init__(self, place: Blobs | Path) -> None:
         self._blobs: Blobs = Folder(place) if isinstance(place, Path) else place
 
     def put(self, png: bytes) -> str:
-        """Keeps the bytes and returns their sha256 in hexadecimal. The same bytes are kept once.
+        """Stores the bytes once and returns their sha256 in hexadecimal.
 
-        What lies under their name and is something else, cut short say, is written anew.
+        A damaged copy, for example a truncated one, is replaced.
 
         Raises:
-            StorageFull: if there is no room; nothing of it is then there.
-            StorageUnavailable, OSError: if they cannot be written.
+            StorageFull: if there is no space left; then nothing is stored.
+            StorageUnavailable, OSError: if the bytes cannot be written.
         """
         sha256 = hashlib.sha256(png).hexdigest()
         self._blobs.write(_name(sha256), png)
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        """The bytes kept under this hash.
+        """Returns the bytes with this hash.
 
         Raises:
-            NotFound: ``unknown_image``, also for anything that is no hash: it never becomes a path.
-            StorageDamaged: if they are others than were put.
-            StorageUnavailable, OSError: if they cannot be read.
+            NotFound: ``unknown_image``, also for an invalid hash: it never becomes a path.
+            StorageDamaged: if the bytes do not match the hash.
+            StorageUnavailable, OSError: if the bytes cannot be read.
         """
         if not _SHA256.fullmatch(sha256):
             raise unknown_image()
@@ -65,7 +65,7 @@ class ImageStore:
             png = self._blobs.read(_name(sha256))
         except FileNotFoundError:
             raise unknown_image() from None
-        # A gigabyte a second: half a millisecond for a picture, and less than it takes to send it.
+        # Hashes a gigabyte per second: half a millisecond for a picture, less than the time to send it.
         if hashlib.sha256(png).hexdigest() != sha256:
             raise StorageDamaged(
                 f"what is kept as {sha256} is damaged: {len(png)} bytes of something else",
@@ -74,23 +74,23 @@ class ImageStore:
         return png
 
     def exists(self, sha256: str) -> bool:
-        """Whether a picture is kept under this hash; never under anything that is no hash."""
+        """Returns True if a picture with this hash is stored; False for an invalid hash."""
         return _SHA256.fullmatch(sha256) is not None and self._blobs.exists(_name(sha256))
 
     def delete(self, sha256: str, unless_younger_than_s: float = 0.0) -> bool:
-        """Removes a picture and says whether it did: one that was put again just now may be spared."""
+        """Removes a picture unless it was put again just now; returns True if it was removed."""
         return _SHA256.fullmatch(sha256) is not None and self._blobs.delete(
             _name(sha256), unless_younger_than_s
         )
 
     def entries(self) -> Iterator[Stored]:
-        """All that is kept, in no order. Files of other names are none of ours."""
+        """Yields all pictures, in no order. Files with other names are ignored."""
         for name, size_bytes, modified_s in self._blobs.entries():
             if ours := _NAME.fullmatch(name):
                 yield Stored(ours[1], size_bytes, modified_s)
 
     def tidy(self, older_than_s: float) -> None:
-        """Removes what broken-off writes have left behind, if it is at least so old."""
+        """Removes the remains of interrupted writes of at least this age."""
         self._blobs.tidy(older_than_s)
 
 
@@ -99,7 +99,7 @@ def _name(sha256: str) -> str:
 
 
 def unknown_image() -> NotFound:
-    """The refusal of a name under which there is no picture, or none that the caller may see."""
+    """Returns the error for a picture that does not exist or that the caller may not see."""
     return NotFound(
         "there is no picture of this name",
         code="unknown_image",

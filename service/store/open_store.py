@@ -1,4 +1,4 @@
-"""Where pictures are kept, by one setting."""
+"""The choice of storage for pictures, by one setting."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _OPTIONS = frozenset({"endpoint", "region"})
 
 
 def stores_of(store_url: str, data_dir: Path) -> tuple[ImageStore, ImageStore]:
-    """The stores of what was made and of what was uploaded: apart, since only the first one is given out.
+    """Returns the stores of generated and of uploaded pictures: only the first one is served by hash.
 
     Args:
         store_url: as for ``open_store``; empty for ``data_dir``.
 
     Raises:
-        InvalidSettings: if the address cannot be used.
+        InvalidSettings: if the URL cannot be used.
     """
     if not store_url:
         return open_store(data_dir / "images"), open_store(data_dir / "inputs")
@@ -29,13 +29,13 @@ def stores_of(store_url: str, data_dir: Path) -> tuple[ImageStore, ImageStore]:
 
 
 def open_store(where: str | Path) -> ImageStore:
-    """The store at ``where``: a folder, or ``s3://bucket/prefix?endpoint=…&region=…``.
+    """Returns the store at ``where``: a folder, or ``s3://bucket/prefix?endpoint=…&region=…``.
 
     Nothing is read or written yet. The keys of a bucket are read from the environment (``AWS_ACCESS_KEY_ID``
-    and its like) and never from the address, which may be logged.
+    and its like) and never from the URL, which may be logged.
 
     Raises:
-        InvalidSettings: if the address cannot be used.
+        InvalidSettings: if the URL cannot be used.
     """
     if isinstance(where, Path) or "://" not in where:
         return ImageStore(Path(where))
@@ -56,7 +56,7 @@ def open_store(where: str | Path) -> ImageStore:
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise InvalidSettings("the endpoint of the bucket is no http(s) address", allowed=_ALLOWED)
     try:
-        # An optional part of the installation, wanted by those only who keep pictures in a bucket.
+        # An optional dependency, needed only for pictures in a bucket.
         from service.store.bucket import open_bucket
     except ModuleNotFoundError as error:
         raise InvalidSettings("buckets need obstore", allowed="pip install 'anatomend[s3]'") from error

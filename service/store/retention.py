@@ -1,4 +1,4 @@
-"""Which pictures are given up, and when."""
+"""Retention of pictures: limits on their age and on their total size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.store.images import ImageStore, Stored
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long and how much is kept. ``None`` sets no limit.
+    """The limits of retention. ``None`` sets no limit.
 
     Attributes:
-        max_age_s: a picture older than this goes, counted from when it was last put.
-        max_bytes: of all pictures together; the oldest go first.
-        grace_s: a picture younger than this stays in any case: its job may not have said yet that it needs
-            it.
+        max_age_s: the maximum age, in seconds since the picture was last put.
+        max_bytes: the maximum size of all pictures together; the oldest are removed first.
+        grace_s: younger pictures always stay, in seconds: their job may not have recorded yet that it needs
+            them.
     """
 
     max_age_s: float | None = None
@@ -27,7 +27,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was given up."""
+    """The number and size of the removed pictures."""
 
     pictures: int
     size_bytes: int
@@ -36,13 +36,13 @@ class Removed:
 def expired(
     stored: Iterable[Stored], retention: Retention, pinned: Collection[str], now_s: float
 ) -> list[Stored]:
-    """Those to give up, oldest first.
+    """Returns the pictures to remove, oldest first.
 
     Args:
-        stored: all that are kept.
+        stored: all stored pictures.
         retention: the limits.
-        pinned: sha256 of pictures that stay whatever their age; they count towards the total.
-        now_s: the time now, in seconds since the epoch.
+        pinned: the sha256 of pictures that stay at any age; they count towards the total.
+        now_s: the current time, in seconds since the epoch.
     """
     everything = sorted(stored, key=lambda entry: (entry.modified_s, entry.sha256))
     total = sum(entry.size_bytes for entry in everything)
@@ -59,7 +59,7 @@ def expired(
 
 
 def sweep(store: ImageStore, retention: Retention, pinned: Collection[str]) -> Removed:
-    """Gives up what ``expired`` chooses now, and clears away what broken-off writes have left.
+    """Removes the expired pictures, and the remains of interrupted writes.
 
     A picture that is put again in the meantime stays.
 

@@ -1,1 +1,1 @@
-"""The page at ``/``: static files, and what serves them."""
+"""The web page at ``/``: static files, and the routes that serve them."""

@@ -1,4 +1,4 @@
-"""Serves the page: ``/`` is ``index.html``, ``/ui/...`` what it needs. Nothing here asks for a key."""
+"""Serves the web page: ``/`` is ``index.html``, ``/ui/...`` its files. These paths need no key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 _HERE = Path(__file__).resolve().parent
 
-# Pictures are fetched with the key in a header and shown as blobs; previews come as data: addresses.
+# Pictures are fetched with the key in a header and shown as blobs; previews come as data: URLs.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -33,13 +33,13 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# Our files keep their names from version to version, so a browser asks again; the ETag makes that cheap.
+# Our files keep their names between versions, so a browser must revalidate; the ETag makes that cheap.
 _ASK_AGAIN = "no-cache"
 _FOREVER = "public, max-age=31536000, immutable"
 
 
 def install(app: FastAPI) -> None:
-    """Makes the application serve the page at ``/`` and its files under ``/ui``."""
+    """Adds routes for the page at ``/`` and its files under ``/ui``."""
 
     async def index() -> Response:
         return FileResponse(_HERE / "index.html", headers=_HEADERS | {"Cache-Control": _ASK_AGAIN})
@@ -49,7 +49,7 @@ def install(app: FastAPI) -> None:
 
 
 class _Files(StaticFiles):
-    """What the page is made of; not the Python beside it."""
+    """The files of the page; the Python files beside them are not served."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.endswith((".py", ".pyc")):
@@ -59,6 +59,6 @@ class _Files(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
         response.headers.update(_HEADERS)
-        vendored = "vendor" in Path(args[0]).parts  # their folders bear their versions
+        vendored = "vendor" in Path(args[0]).parts  # their folders contain their versions
         response.headers["Cache-Control"] = _FOREVER if vendored else _ASK_AGAIN
         return response

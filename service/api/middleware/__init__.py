@@ -1,1 +1,1 @@
-"""Layers around every request: its id and limits, who asks, the log."""
+"""Middleware around every request: its id, its limits, the caller's key, the log."""

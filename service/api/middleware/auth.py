@@ -1,4 +1,4 @@
-"""Who asks, and whether they may."""
+"""Authentication and authorization of callers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _OPEN = frozenset(
 _OPEN_FOLDERS = ("/ui/", "/static-offline-docs/")
 _FOR_ADMINS = frozenset({"/metrics"})
 _PROBES = frozenset({"/livez", "/readyz", "/startupz"})
-"""For load balancers, which ask by an address of their own; the answers hold nothing of anybody."""
+"""Paths for load balancers, which connect by an address of their own; the answers hold no private data."""
 _HOW = "Authorization: Bearer KEY, or X-API-Key: KEY"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. Without keys everybody is the same caller, who may do everything.
+    """The caller of a request. Without keys all callers are the same one, with all rights.
 
     Attributes:
         owner: the key's id; empty where there are no keys.
-        is_admin: may see and end the jobs of all owners.
+        is_admin: whether it may see and end the jobs of all owners.
     """
 
     owner: str = ""
@@ -39,18 +39,18 @@ class Caller:
 
     @property
     def sees(self) -> str | None:
-        """Whose jobs and pictures this one may see; None for all."""
+        """The owner whose jobs and pictures the caller may see; None for all."""
         return None if self.is_admin else self.owner
 
 
 class Auth:
-    """ASGI middleware: finds out who asks, tells the routes, and turns away those who may not.
+    """ASGI middleware: finds the caller, passes it to the routes, and refuses requests without permission.
 
     Args:
         ring: the keys.
-        allowed_origins: pages of other sites that may ask; ``*`` for all.
-        allowed_hosts: names that the service may be asked by, besides those of this machine itself. Without
-            any it may be asked by every name once keys are in force: nobody gets further by it.
+        allowed_origins: pages of other sites that may send requests; ``*`` for all.
+        allowed_hosts: accepted names of the service, besides those of this machine itself. If empty and keys
+            are in force, every name is accepted: the name alone opens nothing.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Auth:
         self._allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on, or refuses it."""
+        """Passes a request on, or refuses it."""
         if scope["type"] == "http" and path_of(scope) not in _PROBES:
             try:
                 await self._check_way(scope)
@@ -78,7 +78,7 @@ class Auth:
         await self._app(scope, receive, send)
 
     async def _check_way(self, scope: Scope) -> None:
-        """Refuses what a browser was tricked into, with a key or without: some keep a password for Basic."""
+        """Refuses forged requests of browsers, with a key or without: some store a password for Basic."""
         ring, headers = self._ring, Headers(scope=scope)
         if not ring.is_fresh:
             await anyio.to_thread.run_sync(ring.refresh)
@@ -103,7 +103,7 @@ class Auth:
 
 
 def path_of(scope: Scope) -> str:
-    """The address below the mount point that a proxy may have added."""
+    """Returns the path below the mount point that a proxy may have added."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
@@ -113,13 +113,13 @@ def _is_open(path: str) -> bool:
 
 
 def _secret_of(headers: Headers) -> str | None:
-    """The key that was sent; also as the password of Basic, the one scheme that some clients speak."""
+    """Returns the key that was sent, also as the password of Basic, the only scheme of some clients."""
     kind, _, value = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and value.strip():
         return value.strip()
     if kind.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2] or None
-        except ValueError:  # no base64, no ASCII even, or no UTF-8 inside
+        except ValueError:  # invalid base64, not even ASCII, or invalid UTF-8 inside
             return None
     return headers.get("x-api-key") or None

@@ -1,4 +1,4 @@
-"""Limits on how much of a body is read, and on how long it may take to come."""
+"""Limits on the size of a body, and on the time that it may take to arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.api.middleware.auth import path_of
 from service.api.problems import BodyTooLarge, BodyTooSlow
 
 MAX_PLAIN_BYTES = 1 << 20
-"""A prompt and its parameters take a few thousand; so do the fields and boundaries of a form."""
+"""A prompt and its parameters take a few thousand bytes; so do the fields and boundaries of a form."""
 PICTURES: Mapping[str, int] = {
     "/repair": 2,
     "/detect": 1,
@@ -22,7 +22,7 @@ PICTURES: Mapping[str, int] = {
     "/sdapi/v1/img2img": 2,
     "/sdapi/v1/txt2img": 1,
 }
-"""How many pictures a body may bring; nowhere else any. To txt2img front ends send some that mean nothing."""
+"""The number of pictures that a body may hold, by path; zero elsewhere. In txt2img they have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class BodyLimits:
     """The limits on one request's body.
 
     Attributes:
-        max_picture_bytes: of each picture, where there may be one.
-        patience_s: how long we wait for a body whatever its size.
-        least_bytes_per_s: what must have come on average for each second more. A poor line brings more.
+        max_picture_bytes: the maximum for each picture, where one is allowed.
+        patience_s: seconds to wait for a body of any size.
+        least_bytes_per_s: the minimum average rate after that time. A slow connection is faster.
         now: a clock, in seconds.
     """
 
@@ -42,13 +42,13 @@ class BodyLimits:
     now: Callable[[], float] = time.monotonic
 
     def max_bytes(self, path: str) -> int:
-        """The most that is read at this address."""
+        """Returns the maximum number of bytes that are read at this path."""
         return PICTURES.get(path, 0) * self.max_picture_bytes + MAX_PLAIN_BYTES
 
     def applied(self, scope: Scope, receive: Receive) -> Receive:
-        """A ``receive`` that counts, since a sender need not say or tell truly how much it will send.
+        """Returns a ``receive`` that counts, since the announced length may be missing or wrong.
 
-        It raises ``BodyTooLarge``, or ``BodyTooSlow`` where a body drips.
+        It raises ``BodyTooLarge``, or ``BodyTooSlow`` for a body that arrives too slowly.
         """
         limit = self.max_bytes(path_of(scope))
         announced = Headers(scope=scope).get("content-length", "")
@@ -59,10 +59,10 @@ class BodyLimits:
             nonlocal received, waited_s, is_whole
             if too_large:
                 raise BodyTooLarge(limit)
-            if is_whole:  # what comes now is only that the client went away
+            if is_whole:  # the only message after the body is that the client has gone away
                 return await receive()
             allowed_s = self.patience_s + received / self.least_bytes_per_s
-            began = self.now()  # only the wait counts: what we do ourselves in between is not the sender's
+            began = self.now()  # only the wait counts: our own work in between is not the sender's
             with anyio.move_on_after(allowed_s - waited_s) as patience:
                 message = await receive()
             waited_s += self.now() - began

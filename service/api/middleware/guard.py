@@ -1,4 +1,4 @@
-"""The outermost layer of a request: its id, the limits on its body, an answer even if everything breaks."""
+"""The outermost middleware: the request's id, the limits on its body, an answer even after a crash."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""For answers that do not say otherwise: the page has a stricter policy of its own."""
+"""Default headers of answers: the page sets a stricter policy of its own."""
 
 
 class Guard:
     """ASGI middleware: see the module.
 
     Args:
-        limits: on each request's body.
-        is_shared: whether pages of other sites may show what this service answers.
+        limits: the limits on each request's body.
+        is_shared: whether pages of other sites may embed this service's answers.
     """
 
     def __init__(self, app: ASGIApp, limits: BodyLimits, is_shared: bool = False) -> None:
@@ -41,7 +41,7 @@ class Guard:
             self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
+        """Passes a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class Guard:
             with bound_contextvars(request_id=request_id):
                 await self._app(scope, self._limits.applied(scope, receive), send_with_id)
         except Exception:
-            if started:  # half an answer is out; the server closes the connection, which says so
+            if started:  # half an answer is out; the closed connection shows the failure
                 raise
             _log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             response = problem(
@@ -78,6 +78,6 @@ class Guard:
 
 
 def _relative(location: str) -> str:
-    """An address of ours without the name that we were asked by, which anybody can invent."""
+    """Removes scheme and host from a redirect to this service: the client may have invented the host."""
     url = urlsplit(location)
     return urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, url.fragment))

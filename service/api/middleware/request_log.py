@@ -1,4 +1,4 @@
-"""Every request in the log and in the metrics, once it is answered."""
+"""The request log: every answered request in the log and in the metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.api.metrics import Metrics
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER = "other"
-"""Stands for addresses that nobody foresaw: anyone could invent as many as they like."""
+"""The label of unknown paths: a client could invent any number of them."""
 _PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class Measured:
     """ASGI middleware: see the module.
 
     Args:
-        metrics: where to count.
+        metrics: counts the requests.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -29,11 +29,11 @@ class Measured:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on and takes its time."""
+        """Passes a request on and measures its duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, began = 500, time.perf_counter()  # what the guard answers if nothing else does
+        status, began = 500, time.perf_counter()  # the guard's answer if nothing else answers
 
         async def send_noted(message: Message) -> None:
             nonlocal status
@@ -50,7 +50,7 @@ class Measured:
         method, path = scope["method"], scope["path"]
         route = getattr(scope.get("route"), "path", _OTHER)
         self._metrics.answered(method if method in _METHODS else _OTHER, route, status, seconds)
-        # Without the query: what somebody sends there by mistake shall not be kept.
+        # Without the query: a secret that is sent there by mistake must not be logged.
         level = logging.DEBUG if route in _PROBES else logging.INFO
         facts = {"route": route, "status": status, "duration_s": round(seconds, 4)}
         _log.log(level, "%s %s %d", method, path, status, extra=facts)

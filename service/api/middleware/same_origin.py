@@ -1,4 +1,4 @@
-"""Checks of the name that the service is asked by, and of the page that asks: a browser can be tricked."""
+"""Checks of a request's host and origin, against attacks by way of a browser."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_host(headers: Headers, allowed: Collection[str]) -> None:
-    """Checks that the service is asked by a name that is its own.
+    """Checks that the ``Host`` header is a name of this service.
 
     A page of another site can point its own name to this machine (DNS rebinding). The browser then takes both
-    for one site and lets the page read everything; only the ``Host`` header still tells.
+    for one site and lets the page read everything; only the ``Host`` header still shows the difference.
 
     Args:
-        headers: the request's.
+        headers: the request's headers.
         allowed: names besides those of the loopback device, in lower case and without ports; ``*`` for all.
 
     Raises:
@@ -41,15 +41,15 @@ def check_host(headers: Headers, allowed: Collection[str]) -> None:
 
 
 def check_site(method: str, headers: Headers, allowed_origins: Collection[str]) -> None:
-    """Checks that what would change something comes from the service's own page, or from no page at all.
+    """Checks that a request with side effects comes from the service's own page, or from no page at all.
 
-    Another port of the same machine is another site to us, though browsers call it ``same-site``. They say
-    nothing of the site where the page came over plain HTTP; ``Origin`` they always send with such requests.
+    Another port of the same machine is another site here, though browsers call it ``same-site``. They send no
+    ``Sec-Fetch-Site`` where the page came over plain HTTP, but always ``Origin`` with such requests.
 
     Args:
-        method: the request's.
-        headers: the request's.
-        allowed_origins: pages of other sites that may ask; ``*`` for all.
+        method: the request's method.
+        headers: the request's headers.
+        allowed_origins: pages of other sites that may send requests; ``*`` for all.
 
     Raises:
         Forbidden: ``cross_site``.
@@ -68,7 +68,7 @@ def check_site(method: str, headers: Headers, allowed_origins: Collection[str]) 
 
 
 def _is_at(origin: SplitResult, host: str) -> bool:
-    """Whether a page of this origin was fetched from this host. A proxy may have ended its TLS."""
+    """Returns True if a page of this origin was served by this host. A proxy may have ended its TLS."""
     port = _DEFAULT_PORTS.get(origin.scheme)
     asked = _split(f"//{host}")
     return (
@@ -79,7 +79,7 @@ def _is_at(origin: SplitResult, host: str) -> bool:
 
 
 def _split(address: str) -> SplitResult:
-    """The parts of an address; of one that is none, no part."""
+    """Returns the parts of a URL; empty parts for an invalid one."""
     try:
         return urlsplit(address)
     except ValueError:

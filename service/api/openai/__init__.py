@@ -1,1 +1,1 @@
-"""The OpenAI Images API, for clients that speak that already."""
+"""The OpenAI Images API, for existing clients of it."""

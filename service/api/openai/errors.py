@@ -1,4 +1,4 @@
-"""What goes wrong under ``/v1``, in the words that OpenAI's clients understand."""
+"""Errors under ``/v1``, in the shape that OpenAI's clients expect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.api.problems import MEDIA_TYPE
 
 PREFIX = "/v1/"
 
-# They tell all mistakes in a request by 400, save a model that does not exist.
+# OpenAI reports all mistakes in a request by 400, except an unknown model.
 _STATUS = {413: 400, 415: 400, 422: 400}
 _TYPES = {
     401: "authentication_error",
@@ -39,18 +39,18 @@ _PARAMS = {
     "damaged_image": "image",
     "too_many_pixels": "image",
 }
-"""Their name for what a code speaks of, where the problem itself does not name it."""
+"""OpenAI's parameter name by error code, where the problem itself does not name it."""
 _RENAMED = {"width": "size", "height": "size", "num_images": "n"}
 
 
 class OpenAIErrors:
-    """ASGI middleware: turns problems into OpenAI's shape, wherever they come from."""
+    """ASGI middleware: converts problems into OpenAI's shape, whichever layer they come from."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on, and its refusal back in other words."""
+        """Passes a request on, and converts its refusal."""
         if scope["type"] != "http" or not path_of(scope).startswith(PREFIX):
             await self._app(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class OpenAIErrors:
 
 
 def error_of(problem: dict[str, Any]) -> dict[str, Any]:
-    """A problem in their shape."""
+    """Returns a problem in OpenAI's shape."""
     status, code = int(problem["status"]), str(problem["code"])
     named = (problem.get("errors") or [{}])[0].get("parameter")
     message = str(problem["detail"])

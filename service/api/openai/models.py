@@ -1,4 +1,4 @@
-"""Which model names OpenAI's clients may use."""
+"""Model names that OpenAI's clients may use."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from service.jobs.records import WorkerFacts
 
 OWN_NAME = "anatomend"
 _ALIASES = ("dall-e-", "gpt-image-", "chatgpt-image-")
-"""Names that clients send because they know no others: all mean the one model that is loaded."""
+"""Prefixes of names that are hard-coded in clients: all mean the one loaded model."""
 
 
 def models_of(worker: WorkerFacts) -> list[dict[str, Any]]:
-    """The names to choose from; each means the generator that is loaded."""
+    """Returns the accepted names; each means the loaded generator."""
     return [
-        # When a model was made is not known; their type demands a number.
+        # The creation time of a model is unknown; OpenAI's type requires a number.
         {"id": name, "object": "model", "created": 0, "owned_by": OWN_NAME}
         for name in _names(worker)
     ]
 
 
 def check_model(name: str | None, worker: WorkerFacts) -> None:
-    """Whether a name means the generator that is loaded.
+    """Checks that a name means the loaded generator.
 
     Raises:
-        NotFound: ``model_not_found``, with the names there are.
+        NotFound: ``model_not_found``, with the accepted names.
     """
     if name is not None and not name.startswith(_ALIASES) and name not in _names(worker):
         raise NotFound(f"no model {name!r}", code="model_not_found", allowed=_names(worker))

@@ -1,4 +1,4 @@
-"""Pictures as OpenAI's clients send and want them."""
+"""Conversion of pictures and masks from and to the formats of OpenAI's clients."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from service.images.decode import UploadLimits, read_image
 from service.images.encode import encode_mask
 
 _OURS = UploadLimits(max_bytes=1 << 30, max_pixels=1 << 28)
-"""The service has let the picture in, or made it."""
+"""No further limits: the service accepted the picture before, or made it."""
 _BEST = 95
-"""Pillow's own advice for JPEG: above that, files grow and pictures do not get better."""
+"""Pillow's recommended maximum for JPEG: above it, files grow without better pictures."""
 
 
 def our_mask(content: bytes, limits: UploadLimits) -> bytes:
-    """Their mask as ours: what is fully transparent there is white here, and repainted.
+    """Converts OpenAI's mask to ours: the fully transparent pixels become white, to be repainted.
 
     Raises:
-        Refused: if it is no picture, or has no transparency.
+        Refused: if it is not a picture, or has no transparency.
         TooLarge: if it is too large.
     """
     try:
@@ -36,17 +36,17 @@ def our_mask(content: bytes, limits: UploadLimits) -> bytes:
 
 
 def as_base64(picture: bytes, kind: Format, compression: int | None) -> str:
-    """A stored PNG, or a preview of any kind, in the format that was asked for.
+    """Converts a stored PNG, or a preview of any kind, to the requested format.
 
     Args:
         picture: the bytes of a picture that this service made.
-        kind: what it shall be.
-        compression: quality of a jpeg or webp, 0 to 100; none is the best.
+        kind: the requested format.
+        compression: the quality of a JPEG or WebP, 0 to 100; None for the best.
     """
     if (Pillow.open(BytesIO(picture)).format or "").lower() != kind:
         buffer = BytesIO()
         quality = _BEST if compression is None else min(compression, _BEST)
-        # In sRGB: a JPEG has no gamma, and not every reader looks for a profile.
+        # In sRGB: a JPEG has no gamma, and not every reader applies a profile.
         Pillow.fromarray(read_image(picture, _OURS).image).save(buffer, kind.upper(), quality=quality)
         picture = buffer.getvalue()
     return base64.b64encode(picture).decode()

@@ -45,7 +45,7 @@ openai_plain_routes = APIRouter(prefix="/v1", responses=_REFUSALS)
 async def generations(
     body: GenerationBody, request: Request, context: InContext, caller: OfCaller
 ) -> Response:
-    """Makes pictures as OpenAI's clients ask for them, and repairs them."""
+    """Generates pictures from a prompt and repairs them, in OpenAI's format."""
     body.check()
     check_model(body.model, context.job_service.worker())
     new = generate_job(context, caller, body.to_body(), idempotency_key_of(request))
@@ -64,7 +64,7 @@ async def edits(
 
 
 async def _edit_job(form: EditForm, context: Context, caller: Caller, key: str | None) -> NewJob:
-    """Apart from the route, which would hold the files in memory while it waits for the job."""
+    """Builds the job outside of the route, which would hold the files in memory during the wait."""
     async with context.upload_slots:
         body, image = form.to_body(), await context.uploaded(form.the_image())
         mask = None
@@ -76,13 +76,13 @@ async def _edit_job(form: EditForm, context: Context, caller: Caller, key: str |
 
 @openai_plain_routes.get("/models")
 async def models(context: InContext) -> dict[str, Any]:
-    """The names that ``model`` may have."""
+    """Lists the names that ``model`` may have."""
     return {"object": "list", "data": models_of(context.job_service.worker())}
 
 
 @openai_plain_routes.get("/models/{name:path}")
 async def model(name: str, context: InContext) -> dict[str, Any]:
-    """One of them."""
+    """Returns one of the models."""
     known = {entry["id"]: entry for entry in models_of(context.job_service.worker())}
     if name not in known:
         raise NotFound(f"no model {name!r}", code="model_not_found", allowed=sorted(known))
@@ -113,7 +113,7 @@ async def _answered(request: Request, context: Context, new: NewJob, wish: Commo
 
 
 def _unused(wish: Common, facts: Answer | None = None) -> dict[str, str]:
-    """What had no effect, as headers: the names of those that the body alone tells, and all with reasons."""
+    """Returns parameters without effect as headers: names that only the body holds, and all with reasons."""
     told = [UnusedAnswer.of(one) for one in wish.unused]
     headers = {_IGNORED: ", ".join(one.name for one in told)} if told else {}
     told += [one for image in facts.images for one in image.unused] if facts is not None else []

@@ -1,4 +1,4 @@
-"""What OpenAI's clients send and want back, and how it is ours."""
+"""Request and response bodies of the OpenAI API, and their conversion to our own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Format = Literal["png", "jpeg", "webp"]
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _SIZE_OR_AUTO = f"^({_SIZE.pattern}|auto)$"
 _SEEDS = {"low": 2, "high": 8, "hd": 8, "xhigh": 12, "max": 16}
-"""Candidates on each rung: what this service can do more or less of is to repair with care."""
+"""Candidates for each attempt, by ``quality``: more candidates make a more careful repair."""
 _WITHOUT_EFFECT = {
     "style": "there is one style, the model's own",
     "user": "users are told apart by their keys",
@@ -38,47 +38,47 @@ _WITHOUT_EFFECT = {
 
 
 class Common(NullsLeftOut):
-    """What both addresses take. ``null`` means left out, as there."""
+    """The parameters of both routes. ``null`` means left out, as in OpenAI's API."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="As /v1/models tells.")
-    n: int | None = Field(None, ge=1, le=MAX_IMAGES, description="How many pictures.")
-    size: str | None = Field(None, pattern=_SIZE_OR_AUTO, description="As 512x768, or auto: the model's own.")
+    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="As listed by /v1/models.")
+    n: int | None = Field(None, ge=1, le=MAX_IMAGES, description="The number of pictures.")
+    size: str | None = Field(None, pattern=_SIZE_OR_AUTO, description="As 512x768; auto: the model's own.")
     quality: Literal["auto", "standard", "low", "medium", "high", "hd", "xhigh", "max"] | None = Field(
-        None, description="How many candidates are drawn for each repair."
+        None, description="Sets the number of candidates for each repair."
     )
     response_format: Literal["b64_json", "url"] | None = Field(
-        None, description="b64_json, save for dall-e models, which always gave a url."
+        None, description="Default: b64_json, but url for dall-e models."
     )
-    output_format: Format | None = Field(None, description="png; a url always leads to a PNG.")
-    output_compression: int | None = Field(None, ge=0, le=100, description="Quality of a jpeg or webp.")
-    background: Literal["auto", "opaque"] | None = Field(None, description="Pictures are opaque.")
-    stream: bool | None = Field(None, description="Server-sent events.")
-    partial_images: int | None = Field(None, ge=0, le=3, description="Previews on the way, with stream.")
+    output_format: Format | None = Field(None, description="Default: png. A url always returns a PNG.")
+    output_compression: int | None = Field(None, ge=0, le=100, description="The quality of a jpeg or webp.")
+    background: Literal["auto", "opaque"] | None = Field(None, description="Pictures are always opaque.")
+    stream: bool | None = Field(None, description="Answers with server-sent events.")
+    partial_images: int | None = Field(None, ge=0, le=3, description="The number of previews, with stream.")
     moderation: Literal["low", "auto"] | None = Field(None, description="Without effect.")
     style: Literal["vivid", "natural"] | None = Field(None, description="Without effect.")
     user: Annotated[str, Field(max_length=512)] | None = Field(None, description="Without effect.")
     safety_identifier: Annotated[str, Field(max_length=512)] | None = Field(
         None, description="Without effect."
     )
-    negative_prompt: OptionalPrompt = Field("", description="Ours: what the picture must not show.")
-    seed: Seed | None = Field(None, description="Ours: the same seed makes the same picture.")
+    negative_prompt: OptionalPrompt = Field("", description="An extension: content to avoid in the picture.")
+    seed: Seed | None = Field(None, description="An extension: the same seed makes the same picture.")
 
     @property
     def format(self) -> Format:
-        """What the pictures are written as."""
+        """The format of the pictures in the answer."""
         return self.output_format or "png"
 
     @property
     def wants_url(self) -> bool:
-        """Whether addresses are wanted in place of the pictures themselves."""
+        """True if the answer holds URLs instead of the pictures themselves."""
         is_old = (self.model or "").startswith("dall-e")
         return (self.response_format or ("url" if is_old else "b64_json")) == "url"
 
     @property
     def unused(self) -> list[Unused]:
-        """What was asked for and means nothing here."""
+        """The given parameters that have no effect here."""
         told = [
             Unused(name, reason)
             for name, reason in _WITHOUT_EFFECT.items()
@@ -92,14 +92,14 @@ class Common(NullsLeftOut):
 
     @property
     def candidates(self) -> int | None:
-        """How many are drawn on each rung of a repair; the model's own number if None."""
+        """The number of candidates for each attempt of a repair; None for the model's own number."""
         return _SEEDS.get(self.quality or "auto")
 
     def check(self) -> None:
-        """What no schema says.
+        """Checks the combinations of parameters that the schema cannot express.
 
         Raises:
-            Refused: naming what does not go together.
+            Refused: naming the parameters that exclude each other.
         """
         if self.wants_url and self.format != "png":
             raise refused("output_format", "a url leads to a PNG", "png, or b64_json")
@@ -108,18 +108,18 @@ class Common(NullsLeftOut):
 
 
 class GenerationBody(Common):
-    """What to make."""
+    """The request to generate pictures."""
 
-    prompt: Prompt = Field(description="What the picture shall show.")
-    num_inference_steps: Steps | None = Field(None, description="Ours: the model's own if left out.")
-    guidance_scale: Guidance | None = Field(None, description="Ours: the model's own if left out.")
-    repair: bool = Field(True, description="Ours: whether to repair what is malformed.")
+    prompt: Prompt = Field(description="The wanted content of the picture.")
+    num_inference_steps: Steps | None = Field(None, description="An extension. Default: the model's own.")
+    guidance_scale: Guidance | None = Field(None, description="An extension. Default: the model's own.")
+    repair: bool = Field(True, description="An extension: repairs malformed regions.")
 
     def to_body(self) -> GenerateBody:
-        """The same in our words.
+        """Converts the request to our own schema.
 
         Raises:
-            Refused: if it cannot be made.
+            Refused: if the request cannot be fulfilled.
         """
         width, height = size_of(self.size) or (None, None)
         wish = {
@@ -137,13 +137,13 @@ class GenerationBody(Common):
 
     @property
     def unused(self) -> list[Unused]:
-        """See ``Common``."""
+        """The given parameters that have no effect here."""
         lost = [Unused("quality", "nothing is repaired")] if self.candidates and not self.repair else []
         return super().unused + lost
 
 
 class ErrorFacts(BaseModel):
-    """What went wrong, in their words."""
+    """One error, in OpenAI's terms."""
 
     message: str
     type: str
@@ -152,24 +152,24 @@ class ErrorFacts(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """Every refusal under ``/v1``."""
+    """The body of every refusal under ``/v1``."""
 
     error: ErrorFacts
 
 
 class EditForm(Common):
-    """A picture, and where to redraw it: where the mask is fully transparent, or what is malformed."""
+    """The request to redraw a picture: where the mask is fully transparent, or where it is malformed."""
 
     image: UploadFile | None = Field(None, description="PNG, JPEG or WebP.")
-    images: list[UploadFile] = Field([], alias="image[]", description="The same, with one.")
-    mask: UploadFile | None = Field(None, description="Of the picture's size; transparent = redraw.")
-    prompt: OptionalPrompt = Field("", description="What the picture shows.")
+    images: list[UploadFile] = Field([], alias="image[]", description="The same, as a list with one file.")
+    mask: UploadFile | None = Field(None, description="The same size as the picture; transparent = redraw.")
+    prompt: OptionalPrompt = Field("", description="The content of the picture.")
     input_fidelity: Literal["high", "low"] | None = Field(
-        None, description="Without effect: all outside of the mask stays as it is."
+        None, description="Without effect: pixels outside the mask never change."
     )
 
     def the_image(self) -> UploadFile:
-        """The one picture.
+        """Returns the one picture.
 
         Raises:
             Refused: if there is none, or more.
@@ -180,10 +180,10 @@ class EditForm(Common):
         return sent[0]
 
     def to_body(self) -> RepairJob:
-        """The same in our words.
+        """Converts the request to our own schema.
 
         Raises:
-            Refused: if more than one picture is wanted.
+            Refused: if more than one picture is requested.
         """
         if (self.n or 1) != 1:
             raise refused("n", "one edit at a time", 1)
@@ -196,19 +196,19 @@ class EditForm(Common):
 
 
 def size_of(size: str | None) -> tuple[int, int] | None:
-    """Width and height; None where the model or the picture decides."""
+    """Returns width and height; None where the model or the picture decides."""
     found = _SIZE.fullmatch(size or "auto")
     return None if found is None else (int(found[1]), int(found[2]))
 
 
 def refused(parameter: str, message: str, allowed: object) -> Refused:
-    """A refusal that names the parameter as their clients know it."""
+    """Returns a refusal that names the parameter as OpenAI's clients know it."""
     entry = {"parameter": parameter, "code": "invalid_parameter", "message": message, "allowed": allowed}
     return Refused([entry])
 
 
 def usage() -> dict[str, Any]:
-    """Their types demand it; nothing is metered here."""
+    """Returns the usage that OpenAI's types require; nothing is metered here."""
     return {
         "input_tokens": 0,
         "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},

@@ -1,4 +1,4 @@
-"""A job's events as OpenAI's clients follow them: partial pictures, then whole ones."""
+"""A job's events in OpenAI's format: partial pictures, then whole ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from service.schemas.answers import Answer
 async def told(
     request: Request, context: Context, job: Job, wish: Common, kind: str, stays: bool
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events of one job; a client that goes away takes it along unless it ``stays``."""
+    """Yields the events of one job; if the client goes away the job is cancelled, unless it ``stays``."""
     try:
         async for partial in _partials(context, job, wish, kind):
             yield partial

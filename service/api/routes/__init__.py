@@ -1,1 +1,1 @@
-"""The native addresses."""
+"""The routes of the native API."""

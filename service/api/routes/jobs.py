@@ -1,4 +1,4 @@
-"""The addresses of jobs: look, cancel, retry, follow."""
+"""The routes of jobs: read, cancel, retry, follow."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ async def jobs(
     context: InContext,
     caller: OfCaller,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
-    before: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    before: Annotated[str | None, Query(description="The `next` of the previous page.")] = None,
 ) -> JobsAnswer:
-    """The caller's jobs, newest first."""
+    """Lists the caller's jobs, newest first."""
     found = await context.job_service.page(caller.sees, limit + 1, before)
     rest = found[limit - 1].id if len(found) > limit else None
     return JobsAnswer(jobs=list(job_answers(request, found[:limit])), next=rest)
@@ -50,7 +50,7 @@ async def jobs(
 
 @job_routes.get("/{job_id}", response_model=JobAnswer, responses=problems(401, 404, 503))
 async def job(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
-    """One job: how far it is while it runs, its result once it has one."""
+    """Returns a job, with its progress while it runs and its result at the end."""
     found = await context.job_service.get(job_id, caller.sees)
     told = None
     if found.state is JobState.RUNNING:
@@ -62,7 +62,7 @@ async def job(job_id: str, request: Request, context: InContext, caller: OfCalle
     "/{job_id}/inputs/{name}", response_class=Response, responses=_FILE | problems(401, 404, 500, 503)
 )
 async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -> Response:
-    """A file that was uploaded with a job, as it came: its ``image`` or its ``mask``."""
+    """Returns an uploaded file of a job unchanged: its ``image`` or its ``mask``."""
     inputs = (await context.job_service.get(job_id, caller.sees)).inputs
     if name not in inputs:
         raise NotFound("the job has no such file", code="unknown_file", allowed=sorted(inputs))
@@ -74,7 +74,7 @@ async def upload(job_id: str, name: str, context: InContext, caller: OfCaller) -
 
 @job_routes.post("/{job_id}/cancel", response_model=JobAnswer, responses=problems(401, 404, 503))
 async def cancel(job_id: str, request: Request, context: InContext, caller: OfCaller) -> JobAnswer:
-    """Ends a job: at once if it waits, within a denoising step if it runs. A finished one stays as it is."""
+    """Cancels a job: at once if it is queued, within a denoising step if it runs; no effect at the end."""
     return job_answer(request, await context.job_service.cancel(job_id, caller.sees))
 
 
@@ -85,7 +85,7 @@ async def cancel(job_id: str, request: Request, context: InContext, caller: OfCa
     responses=problems(401, 404, 409, 429, 503),
 )
 async def retry(job_id: str, request: Request, context: InContext, caller: OfCaller) -> Response:
-    """Asks again for what a finished job was asked for: a new job."""
+    """Submits the request of a finished job again, as a new job."""
     return accepted(request, await context.job_service.retry(job_id, caller.sees))
 
 
@@ -97,30 +97,30 @@ async def events(
     request: Request,
     context: InContext,
     caller: OfCaller,
-    last_event_id: Annotated[str | None, Header(description="Where to go on from.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The id of the last received event.")] = None,
 ) -> Response:
-    """What happens to a job, as server-sent events: state, progress, preview, regions, attempt, done.
+    """Streams a job's server-sent events: state, progress, preview, regions, attempt, done.
 
-    Who has seen the last one already is answered 204.
+    Answers 204 if the client has received the last event already.
     """
     found = await context.job_service.get(job_id, caller.sees)
     newest = await context.job_service.last_event_id(job_id)
     after = _last_event(last_event_id, newest)
     if found.state.is_final and after == newest:
-        return Response(status_code=204)  # or a browser would come back for more again and again
+        return Response(status_code=204)  # without it a browser would reconnect for ever
     await context.job_service.attend(found)
     return EventSourceResponse(_told(request, context, job_id, after, caller.owner), ping=PING_S)
 
 
 def _last_event(told: str | None, newest: int) -> int:
-    """The ``Last-Event-ID`` as a number; 0 where there is none.
+    """Parses ``Last-Event-ID``; 0 if there is none.
 
     Raises:
-        InvalidRequest: ``invalid_last_event_id``, if no event of the job can have had it.
+        InvalidRequest: ``invalid_last_event_id``, if no event of the job can have this id.
     """
     if not told:
         return 0
-    # An event's id is short, and digits of other scripts are digits to Python as well.
+    # An event's id is short, and Python accepts digits of other scripts.
     is_number = len(told) <= MAX_ID_DIGITS and told.isascii() and told.isdecimal()
     if not is_number or int(told) > newest:
         raise InvalidRequest(

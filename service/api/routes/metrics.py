@@ -1,4 +1,4 @@
-"""The address that Prometheus asks."""
+"""The route that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ metric_routes = APIRouter()
 
 
 def metrics_of(request: Request) -> Metrics:
-    """The measures of this application."""
+    """Returns the metrics of this application."""
     metrics = request.app.state.metrics
     assert isinstance(metrics, Metrics)
     return metrics
@@ -23,5 +23,5 @@ def metrics_of(request: Request) -> Metrics:
 
 @metric_routes.get("/metrics", include_in_schema=False)
 async def metrics(told: Annotated[Metrics, Depends(metrics_of)]) -> Response:
-    """All measures, in Prometheus' text format."""
+    """Returns all metrics, in Prometheus' text format."""
     return Response(await anyio.to_thread.run_sync(told.told), media_type=CONTENT_TYPE_LATEST)

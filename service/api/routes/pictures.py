@@ -1,4 +1,4 @@
-"""The addresses where pictures are made, mended and fetched."""
+"""The routes that make, repair and return pictures."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _TypedRoute(APIRoute):
 
 
 class JsonRoute(_TypedRoute):
-    """Takes JSON, which is read in a thread and not in the loop that answers everybody."""
+    """A route for JSON, which is parsed in a thread and not in the event loop."""
 
     media_type = JSON
 
@@ -89,16 +89,16 @@ class JsonRoute(_TypedRoute):
 
 
 class FormRoute(_TypedRoute):
-    """Takes a form with files."""
+    """A route for a form with files."""
 
     media_type = _FORM
 
 
 async def check_form(request: Request) -> None:
-    """A dependency of routes that take a form: checks that no field is there twice, save those of a list.
+    """Checks that no form field is repeated, except lists; a dependency of routes that take a form.
 
     Raises:
-        Refused: ``repeated_parameter``. Of two the last one would win, without a word.
+        Refused: ``repeated_parameter``. Otherwise the last of two values would win without notice.
     """
     names = [name for name, _ in (await request.form()).multi_items() if not name.endswith("[]")]
     repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -108,7 +108,7 @@ async def check_form(request: Request) -> None:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What an operation may refuse with, for ``/docs``."""
+    """Returns the documented refusals of an operation, for ``/docs``."""
     schema = ProblemAnswer.model_json_schema()
     return {
         status: {
@@ -133,13 +133,13 @@ plain_routes = APIRouter()
 
 @json_routes.post("/generate", response_model=Answer, responses=_PICTURE | _LATER | _REFUSALS)
 async def generate(body: GenerateBody, request: Request, context: InContext, caller: OfCaller) -> Response:
-    """Makes pictures from a prompt, and repairs them where they are malformed."""
+    """Generates pictures from a prompt, and repairs their malformed regions."""
     new = generate_job(context, caller, body, idempotency_key_of(request))
     return await submitted(request, context, new)
 
 
 class RepairForm(BaseModel):
-    """A picture and how to repair it."""
+    """A picture and the options of its repair."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -148,9 +148,9 @@ class RepairForm(BaseModel):
         "{}", max_length=100_000, description="JSON: the repair object, prompt, negative_prompt and seed."
     )
     mask: UploadFile | None = Field(
-        None, description="White = redraw, of the picture's size. Boxes are then not sought."
+        None, description="White = redraw, the same size as the picture. No detection then."
     )
-    dry_run: bool = Field(False, description="Plan and masks only; nothing is redrawn.")
+    dry_run: bool = Field(False, description="Returns plan and masks only; nothing is redrawn.")
 
 
 @form_routes.post("/repair", response_model=Answer, responses=_PICTURE | _LATER | _REFUSALS)
@@ -160,7 +160,7 @@ async def repair(
     context: InContext,
     caller: OfCaller,
 ) -> Response:
-    """Redraws only the malformed places of an uploaded picture."""
+    """Redraws only the malformed regions of an uploaded picture."""
     body = validated(RepairUpload, form.params, prefix="params")
     kept_body = body.as_job(form.dry_run)
     key = idempotency_key_of(request)
@@ -170,7 +170,7 @@ async def repair(
 async def _repair_job(
     form: RepairForm, body: RepairJob, context: Context, caller: Caller, key: str | None
 ) -> NewJob:
-    """Apart from the route, which would hold the files in memory while it waits for the job."""
+    """Builds the job outside of the route, which would hold the files in memory during the wait."""
     async with context.upload_slots:
         image = await context.uploaded(form.image)
         mask = None if form.mask is None else await context.uploaded(form.mask)
@@ -178,13 +178,13 @@ async def _repair_job(
 
 
 class DetectForm(BaseModel):
-    """A picture to look at."""
+    """A picture for the detector."""
 
     model_config = ConfigDict(extra="forbid")
 
     image: UploadFile = Field(description="PNG, JPEG or WebP.")
-    conf: Conf | None = Field(None, description="Least score; the model's own if left out.")
-    heatmap: bool = Field(False, description="Whether to show where the scores come from.")
+    conf: Conf | None = Field(None, description="The minimum score. Default: the model's own.")
+    heatmap: bool = Field(False, description="Adds a heat map of the pixels behind the scores.")
 
 
 @form_routes.post("/detect", response_model=DetectAnswer, responses=_LATER | _REFUSALS)
@@ -194,7 +194,7 @@ async def detect(
     context: InContext,
     caller: OfCaller,
 ) -> Response:
-    """Boxes, classes and scores; changes nothing."""
+    """Detects body parts: boxes, classes and scores; changes nothing."""
     return await submitted(request, context, await _detect_job(form, request, context, caller))
 
 
@@ -217,7 +217,7 @@ async def _detect_job(form: DetectForm, request: Request, context: Context, call
 
 @plain_routes.get("/images/{sha256}", response_class=Response, responses=_PICTURE | problems(401, 404, 500))
 async def image(sha256: str, request: Request, context: InContext, caller: OfCaller) -> Response:
-    """A picture or a mask that this service made."""
+    """Returns a picture or a mask that this service made."""
     await context.check_visible(sha256, caller)
     png = await context.pixels(context.images.get, sha256)
     tag = {"ETag": f'"{sha256}"', "Cache-Control": _FOREVER}
@@ -228,7 +228,7 @@ async def image(sha256: str, request: Request, context: InContext, caller: OfCal
 
 @json_routes.post("/images/{sha256}/feedback", status_code=201, responses=problems(400, 401, 404, 415, 422))
 async def feedback(sha256: str, body: FeedbackBody, context: InContext, caller: OfCaller) -> FeedbackBody:
-    """Keeps what somebody thinks of one region of a finished picture; the last word of each caller counts."""
+    """Stores a verdict on one region of a finished picture; each caller's last one counts."""
     await context.check_visible(sha256, caller)
     await context.keep_feedback(sha256, body, caller)
     return body
@@ -236,27 +236,27 @@ async def feedback(sha256: str, body: FeedbackBody, context: InContext, caller: 
 
 @plain_routes.get("/models", response_model=ModelsAnswer, responses=problems(401, 503))
 async def models(context: InContext) -> ModelsAnswer:
-    """The models in use."""
+    """Returns the loaded models."""
     worker = context.job_service.worker()
     return ModelsAnswer(models=[dict(card) for card in worker.models], class_names=list(worker.class_names))
 
 
 @plain_routes.get("/livez", response_model=HealthAnswer, responses=problems(503))
 async def livez(context: InContext) -> HealthAnswer:
-    """Whether the process answers, and could bring up a worker not too long ago: if not, start it again."""
+    """Checks that the process answers and had a worker lately; if it fails, restart the service."""
     context.job_service.check_alive()
     return HealthAnswer(status="alive")
 
 
 @plain_routes.get("/readyz", response_model=HealthAnswer, responses=problems(503))
 async def readyz(context: InContext) -> HealthAnswer:
-    """Whether a request would be let in: models loaded, queue not full, nothing stopping."""
+    """Checks that a request would be admitted: models loaded, queue not full, not stopping."""
     context.job_service.check_ready()
     return HealthAnswer(status="ready")
 
 
 @plain_routes.get("/startupz", response_model=HealthAnswer, responses=problems(503))
 async def startupz(context: InContext) -> HealthAnswer:
-    """Whether the models were loaded once: until then a start may take its time."""
+    """Checks that the models were loaded once; until then a start may take long."""
     context.job_service.check_started()
     return HealthAnswer(status="started")

@@ -1,1 +1,1 @@
-"""The API of the stable-diffusion web UI, for front ends that speak that already."""
+"""The API of the stable-diffusion web UI, for existing front ends of it."""

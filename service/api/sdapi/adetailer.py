@@ -1,4 +1,4 @@
-"""The ADetailer block of a request: what of it can be had here, and what cannot."""
+"""The ADetailer block of a request: the options that have a counterpart here, and those that have none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTS = {
     "person": ("hand", "limb", "person"),
     "body": ("hand", "limb", "person"),
 }
-"""The body parts that a detection model's file name speaks of, as the people who publish them name them."""
+"""Body parts by the word for them in a detection model's file name."""
 _SWITCHES = (
     "ad_use_inpaint_width_height",
     "ad_use_steps",
@@ -49,7 +49,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "ad_controlnet_model": "None",
     **dict.fromkeys(_SWITCHES, False),
 }
-"""What cannot be had here, with the value that asks for nothing."""
+"""Options without a counterpart here, with their neutral values."""
 _NOTHING: tuple[Any, ...] = (None, False, 0, "", "None", [], {})
 _UNDER_A_SWITCH = frozenset(
     {
@@ -69,7 +69,7 @@ _UNDER_A_SWITCH = frozenset(
         "ad_controlnet_guidance_end",
     }
 )
-"""What front ends send along, and what asks for something only if its switch is on: then that one is told."""
+"""Options that count only if their switch is on: then the switch is reported as without effect."""
 
 
 class Unit(NullsLeftOut):
@@ -79,7 +79,7 @@ class Unit(NullsLeftOut):
 
     ad_model: str = Field("None", max_length=200)
     ad_tab_enable: bool = True
-    ad_tap_enable: bool = Field(True, description="The same, as older versions spell it.")
+    ad_tap_enable: bool = Field(True, description="The same, in the spelling of older versions.")
     ad_prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
     ad_negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
     ad_confidence: float | None = Field(None, ge=0, le=1)
@@ -90,7 +90,7 @@ class Unit(NullsLeftOut):
 
     @property
     def is_on(self) -> bool:
-        """Whether it does something."""
+        """True if the unit has an effect."""
         is_chosen = self.ad_model != "None" and self.ad_tab_enable and self.ad_tap_enable
         return is_chosen and self.ad_denoising_strength != 0
 
@@ -101,19 +101,19 @@ _TOLD = {
     "max_regions": "ADetailer mask only top k",
     "feather_px": "ADetailer mask blur",
 }
-"""What a picture's metadata calls what was used."""
+"""The names of the options in a picture's metadata."""
 _BLOCK = f"alwayson_scripts.{NAME}"
 
 
 @dataclass(frozen=True, slots=True)
 class Detailer:
-    """What the block asks for.
+    """The parsed ADetailer block.
 
     Attributes:
-        is_on: None where a request has no such block.
-        options: values for ``RepairParams``; without ``classes`` nothing that is named can be found here.
-        used: what was understood, named as ADetailer names it in a picture's metadata.
-        unused: what was asked for and cannot be had.
+        is_on: None for a request without such a block.
+        options: values for ``RepairParams``; without ``classes``, no named part is known here.
+        used: the options in effect, by ADetailer's names in a picture's metadata.
+        unused: the options without effect.
     """
 
     is_on: bool | None = None
@@ -123,7 +123,7 @@ class Detailer:
 
     @property
     def finds_nothing(self) -> bool:
-        """Whether it is on, and looks only for parts that are not known here."""
+        """True if it is on, but names only parts that are not known here."""
         return bool(self.is_on) and not self.options["classes"]
 
 
@@ -133,16 +133,16 @@ def detailer_of(
     prompt: str = "",
     negative_prompt: str = "",
 ) -> Detailer:
-    """Reads the block: up to two switches, then a unit for each tab.
+    """Parses the block: up to two switches, then a unit for each tab.
 
     Args:
-        scripts: all that a request sends along.
-        class_names: those of the detector in use.
-        prompt: the picture's own, for ``[PROMPT]``.
-        negative_prompt: likewise.
+        scripts: all script blocks of the request.
+        class_names: the classes of the loaded detector.
+        prompt: the picture's own prompt, for ``[PROMPT]``.
+        negative_prompt: the picture's own negative prompt.
 
     Raises:
-        Refused: if a unit's values are of no use.
+        Refused: if a value of a unit is invalid.
     """
     block = next((script for name, script in (scripts or {}).items() if name.lower() == NAME.lower()), None)
     if block is None:
@@ -162,7 +162,7 @@ def detailer_of(
 
 
 def _joined(units: Sequence[Unit], class_names: Sequence[str], prompt: str, negative_prompt: str) -> Detailer:
-    """One repair for all units: the first one to say something is heard."""
+    """Combines all units to one repair: of conflicting values, the first unit's counts."""
     unused = [one for unit in units for one in _unused(unit)]
     known = [unit for unit in units if _classes(unit.ad_model, class_names)]
     unused += [
@@ -174,7 +174,7 @@ def _joined(units: Sequence[Unit], class_names: Sequence[str], prompt: str, nega
     classes = [name for unit in known for name in _classes(unit.ad_model, class_names)]
     options: dict[str, Any] = {"classes": list(dict.fromkeys(classes))}
     if classes and not any(is_malformed(name) for name in classes):
-        options["policy"] = Policy.EVERY  # as there: what is found is redrawn, nobody can tell what is wrong
+        options["policy"] = Policy.EVERY  # as in ADetailer: every region is redrawn, malformed or not
     for unit in reversed(known):
         options |= _options(unit)
     used = {_TOLD[name]: value for name, value in options.items() if name in _TOLD}
@@ -216,7 +216,7 @@ def _unused(unit: Unit) -> Iterator[Unused]:
 
 
 def _classes(model: str, class_names: Sequence[str]) -> list[str]:
-    """The detector's classes for what a model's name speaks of; the malformed ones where it knows them."""
+    """Returns the detector's classes for a model's file name, the malformed ones where they exist."""
     name = model.lower()
     parts = {part for word, those in _PARTS.items() if word in name for part in those}
     found = [known for known in class_names if part_of(known) in parts]

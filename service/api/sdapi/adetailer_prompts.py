@@ -1,4 +1,4 @@
-"""The small language of ADetailer's prompts: ``[SEP]``, ``[SKIP]`` and ``[PROMPT]``."""
+"""The syntax of ADetailer's prompts: ``[SEP]``, ``[SKIP]`` and ``[PROMPT]``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _OWN, _SKIP = "[PROMPT]", "[SKIP]"
 
 
 def in_order(prompts: tuple[str, str], own: tuple[str, str]) -> dict[str, Any]:
-    """What prompt and negative prompt of a unit ask for, region by region, as ``RepairParams`` takes it.
+    """Returns a unit's prompt and negative prompt by region, in the form of ``RepairParams``.
 
     The parts between ``[SEP]`` are for the regions in their order, the last one for all that follow. An empty
-    part is the picture's own prompt, as is ``[PROMPT]`` in a longer one; ``[SKIP]`` leaves a region alone.
+    part is the picture's own prompt, as is ``[PROMPT]`` in a longer one; ``[SKIP]`` skips a region.
 
     Args:
         prompts: ``ad_prompt`` and ``ad_negative_prompt``.
-        own: the picture's own.
+        own: the picture's own prompt and negative prompt.
     """
     if not any(text.strip() for text in prompts):
         return {}

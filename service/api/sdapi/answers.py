@@ -1,4 +1,4 @@
-"""What front ends are answered: pictures, the request again, and a text of JSON about both."""
+"""Answers to front ends: pictures, the request again, and a JSON text about both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.jobs.records import Job, WorkerFacts
 from service.schemas.answers import Answer, ImageAnswer, UnusedAnswer
 
 SAMPLER = "Automatic"
-"""The loaded model's own; there is no other to choose."""
+"""The loaded model's own sampler; there is no choice."""
 
 
 def answered(
     wish: Wish, job: Job, facts: Answer, pictures: Sequence[str], detailer: Detailer, unused: Iterable[Unused]
 ) -> dict[str, Any]:
-    """The answer to a finished job; what was asked for and had no effect is told in it too."""
+    """Returns the answer to a finished job, with the parameters that had no effect."""
     told = [UnusedAnswer.of(one) for one in dict.fromkeys(unused)]
     told += [one for image in facts.images for one in image.unused if one not in told]
     info = _info(wish, job, facts, detailer, told)
@@ -32,7 +32,7 @@ def answered(
 
 
 def model_title(worker: WorkerFacts) -> str:
-    """The name of the loaded generator."""
+    """Returns the name of the loaded generator."""
     return next((str(card["id"]) for card in worker.models if card.get("role") == "generator"), "none")
 
 

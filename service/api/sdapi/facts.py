@@ -1,4 +1,4 @@
-"""What front ends ask about a web UI before they show themselves."""
+"""Facts about the service that front ends read from a web UI on start."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FIXED: Mapping[str, Any] = {
     "embeddings": {"loaded": {}, "skipped": {}},
     "cmd-flags": {},
 }
-"""Answers that never change, by the last part of their address."""
+"""Constant answers, by the last part of their path."""
 
 
 def sd_models(worker: WorkerFacts) -> list[dict[str, Any]]:
-    """The one generator that is loaded. A hash that is part of its id stays there."""
+    """Returns the one loaded generator. A hash that is part of its id stays there."""
     title = model_title(worker)
     return [
         {"title": title, "model_name": title, "hash": None, "sha256": None, "filename": title, "config": None}
@@ -33,7 +33,7 @@ def sd_models(worker: WorkerFacts) -> list[dict[str, Any]]:
 
 
 def options(worker: WorkerFacts) -> dict[str, Any]:
-    """The settings that front ends look at."""
+    """Returns the settings that front ends read."""
     return {
         "sd_model_checkpoint": model_title(worker),
         "sd_checkpoint_hash": "",
@@ -44,10 +44,10 @@ def options(worker: WorkerFacts) -> dict[str, Any]:
 
 
 def check_options(wanted: Mapping[str, Any], worker: WorkerFacts) -> None:
-    """Whether these settings hold: a front end may set what is so already, and nothing else.
+    """Checks that settings hold already: a front end may set the current values, and nothing else.
 
     Raises:
-        InvalidRequest: ``unknown_option``, or ``unchangeable_option`` with the value that it has.
+        InvalidRequest: ``unknown_option``, or ``unchangeable_option`` with its fixed value.
     """
     known = options(worker)
     for name, value in wanted.items():

@@ -1,4 +1,4 @@
-"""How far the caller's work is, as front ends ask again and again."""
+"""The progress of the caller's work, which front ends poll."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from service.api.middleware.auth import Caller
 from service.jobs.records import EventType, Job, JobEvent
 
 _STARTS = {"generate": 0.0, "detect": 0.7, "repair": 0.7}
-"""Where each phase begins, of the whole; how much there is to repair is known only when it is looked for."""
+"""The fraction of the whole at which each phase begins; the number of repairs is unknown before detection."""
 _ENDS = {"generate": 0.7, "detect": 0.7, "repair": 0.99}
 
 
 async def progress_of(context: Context, caller: Caller, with_picture: bool) -> dict[str, Any]:
-    """The state of the caller's current job; zeros where there is none."""
+    """Returns the state of the caller's current job; zeros if there is none."""
     job, count = await context.job_service.unfinished(caller.owner)
     if job is None:
         return _told(0.0, 0.0, None, {}, count)

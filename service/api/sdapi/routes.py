@@ -1,4 +1,4 @@
-"""``/sdapi/v1``: generate, redraw, look on, interrupt."""
+"""``/sdapi/v1``: generate, redraw, follow, interrupt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ sdapi_plain_routes = APIRouter(prefix="/sdapi/v1", responses=_REFUSALS)
 
 @sdapi_json_routes.post("/txt2img")
 async def txt2img(wish: Txt2Img, request: JsonRequest, context: InContext, caller: OfCaller) -> Response:
-    """Makes pictures, and repairs what is malformed, or what an ADetailer block says."""
+    """Generates pictures, and repairs malformed regions or those of an ADetailer block."""
     detailer = _detailer(wish, context)
     repairs = detailer.is_on is not False and not detailer.finds_nothing
     body = validated(
@@ -76,7 +76,7 @@ async def img2img(wish: Img2Img, request: JsonRequest, context: InContext, calle
 
 
 async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, caller: Caller) -> NewJob:
-    """Apart from the route, which would hold the pictures in memory while it waits for the job."""
+    """Builds the job outside of the route, which would hold the pictures in memory during the wait."""
     image = await context.pixels(picture_in, wish.init_images[0], "init_images")
     mask = await _mask(wish, context)
     by_block = mask is None and bool(detailer.is_on)
@@ -98,42 +98,42 @@ async def _img2img_job(wish: Img2Img, detailer: Detailer, context: Context, call
 
 @sdapi_plain_routes.get("/progress")
 async def progress(context: InContext, caller: OfCaller, skip_current_image: bool = False) -> dict[str, Any]:
-    """How far the caller's current job is."""
+    """Returns the progress of the caller's current job."""
     return await progress_of(context, caller, not skip_current_image)
 
 
 @sdapi_plain_routes.post("/interrupt")
 async def interrupt(context: InContext, caller: OfCaller) -> dict[str, Any]:
-    """Ends the caller's current job; the call that waits for it is answered 409."""
+    """Cancels the caller's current job; the request that waits for it gets a 409."""
     return await _interrupted(context, caller)
 
 
 @sdapi_plain_routes.post("/skip")
 async def skip(context: InContext, caller: OfCaller) -> dict[str, Any]:
-    """The same: there is no half of a job to go on with."""
+    """Cancels the caller's current job, as ``interrupt``: a job cannot be finished in part."""
     return await _interrupted(context, caller)
 
 
 @sdapi_plain_routes.get("/sd-models")
 async def models(context: InContext) -> list[dict[str, Any]]:
-    """The one that is loaded."""
+    """Lists the one loaded model."""
     return sd_models(context.job_service.worker())
 
 
 @sdapi_plain_routes.get("/options")
 async def get_options(context: InContext) -> dict[str, Any]:
-    """What front ends look at."""
+    """Returns the settings that front ends read."""
     return options(context.job_service.worker())
 
 
 @sdapi_json_routes.post("/options")
 async def set_options(wanted: Annotated[dict[str, Any], Body()], context: InContext) -> None:
-    """Agrees to what is so already."""
+    """Accepts settings that equal the current ones."""
     check_options(wanted, context.job_service.worker())
 
 
 def _fixed(name: str) -> Callable[[], Any]:
-    """A route for a list that front ends ask for and that holds nothing to choose here."""
+    """Returns a route for a list that front ends read and that offers no choice here."""
 
     async def answer() -> Any:
         return FIXED[name]
@@ -142,9 +142,7 @@ def _fixed(name: str) -> Callable[[], Any]:
 
 
 for _name in FIXED:
-    sdapi_plain_routes.add_api_route(
-        f"/{_name}", _fixed(_name), name=_name, summary=f"What {_name} there are."
-    )
+    sdapi_plain_routes.add_api_route(f"/{_name}", _fixed(_name), name=_name, summary=f"Lists the {_name}.")
 
 
 async def _answered(

@@ -1,4 +1,4 @@
-"""What front ends send: far more than means something here, so nothing unknown is refused, but told of."""
+"""Request bodies of front ends. Many parameters mean nothing here: they are reported, not refused."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
 
 
 class Wish(NullsLeftOut):
-    """What both addresses take; what is left out, or null, is the model's own."""
+    """The parameters of both routes; a value that is left out, or null, is the model's own."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     prompt: Text = ""
     negative_prompt: Text = ""
-    seed: int = Field(_ANY_SEED, ge=_ANY_SEED, le=MAX_SEED, description="-1: any.")
+    seed: int = Field(_ANY_SEED, ge=_ANY_SEED, le=MAX_SEED, description="-1: random.")
     steps: int | None = Field(None, ge=1, le=MAX_STEPS)
     cfg_scale: float | None = Field(None, ge=0, le=MAX_GUIDANCE)
     width: int | None = Field(None, ge=SIZE_STEP_PX)
@@ -41,15 +41,15 @@ class Wish(NullsLeftOut):
     n_iter: int = Field(1, ge=1, le=MAX_IMAGES)
     denoising_strength: float | None = Field(None, ge=0, le=1)
     send_images: bool = True
-    alwayson_scripts: dict[str, Any] | None = Field(None, description="ADetailer is understood.")
+    alwayson_scripts: dict[str, Any] | None = Field(None, description="Only ADetailer has an effect.")
 
     @property
     def wanted_seed(self) -> int | None:
-        """None where any will do."""
+        """The seed; None for a random one."""
         return None if self.seed < 0 else self.seed
 
     def unused(self, width: int, height: int) -> list[Unused]:
-        """What was asked for and means nothing here, given the size of the picture that came of it."""
+        """Returns the parameters without effect, given the size of the resulting picture."""
         pairs = (("width", self.width, width), ("height", self.height, height))
         return [
             *unused_names(self.model_extra or {}),
@@ -62,30 +62,30 @@ class Wish(NullsLeftOut):
         ]
 
     def let_go(self) -> None:
-        """Forgets what is long and means nothing to us: all that is wanted of it once there is a job."""
+        """Shortens long values without effect, to free memory once the job exists."""
         self.alwayson_scripts = shortened(self.alwayson_scripts)
         for name, value in (self.model_extra or {}).items():
             setattr(self, name, shortened(value))
 
     def echo(self) -> dict[str, Any]:
-        """The request again, without its pictures, as the web UI does it."""
+        """Returns the request without its pictures, as the web UI does."""
         return self.model_dump(mode="json", exclude={"init_images", "mask"})
 
 
 class Txt2Img(Wish):
-    """What to make."""
+    """The request to generate pictures."""
 
     prompt: Prompt
 
     def sides(self) -> dict[str, int | None]:
-        """Width and height, rounded down to what a model can draw, as the web UI does it."""
+        """Returns width and height, rounded down to sizes that a model can draw, as the web UI does."""
         return {
             name: None if side is None else side - side % SIZE_STEP_PX
             for name, side in (("width", self.width), ("height", self.height))
         }
 
     def unused(self, width: int, height: int) -> list[Unused]:
-        """See ``Wish``."""
+        """Returns the parameters without effect, see ``Wish``."""
         told = super().unused(width, height)
         if self.denoising_strength:
             told.append(
@@ -95,20 +95,20 @@ class Txt2Img(Wish):
 
 
 class Img2Img(Wish):
-    """What to redraw."""
+    """The request to redraw a picture."""
 
-    init_images: list[str] = Field(min_length=1, max_length=1, description="base64, or a data: address.")
+    init_images: list[str] = Field(min_length=1, max_length=1, description="base64, or a data: URL.")
     mask: str | None = Field(None, description="The same; white = redraw.")
     mask_blur: int | None = Field(None, ge=0)
     inpainting_mask_invert: bool = False
 
     def let_go(self) -> None:
-        """Forgets the pictures too; that there was a mask is remembered."""
+        """Drops the pictures too, but remembers that there was a mask."""
         super().let_go()
         self.init_images, self.mask = shortened(self.init_images), shortened(self.mask)
 
     def unused(self, width: int, height: int) -> list[Unused]:
-        """See ``Wish``."""
+        """Returns the parameters without effect, see ``Wish``."""
         several = (("batch_size", self.batch_size), ("n_iter", self.n_iter))
         told = [Unused(name, "one picture comes of one") for name, count in several if count > 1]
         if not self.mask and self.inpainting_mask_invert:
@@ -118,13 +118,13 @@ class Img2Img(Wish):
         return super().unused(width, height) + told
 
     def overruled(self) -> list[Unused]:
-        """What an ADetailer block says in the place of these, where there is no mask."""
+        """Returns the parameters that an ADetailer block overrides where there is no mask."""
         asked = (("denoising_strength", self.denoising_strength), ("mask_blur", self.mask_blur))
         return [Unused(name, "the ADetailer block says it") for name, value in asked if value is not None]
 
 
 def shortened(value: Any) -> Any:
-    """The same with a note in place of each long text: most likely a picture in base64."""
+    """Replaces each long text by a note: most likely it is a picture in base64."""
     if isinstance(value, dict):
         return {name: shortened(inner) for name, inner in value.items()}
     if isinstance(value, list):

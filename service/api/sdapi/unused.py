@@ -1,4 +1,4 @@
-"""What front ends send that has no effect here, and why."""
+"""Parameters of front ends that have no effect here, and the reasons."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "seed_resize_from_w": (-1,),
     "subseed": (-1,),
 }
-"""What asks for nothing beside ``_NOTHING``: the web UI's own defaults, which front ends send along."""
+"""Neutral values beside ``_NOTHING``: the web UI's defaults, which front ends send along."""
 _ASKS: frozenset[str] = frozenset({"inpaint_full_res", "mask_round"})
-"""Those that ask for something by being off."""
+"""Parameters whose False is a request."""
 _ONE_SAMPLER = "the loaded model has one sampler, its own"
 _WHOLE_ONCE = "pictures are made once, at their own size"
 _OWN_WINDOW = "each region is redrawn in a window of its own around it"
@@ -53,7 +53,7 @@ _NO_SUCH = "there is no such thing here"
 
 
 def unused_names(sent: Mapping[str, Any]) -> Iterator[Unused]:
-    """Those of the names without a meaning here whose value asks for something."""
+    """Yields the parameters without effect whose value is not neutral."""
     for name, value in sent.items():
         neutral = _NEUTRAL.get(name, ())
         asks_nothing = value is None or value in (neutral if name in _ASKS else (*_NOTHING, *neutral))
@@ -62,7 +62,7 @@ def unused_names(sent: Mapping[str, Any]) -> Iterator[Unused]:
 
 
 def unused_scripts(scripts: Mapping[str, Any] | None, understood: str) -> Iterator[Unused]:
-    """The scripts beside the one that is understood, save those that are off."""
+    """Yields the active scripts, except the supported one."""
     for name, script in (scripts or {}).items():
         args = script.get("args") if isinstance(script, dict) else script
         if name.lower() != understood.lower() and args and args != [False]:

@@ -1,4 +1,4 @@
-"""Run by alembic: migrates over the connection it was handed."""
+"""Entry point of alembic: migrates over the given connection."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrades to this version."""
     op.create_table(
         "api_keys",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -95,7 +95,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the one before."""
+    """Downgrades to the previous version."""
     with op.batch_alter_table("job_events", schema=None) as batch_op:
         batch_op.drop_index("ix_job_events_job_id_id")
 

@@ -1,4 +1,4 @@
-"""Jobs are found by when they ended: metrics and retention ask for that."""
+"""An index of jobs by their end, for metrics and retention."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrades to this version."""
     op.create_index("ix_jobs_finished_at", "jobs", ["finished_at"])
 
 
 def downgrade() -> None:
-    """Back to the one before."""
+    """Downgrades to the previous version."""
     op.drop_index("ix_jobs_finished_at", "jobs")

@@ -1,4 +1,4 @@
-"""Whether somebody looks on while a job is done: previews cost a decode, and are made for those only."""
+"""A flag for jobs that a client follows: previews cost a decode, and are made for those only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrades to this version."""
     op.add_column("jobs", sa.Column("attended", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
-    """Back to the one before."""
+    """Downgrades to the previous version."""
     op.drop_column("jobs", "attended")

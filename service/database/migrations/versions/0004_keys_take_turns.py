@@ -1,4 +1,4 @@
-"""When each key was last served, and its waiting jobs at hand: keys take turns in the queue."""
+"""The last turn of each key, and an index of its queued jobs: keys take turns in the queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this version."""
+    """Upgrades to this version."""
     op.create_table(
         "turns",
         sa.Column("owner", sa.String(64), primary_key=True),
@@ -22,6 +22,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the one before."""
+    """Downgrades to the previous version."""
     op.drop_index("ix_jobs_state_owner_seq", "jobs")
     op.drop_table("turns")
