@@ -1,8 +1,7 @@
-"""What a watch costs in counted arithmetic, for models that are not here too: ``python -m bench.arithmetic``.
+"""Cost of the watch in multiply-adds, also for models that are not bundled: ``python -m bench.arithmetic``.
 
-Counted are multiplications with an addition of convolutions, matrix products and attention (by torch's own
-counter). Stable Diffusion 1.5 and SDXL are built without weights from the sizes that they are published with:
-no number is drawn and no picture made.
+Torch's own counter counts the multiply-adds of convolutions, matrix products and attention. Stable Diffusion
+1.5 and SDXL are built without weights, from their published sizes; nothing is computed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ENCODER_TOKENS = 77
 
 
 def multiply_adds(work: Callable[[], object]) -> float:
-    """How many multiplications with an addition some work needs."""
+    """Returns the number of multiply-adds that a piece of work needs."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         work()
@@ -35,7 +34,7 @@ def multiply_adds(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """Of one model, in multiplications with an addition.
+    """Cost of one model's parts, in multiply-adds.
 
     Attributes:
         steps: of a usual run.

@@ -1,8 +1,8 @@
-"""What putting a redrawn patch back costs: ``python -m bench.blend --against COMMIT``. Each candidate's.
+"""Time to put one candidate's patch back into the picture: ``python -m bench.blend --against COMMIT``.
 
-The patch is as large as the picture. With ``--against`` the same is done with ``service/repair/blend.py``
-as that commit has it, turn by turn with today's, so that a machine that is busy for a while is so for both;
-the fastest turn of each counts.
+The patch is as large as the picture. With ``--against`` the ``service/repair/blend.py`` of that commit is
+timed too, turn by turn with the present one, so that other load on the machine slows both; the fastest turn
+of each counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_OF_OLD_PX = 2048
 
 
 def scene(side_px: int, seed: int = 0) -> tuple[Image, Image, Mask]:
-    """A picture, the same redrawn in another tint and grain, and a mask of a quarter of it in its middle."""
+    """Draws a picture, a version in another tint and grain, and a mask of the quarter in its middle."""
     rng = np.random.default_rng(seed)
     smooth = [_enlarged(rng.normal(0, spread, (12, 12, 3)), side_px) for spread in (40, 8)]
     picture = 128 + smooth[0] + rng.normal(0, 4, (side_px, side_px, 1))
@@ -40,7 +40,7 @@ def scene(side_px: int, seed: int = 0) -> tuple[Image, Image, Mask]:
 
 
 def parts(functions: Any, side_px: int) -> dict[str, Callable[[], object]]:
-    """What is done for one candidate, by name, with these ``blend`` functions."""
+    """Returns the steps of one candidate by name, with these ``blend`` functions."""
     image, patch, mask = scene(side_px)
     whole = (0, 0, side_px, side_px)
     after = blend.composite(image, patch, whole, mask)
@@ -53,7 +53,7 @@ def parts(functions: Any, side_px: int) -> dict[str, Callable[[], object]]:
 
 
 def as_in(commit: str) -> ModuleType:
-    """``service.repair.blend`` as that commit has it."""
+    """Returns the module ``service.repair.blend`` of that commit."""
     path = "service/repair/blend.py"
     source = subprocess.run(["git", "show", f"{commit}:{path}"], check=True, capture_output=True, text=True)
     module = ModuleType(f"blend_{commit}")
@@ -62,7 +62,7 @@ def as_in(commit: str) -> ModuleType:
 
 
 def fastest(works: Sequence[Callable[[], object]], repeat: int) -> list[float]:
-    """Milliseconds of processor time of the fastest turn of each; they take turns."""
+    """Returns the processor time of each work's fastest turn, in ms; the works take turns."""
     taken = [float("inf")] * len(works)
     for _ in range(repeat):
         for index, work in enumerate(works):
@@ -92,8 +92,8 @@ def main() -> None:
         for name, work in today.items():
             works = [work, *([before[name]] if before else [])]
             new_ms, *rest = fastest(works, args.repeat)
-            told = [f"{rest[0]:.1f}", f"{rest[0] / new_ms:.1f}"] if rest else ["", ""]
-            rows.append([f"{side_px}", name, told[0], f"{new_ms:.1f}", told[1]])
+            cells = [f"{rest[0]:.1f}", f"{rest[0] / new_ms:.1f}"] if rest else ["", ""]
+            rows.append([f"{side_px}", name, cells[0], f"{new_ms:.1f}", cells[1]])
     print(machine())
     print(table(["side, px", "part", "before, ms", "now, ms", "times as fast"], rows))
 

@@ -1,4 +1,4 @@
-"""The pictures that the benches put through their arms, and where the parts in them are."""
+"""Pictures for the benches, and the places of the parts in them."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def parts_of(engine: DiffusionEngine, image: Image) -> list[Place]:
 
 
 def place_of(region: Region) -> Place:
-    """Where a planned region is, and of which part."""
+    """Returns the place of a planned region: its part and its box."""
     return Place(part_of(region.class_name), region.xyxy)
 
 
 def serve(engine: DiffusionEngine, case: Case, params: RepairParams = DEFAULT) -> RepairReport:
-    """What the service makes of a case: of a prompt if it is its own picture, else of an upload."""
+    """Returns the service's report: renders are repaired as uploads, other cases generated and repaired."""
     if case.known is None:
         return engine.generate(GenerateRequest(prompt=case.prompt, seed=case.seed, repair=params))[0]
     return engine.repair(RepairRequest(image=case.image, prompt=case.prompt, seed=case.seed, params=params))
 
 
 def inspector_of(models: Models, case: Case) -> Inspector:
-    """What finds defects in such a picture, as in the service."""
+    """Returns the inspector that the service uses for such a picture."""
     return models.inspector(own=case.known is None)
 
 

@@ -1,4 +1,4 @@
-"""How well the bundled detector sees: ``python -m bench.detector --test DIR/test --photos DIR/test``.
+"""Accuracy of the bundled detector: ``python -m bench.detector --test DIR/test --photos DIR/test``.
 
 Average precision at IoU 0.5 by ultralytics' own validator; recall and false alarms at the service's
 thresholds by the service's own detector; on held-out renders as they are, through the autoencoder, after

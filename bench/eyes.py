@@ -1,8 +1,8 @@
-"""What detector, critic and judge say of generated pictures whose parts were labelled by eye.
+"""Accuracy of detector, critic and judge on generated pictures that were labelled by eye.
 
 ``python -m bench.eyes``. The pictures lie in ``bench/eyes``: unselected seeds of the bundled generator,
 labelled (``training.bank``) by someone who knew no score; no training and no threshold saw them. Renders with
-known defects tell how well a model knows anatomy; these tell whether it knows what a generator gets wrong.
+known defects measure knowledge of anatomy; these measure knowledge of a generator's mistakes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Does the generator make what was asked? ``python -m bench.generator --test DIR/test --sheet PNG``.
+"""Prompt adherence of the generator: ``python -m bench.generator --test DIR/test --sheet PNG``.
 
-Whether the thing is there is asked of the bundled detector; whether the colour word was obeyed, of the median
-colour of a fixed place in its box, compared with the same place in renders whose colours are known.
+The bundled detector finds the wanted thing. Its colour is the median of a fixed place in its box, compared
+with the same place in renders whose colours are known.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _boxes(found: Detections, names: Sequence[str]) -> dict[str, Sequence[float]
 def judge_prompt(
     prompt: Prompt, image: Image, engine: DiffusionEngine, probe: ColourProbe
 ) -> tuple[bool, bool]:
-    """Whether the asked-for thing is there, and whether its colour word was obeyed."""
+    """Returns two answers: is the wanted thing in the picture, and has it the colour of the prompt?"""
     found = _boxes(engine.detect(image, FOUND_CONF).by_confidence(), engine.class_names)
     there = all(name in found for name in WANTED[prompt.kind])
     body = {"shirt": "person", "coat": "horse"}.get(prompt.where)

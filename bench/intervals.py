@@ -22,7 +22,7 @@ def share(count: int, total: int) -> str:
 
 
 def paired(better: int, worse: int, digits: int = 2) -> str:
-    """How many of the same pictures became better and worse, and the p of the exact sign test."""
+    """Formats how many of the same pictures became better and worse, with the p of the exact sign test."""
     p = binomtest(better, better + worse).pvalue if better + worse else 1.0
     return f"+{better} −{worse}, p = {p:.{digits}f}"
 

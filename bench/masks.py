@@ -1,7 +1,7 @@
-"""Which mask serves best: ``python -m bench.masks --test DIR/test --rendered 40 --generated 80``.
+"""Comparison of repair masks: ``python -m bench.masks --test DIR/test --rendered 40 --generated 80``.
 
-The same pictures, generated and rendered ones, are repaired with masks of different making: the box grown and
-feathered more or less, or what the detector's score comes from. What is malformed is the judge's word.
+The same pictures, generated and rendered ones, are repaired with different masks: the box grown and
+feathered more or less, or the heat map of the detector's score. The judge decides what is malformed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counts what pictures cost, where it is spent: in the denoiser, the decoder and the detector."""
+"""Counters of a picture's cost in the denoiser, the decoder and the detector."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.diffusion.model import DiffusionModel
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was spent.
+    """Cost of a picture, or of several.
 
     Attributes:
         seconds: on the clock.
         denoised: latents that went through the denoiser, counted again at each step; guidance makes two.
         decoded: latents that were decoded, at full size or smaller.
-        detected: pictures that the detector was shown.
+        detected: pictures that the detector looked for parts in.
     """
 
     seconds: float
@@ -28,7 +28,7 @@ class Cost:
 
 
 def sum_of(costs: Sequence[Cost]) -> Cost:
-    """What all of them cost together."""
+    """Returns the sum of the costs."""
     return Cost(
         sum(cost.seconds for cost in costs),
         sum(cost.denoised for cost in costs),
@@ -38,10 +38,10 @@ def sum_of(costs: Sequence[Cost]) -> Cost:
 
 
 class Meter:
-    """Hangs counters on models and a detector; on a model that is named twice only once.
+    """Counts the work of models and of a detector; a model that is passed twice is counted once.
 
     Attributes:
-        detector: the same detector, counted; to be used in its place.
+        detector: the detector with a counter; to be used in its place.
     """
 
     def __init__(self, models: Sequence[DiffusionModel], detector: Any) -> None:
@@ -54,11 +54,11 @@ class Meter:
             parts["vae"].decoder.register_forward_pre_hook(self._on_decode, with_kwargs=True)
 
     def reset(self) -> None:
-        """Begins again at nothing."""
+        """Sets all counts to 0."""
         self._denoised = self._decoded = self.detector.shown = 0
 
     def cost(self, seconds: float) -> Cost:
-        """What was counted since the last reset."""
+        """Returns the counts since the last reset, with ``seconds``."""
         return Cost(seconds, self._denoised, self._decoded, self.detector.shown)
 
     def _on_denoise(self, _module: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
@@ -69,14 +69,14 @@ class Meter:
 
 
 class _Counted:
-    """Whatever a detector can, and how many pictures it was shown."""
+    """A detector that counts its pictures."""
 
     def __init__(self, detector: Any) -> None:
         self._detector = detector
         self.shown = 0
 
     def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
-        """As the detector, counted."""
+        """Detects as the wrapped detector does, and counts the pictures."""
         self.shown += len(images)
         found: list[Detections] = self._detector.detect(images, conf)
         return found
@@ -86,5 +86,5 @@ class _Counted:
 
 
 def _first(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """The latents, however they were passed."""
+    """Returns the latents, passed by position or by name."""
     return args[0] if args else kwargs.get("sample", kwargs.get("hidden_states"))

@@ -39,7 +39,7 @@ class Models:
 
     @property
     def redraws(self) -> DiffusionModel:
-        """What redraws: the inpainter, or the generator if there is none."""
+        """The redrawing model: the inpainter, or the generator if there is none."""
         return self.inpainter or self.generator
 
     def engine(self, detector: Detector | None = None) -> DiffusionEngine:
@@ -54,10 +54,10 @@ class Models:
         )
 
     def inspector(self, own: bool, detector: Detector | None = None) -> Inspector:
-        """What finds, as the service's engine has it.
+        """Returns an inspector like the one of the service's engine.
 
         Args:
-            own: whether it looks at the generator's own pictures or at uploads.
+            own: for the generator's own pictures, not for uploads.
             detector: in the place of theirs, if given.
         """
         fitted = self.generator_calibration if own else None

@@ -1,9 +1,9 @@
-"""Does a nudge do more than chance? ``python -m bench.nudge --test DIR/test --count 60``.
+"""Comparison of the nudge with its controls: ``python -m bench.nudge --test DIR/test --count 60``.
 
-Known defects of held-out renders are redrawn from the same noise with and without a nudge. The controls: a
-random direction of the same length, and the gradient of another place. Told are the gate's worst score (over
-the plain, the compressed and the reduced picture) and the judge's, who is asked about the compressed and
-reduced picture too: what does not survive these was a trick on the detector, and no better hand.
+Known defects of held-out renders are redrawn from the same noise with and without a nudge. The controls are a
+random direction of the same length and the gradient of another place. The table has the gate's worst score
+(over the plain, the compressed and the reduced picture) and the judge's probabilities, also for the
+compressed and the reduced picture: a gain that these destroy is an adversarial pattern and no better hand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -41,19 +42,34 @@ from service.repair.rungs import Rung
 from service.repair.window import window_of
 from training.textures import jpeg
 
-WORN = ("plain", "JPEG 90", "0.9×")
+
+class View(Enum):
+    """A version of the picture that the judge sees."""
+
+    PLAIN = "plain"
+    JPEG = "JPEG 90"
+    REDUCED = "0.9×"
+
+
+class NudgeArm(Enum):
+    """One way to redraw; the value is its description in the table."""
+
+    NO_NUDGE = "no nudge"
+    GRADIENT = "gradient"
+    RANDOM_DIRECTION = "random direction"
+    GRADIENT_ELSEWHERE = "gradient of another place"
 
 
 @dataclass(slots=True)
 class Scores:
-    """Of one arm, one number for each case."""
+    """Scores of one arm, one for each case; the judge's by view."""
 
     gate: list[float] = field(default_factory=list)
-    judge: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in WORN})
+    judge: dict[View, list[float]] = field(default_factory=lambda: {view: [] for view in View})
 
 
 class NudgeBench:
-    """The service's own parts, without the ladder: every candidate counts, whatever the gate thinks."""
+    """The service's own parts, without the ladder: every candidate counts, also if the gate rejects it."""
 
     def __init__(self) -> None:
         models = load_models()
@@ -68,7 +84,7 @@ class NudgeBench:
         self.judge = Judge()
 
     def regions(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Region]]:
-        """The places of known defects that the detector finds."""
+        """Yields the places of known defects that the detector finds."""
         for case in cases:
             plan = self.inspector.inspect(case.image, RepairParams()).plan
             if plan.regions:
@@ -76,8 +92,8 @@ class NudgeBench:
 
     def guidance_hooks(
         self, guide: str, params: NudgeParams, seed: int
-    ) -> dict[str, MakeGuidanceHook | None]:
-        """The arms."""
+    ) -> dict[NudgeArm, MakeGuidanceHook | None]:
+        """Returns the guidance hook of each arm; None for no nudge."""
         nudger = self.nudgers[guide]
         gradient: MakeGuidanceHook = partial(nudger.hook, params=params, seed=seed)
 
@@ -96,10 +112,10 @@ class NudgeBench:
             return nudger.hook(moved, mask, params, seed)
 
         return {
-            "no nudge": None,
-            "gradient": gradient,
-            "random direction": random,
-            "gradient of another place": elsewhere,
+            NudgeArm.NO_NUDGE: None,
+            NudgeArm.GRADIENT: gradient,
+            NudgeArm.RANDOM_DIRECTION: random,
+            NudgeArm.GRADIENT_ELSEWHERE: elsewhere,
         }
 
     def measure(
@@ -110,10 +126,10 @@ class NudgeBench:
         guidance_hook: MakeGuidanceHook | None,
         into: Scores,
     ) -> None:
-        """Draws one candidate and notes what gate and judge say of it."""
+        """Draws one candidate and adds the scores of gate and judge to ``into``."""
         window = window_of(region, case.image.shape[:2], self.redraws.native_px)
-        said = prompts_for(region, Prompts(case.prompt), ())
-        context = RegionContext(image=case.image, region=region, window=window, prompts=said)
+        prompts = prompts_for(region, Prompts(case.prompt), ())
+        context = RegionContext(image=case.image, region=region, window=window, prompts=prompts)
         rung = Rung(method=Method.REDRAW, strength=strength, seeds=1, fill=False)
         drawn = redraw(self.redraws, context, rung, [case.seed], guidance_hook)
         x1, y1, x2, y2 = window.box
@@ -125,29 +141,29 @@ class NudgeBench:
         views = (picture, jpeg(picture, 90), np.asarray(small, np.uint8))
         boxes = [np.asarray(region.xyxy, np.float64) * scale for scale in (1.0, 1.0, 0.9)]
         places = [Place(part_of(region.class_name), box.tolist()) for box in boxes]
-        for name, said_malformed in zip(WORN, self.judge.malformed(views, places), strict=True):
-            into.judge[name].append(said_malformed)
+        for view, malformed in zip(View, self.judge.malformed(views, places), strict=True):
+            into.judge[view].append(malformed)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to nudge: who guides, how strongly the part is redrawn, and in which steps of the run."""
+    """One way to nudge: the guide, the strength of the redraw, and the nudged share of the run."""
 
     guide: str
     strength: float
     window: tuple[float, float]
 
 
-def row(setting: Setting, name: str, scores: Scores, plain: Scores) -> list[str]:
-    """One arm's line; ``plain`` is the arm without a nudge."""
-    better = np.array(plain.judge["plain"]) - np.array(scores.judge["plain"])
+def row(setting: Setting, arm: NudgeArm, scores: Scores, plain: Scores) -> list[str]:
+    """Returns one arm's line; ``plain`` is the arm without a nudge."""
+    better = np.array(plain.judge[View.PLAIN]) - np.array(scores.judge[View.PLAIN])
     p = "–" if scores is plain or not better.any() else f"{wilcoxon(better).pvalue:.2f}"
-    sound = sum(score <= MALFORMED for score in scores.judge["plain"])
-    worn = [f"{np.mean(scores.judge[view]):.2f}" for view in WORN[1:]]
+    sound = sum(score <= MALFORMED for score in scores.judge[View.PLAIN])
+    others = [f"{np.mean(scores.judge[view]):.2f}" for view in (View.JPEG, View.REDUCED)]
     first, last = setting.window
     return [
-        setting.guide, f"{setting.strength:g}", f"{first:g} to {last:g}", name, mean(scores.gate),
-        mean(scores.judge["plain"]), p, *worn, share(sound, len(scores.gate)),
+        setting.guide, f"{setting.strength:g}", f"{first:g} to {last:g}", arm.value, mean(scores.gate),
+        mean(scores.judge[View.PLAIN]), p, *others, share(sound, len(scores.gate)),
     ]  # fmt: skip
 
 
@@ -173,12 +189,12 @@ def main() -> None:
     found = list(bench.regions(rendered(args.test, args.count)))
     rows = []
     for setting in map(Setting, *zip(*product(args.guides, args.strengths, args.windows), strict=True)):
-        arms: dict[str, Scores] = {}
+        arms: dict[NudgeArm, Scores] = {}
         params = NudgeParams(window=setting.window, strength=tuple(args.size))
         for case, region in tqdm(found, desc=str(setting)):
-            for name, guidance_hook in bench.guidance_hooks(setting.guide, params, case.seed).items():
-                bench.measure(case, region, setting.strength, guidance_hook, arms.setdefault(name, Scores()))
-        rows += [row(setting, name, scores, arms["no nudge"]) for name, scores in arms.items()]
+            for arm, guidance_hook in bench.guidance_hooks(setting.guide, params, case.seed).items():
+                bench.measure(case, region, setting.strength, guidance_hook, arms.setdefault(arm, Scores()))
+        rows += [row(setting, arm, scores, arms[NudgeArm.NO_NUDGE]) for arm, scores in arms.items()]
     print(machine())
     print(f"{len(found)} defects found of {args.count}; size {tuple(args.size)}")
     print(table(HEADER, rows))

@@ -1,4 +1,4 @@
-"""Controls for the nudge: another direction in the gradient's place. The service has none of them."""
+"""Controls for the nudge: other directions in place of the gradient. The service has none of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DenoiserNudge(Nudge):
     """Nudges along the gradient through the denoiser (universal guidance, Bansal et al., 2023)."""
 
     def __init__(self, replay: DenoiserReplay, *args: Any, **kwargs: Any) -> None:
-        """Takes what asks the denoiser again; the rest as ``Nudge``."""
+        """Takes a replay of the denoiser; the other arguments are those of ``Nudge``."""
         super().__init__(*args, **kwargs)
         self._replay = replay
 

@@ -1,6 +1,6 @@
-"""What the parts of a repair cost: ``python -m bench.parts``. Milliseconds, each part by itself.
+"""Time of each part of a repair in milliseconds: ``python -m bench.parts``.
 
-Nothing is estimated: each part is run again and again; told are the median and the fastest and slowest tenth.
+Each part is run many times by itself. The table has the median and the fastest and slowest tenth.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROMPT = "an open hand on a blue background"
 
 
 def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
-    """How long each of the runs took, after a warm-up."""
+    """Returns the time of each run in milliseconds, after a warm-up."""
     taken = []
     for index in range(WARM_UP + repeat):
         start = time.perf_counter()
@@ -36,7 +36,7 @@ def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
 
 
 def parts(models: Models) -> dict[str, Callable[[], object]]:
-    """Every part by its name."""
+    """Returns every part by its name."""
     model, redraws, detector, critic = models.generator, models.redraws, models.detector, models.critic
     defaults, unet, vae = model.defaults, model.components["unet"], model.components["vae"]
     rng = np.random.default_rng(0)
@@ -84,7 +84,9 @@ def parts(models: Models) -> dict[str, Callable[[], object]]:
         name = f"{own.seeds_per_attempt} candidates redrawn as limbs of own pictures are"
         made[name] = partial(redraw, own.strengths[0], own.seeds_per_attempt, own.num_inference_steps)
     if critic is not None:
-        made["the critic's word on a part"] = lambda: critic.malformed([critic.crop(image, box)], ["hand"])
+        made["the critic's probability for a part"] = lambda: critic.malformed(
+            [critic.crop(image, box)], ["hand"]
+        )
     return made
 
 

@@ -1,4 +1,4 @@
-"""How long PNG files take to write, and how large they are, by setting: ``python -m bench.png PICTURE …``."""
+"""Time to write PNG files, and their size, by compression setting: ``python -m bench.png PICTURE …``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, tuple[int, int]] = {
 
 
 def written(picture: Pillow.Image, level: int, strategy: int) -> tuple[float, int]:
-    """The fastest turn's milliseconds of processor time, and the bytes."""
+    """Returns the processor time of the fastest turn in milliseconds, and the size in bytes."""
     taken, size = float("inf"), 0
     for _ in range(REPEAT):
         buffer, start = BytesIO(), time.process_time()

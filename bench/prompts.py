@@ -11,7 +11,7 @@ COATS = ("brown", "black", "white", "grey", "chestnut")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One wish; ``colour`` is asked of the ``where``: background, shirt or coat."""
+    """One prompt; ``colour`` is the colour that it names for ``where``: background, shirt or coat."""
 
     kind: str
     text: str

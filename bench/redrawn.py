@@ -1,7 +1,7 @@
-"""At which strength does redrawing a malformed part help? ``python -m bench.redrawn``.
+"""Success of one redraw of a malformed part by strength: ``python -m bench.redrawn``.
 
-Parts that the detector called malformed were redrawn once each, at a strength drawn by lot, and whatever came
-of it was labelled by eye without knowing the strength (``training.bank make --redrawn``). The labels come
+Parts that the detector called malformed were redrawn once each, at a random strength, and all results were
+labelled by eye without knowing the strength (``training.bank make --redrawn``). The labels come
 with the project (``training/eye_labels.jsonl``), so nothing has to be drawn again to count them.
 """
 
@@ -26,7 +26,7 @@ SAME_IOU = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Redrawn:
-    """One part that was redrawn and looked at."""
+    """One part that was redrawn and labelled by eye."""
 
     kind: str
     strength: float

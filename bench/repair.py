@@ -77,7 +77,7 @@ HEADER = ("arm", "pictures", "malformed before", "malformed after", "malformed r
 
 @dataclass(slots=True)
 class RungTally:
-    """What one strength of one way of drawing came to, over all regions that it was tried on."""
+    """Counts for one strength of one method, over all regions on which it was tried."""
 
     regions: int = 0
     accepted: int = 0
@@ -172,7 +172,7 @@ class RepairBench:
 
 
 def changed_outside(report: RepairReport) -> int:
-    """How many pixels differ where no accepted mask allows it."""
+    """Returns the number of pixels that differ outside all accepted masks."""
     touched = np.zeros(report.image.shape[:2], bool)
     for outcome in report.regions:
         if outcome.accepted:

@@ -1,4 +1,4 @@
-"""What the service adds to the engine, and how it bears a crowd.
+"""Overhead of the service over the engine, and its behaviour under load.
 
 ``python -m bench.service load --jobs 1000 --clients 50`` · ``overload`` · ``overhead``. Each starts a service
 of its own, with the simulated model unless ``--model bundled`` is said, and prints a table.

@@ -1,4 +1,4 @@
-"""A real service in processes of its own, to be asked, stopped and killed."""
+"""A real service in processes of its own, for benches that call, stop and kill it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Service:
     """``anatomend serve`` with the simulated model.
 
     Args:
-        data: where it keeps its things; a service started there again goes on with them.
+        data: its data folder; a service that is started there again goes on with the same jobs.
         environment: further settings.
     """
 
@@ -35,7 +35,7 @@ class Service:
         self.log = data.parent / "service.log"
 
     def start(self) -> Service:
-        """Begins, and returns when it is ready."""
+        """Starts the service and returns when it is ready."""
         settings = {"ANATOMEND_MODEL": "stub", "ANATOMEND_DATA_DIR": str(self.data), "PORT": str(self.port)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -62,18 +62,18 @@ class Service:
                 self.kill_web()
 
     def client(self) -> httpx.Client:
-        """A client of it; to be closed."""
+        """Returns a client of the service; the caller closes it."""
         return httpx.Client(base_url=self.url, timeout=60)
 
     def status(self, path: str) -> int | None:
-        """None while nobody answers."""
+        """Returns the HTTP status of ``path``; None if there is no answer."""
         try:
             return httpx.get(f"{self.url}{path}", timeout=5).status_code
         except httpx.TransportError:
             return None
 
     def worker(self) -> psutil.Process | None:
-        """The worker's process, if it lives."""
+        """Returns the worker's process; None if there is none."""
         assert self.process is not None
         for child in psutil.Process(self.process.pid).children(recursive=True):
             if "spawn_main" in " ".join(child.cmdline()):
@@ -81,13 +81,13 @@ class Service:
         return None
 
     def kill_worker(self) -> None:
-        """Kill -9."""
+        """Kills the worker with SIGKILL and waits until it is gone."""
         worker = until(self.worker, 20)
         worker.kill()
         worker.wait(10)
 
     def kill_web(self) -> None:
-        """Kill -9, and wait until the worker has noticed."""
+        """Kills the web process with SIGKILL and waits until the worker has ended too."""
         assert self.process is not None
         worker = self.worker()
         self.process.send_signal(signal.SIGKILL)
@@ -97,7 +97,11 @@ class Service:
 
 
 def until(look: Callable[[], Any], limit_s: float = 20, why: Callable[[], object] = lambda: "") -> Any:
-    """What ``look`` says, once that is true."""
+    """Returns the first true result of ``look``.
+
+    Raises:
+        AssertionError: if there is none within ``limit_s`` seconds.
+    """
     deadline = time.monotonic() + limit_s
     while not (seen := look()):
         assert time.monotonic() < deadline, f"not within {limit_s} s. {why()}"

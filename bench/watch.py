@@ -1,10 +1,9 @@
-"""What the watch costs and what it sees: ``python -m bench.watch --count 200``.
+"""Cost and accuracy of the watch: ``python -m bench.watch --count 200``.
 
 Unselected runs, of other seeds than the thresholds were fitted on, are watched to their end and made again
-unwatched. Told are the seconds that the looks add, and, had the run been stopped where the watch first wished
-it, how many runs were rightly and wrongly stopped and what of the denoiser's work was saved. Whether a
-finished picture is malformed is told twice: by the service's own detector, which the watch imitates, and by
-the judge.
+unwatched. The tables have the seconds that the looks add, the runs that the watch would have stopped, rightly
+and wrongly, and the share of the denoiser's work that this would have saved. Two models decide if a finished
+picture is malformed: the service's own detector, which the watch imitates, and the judge.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bench.eyes import area
 from bench.intervals import machine, mean, share, table
 from bench.judge import Judge
 from bench.models import load_models
-from bench.open_question import wishes
+from bench.open_question import requests
 from detectors.detections import Image
 from service.core.params import RepairParams, WatchParams
 from service.diffusion.model import DiffusionModel
@@ -108,7 +107,7 @@ def rows_by_fraction(runs: Sequence[WatchedPicture], thresholds: PreviewThreshol
 
 
 def row_of_first_look(name: str, runs: Sequence[WatchedPicture], bad: Sequence[bool]) -> list[str]:
-    """How well the first look alone tells good ends from bad ones, at one fixed share of false stops.
+    """Returns a line on how well the first look alone separates good and bad ends, at ``FALSE_STOPS``.
 
     The score is the sum over all malformed parts. The limit is taken from these very runs, so that the share
     holds exactly; the watch's own limits are those of the other table.
@@ -126,7 +125,7 @@ def row_of_first_look(name: str, runs: Sequence[WatchedPicture], bad: Sequence[b
 
 FALSE_STOPS = 0.05
 FIRST_HEADER = (
-    "a bad end is told by",
+    "a bad end is decided by",
     "AUC",
     "good ends stopped",
     "bad ends stopped",
@@ -144,7 +143,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
     bench = WatchBench()
-    runs = [bench.run(wish.text, FIRST_SEED + seed) for wish, seed in tqdm(wishes(args.count))]
+    runs = [bench.run(prompt.text, FIRST_SEED + seed) for prompt, seed in tqdm(requests(args.count))]
     added = [run.watched_s - run.plain_s for run in runs]
     plain = float(np.mean([run.plain_s for run in runs]))
     print(machine())

@@ -53,7 +53,7 @@ def containment(inner: ArrayLike, outer: ArrayLike) -> NDArray[np.float64]:
 
 
 def contains_centre(outer: ArrayLike, inner: ArrayLike) -> NDArray[np.bool_]:
-    """Whether the centre of each ``inner`` box (M) lies in each ``outer`` one (N), shape (N, M)."""
+    """Tests if the centre of each ``inner`` box (M) lies in each ``outer`` box (N), shape (N, M)."""
     frames, boxes = as_boxes(outer)[:, None], as_boxes(inner)[None, :]
     centres = (boxes[..., :2] + boxes[..., 2:]) / 2
     inside = (frames[..., :2] <= centres) & (centres < frames[..., 2:])
@@ -89,7 +89,7 @@ def enclosing(xyxy: ArrayLike) -> Boxes:
 
 
 def groups(xyxy: ArrayLike, least_iou: float) -> list[NDArray[np.int64]]:
-    """Which boxes hang together: chains in which each next pair has ``least_iou`` or more.
+    """Groups boxes into chains in which each next pair has an IoU of ``least_iou`` or more.
 
     Returns:
         Row numbers by group; the groups in the order of their first row, rows ascending.
@@ -108,7 +108,7 @@ def groups(xyxy: ArrayLike, least_iou: float) -> list[NDArray[np.int64]]:
 
 
 def merge(xyxy: ArrayLike, least_iou: float) -> Boxes:
-    """One enclosing box for each group of boxes that hang together (see ``groups``)."""
+    """Returns one enclosing box for each group of boxes (see ``groups``)."""
     boxes = as_boxes(xyxy)
     merged = [enclosing(boxes[rows]) for rows in groups(boxes, least_iou)]
     return np.concatenate(merged) if merged else boxes

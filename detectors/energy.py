@@ -1,4 +1,4 @@
-"""From any detector's raw scores to one number that says how malformed a region is."""
+"""Defect energy: one number, from a detector's raw scores, for how malformed a region is."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BoxF = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """How a picture lies in the detector's square: scaled, then moved, in pixels of the square."""
+    """Placement of a picture in the detector's square: scaled, then moved, in pixels of the square."""
 
     scale_xy: tuple[float, float]
     offset_xy: tuple[int, int]
 
     def box(self, xyxy: BoxF) -> BoxF:
-        """A box of the picture in pixels of the square."""
+        """Returns a box of the picture in pixels of the square."""
         (sx, sy), (dx, dy) = self.scale_xy, self.offset_xy
         return xyxy[0] * sx + dx, xyxy[1] * sy + dy, xyxy[2] * sx + dx, xyxy[3] * sy + dy
 
@@ -54,14 +54,14 @@ class RawScores:
 
 
 def letterboxed(image: Tensor, side_px: int) -> tuple[Tensor, Placed]:
-    """The picture scaled to fit a square and padded with grey, as for detection, but differentiable.
+    """Scales a picture to fit a square and pads it with grey, as for detection, but differentiable.
 
     Args:
         image: float (B, 3, H, W) in [0, 1].
         side_px: side of the square.
 
     Returns:
-        float32 (B, 3, side_px, side_px), and where the picture lies in it.
+        float32 (B, 3, side_px, side_px), and the picture's placement in it.
     """
     height, width = image.shape[2:]
     scale = side_px / max(height, width)
@@ -79,7 +79,7 @@ def letterboxed(image: Tensor, side_px: int) -> tuple[Tensor, Placed]:
 def defect_and_presence(
     scores: RawScores, xyxy: BoxF, class_names: Sequence[str], temperature: float = TEMPERATURE
 ) -> tuple[Tensor, Tensor]:
-    """How malformed a region is, and how surely there is a part in it.
+    """Returns the defect energy of a region, and the energy for any part in it.
 
     With LSE over anchors and classes and temperature t: ``t LSE(malformed / t) - t LSE(well-formed / t)``,
     and ``t LSE(either / t)``. Logits, not probabilities: a sigmoid has no slope left where the detector
@@ -115,7 +115,7 @@ def defect_and_presence(
 
 
 def _inside(centres_xy: Tensor, xyxy: BoxF) -> Tensor:
-    """Rows of the anchors in the box."""
+    """Returns the rows of the anchors in the box, or of the nearest ones."""
     x, y = centres_xy[:, 0], centres_xy[:, 1]
     inside = (x >= xyxy[0]) & (x < xyxy[2]) & (y >= xyxy[1]) & (y < xyxy[3])
     if bool(inside.any()):

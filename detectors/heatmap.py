@@ -1,4 +1,4 @@
-"""Where in a picture a detector's opinion that something is malformed comes from."""
+"""Heat maps: the pixels that a detector's score for "malformed" comes from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FULL_QUANTILE = 0.995
 def attribution(
     detector: DifferentiableDetector, image: Image, xyxy: BoxF | None = None, samples: int = 8
 ) -> np.ndarray:
-    """How much each pixel adds to the defect energy, against a picture in which nothing can be made out.
+    """Returns each pixel's contribution to the defect energy, compared with a blurred picture.
 
     Integrated gradients (Sundararajan, Taly and Yan, 2017), from a blurred copy of the picture to the
     picture. The sum over all pixels is the difference of the two energies, up to the error of summing
@@ -28,7 +28,7 @@ def attribution(
     Args:
         detector: anything with ``defect_energy``.
         image: uint8 RGB (H, W, 3).
-        xyxy: the region asked about, in pixels; the whole picture if None.
+        xyxy: the region, in pixels; the whole picture if None.
         samples: points on the way from the blurred picture.
 
     Returns:
@@ -51,16 +51,16 @@ def attribution(
 def heatmap(
     detector: DifferentiableDetector, image: Image, xyxy: BoxF | None = None, samples: int = 8
 ) -> Mask:
-    """A smooth picture of what speaks for "malformed".
+    """Returns a smooth map of the evidence for "malformed".
 
     Args:
         detector: anything with ``defect_energy``.
         image: uint8 RGB (H, W, 3).
-        xyxy: the region asked about, in pixels; the whole picture if None.
+        xyxy: the region, in pixels; the whole picture if None.
         samples: see ``attribution``.
 
     Returns:
-        float32 (H, W) in [0, 1]; all 0 if nothing speaks for it.
+        float32 (H, W) in [0, 1]; all 0 if there is none.
     """
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (0, 0, width, height) if xyxy is None else xyxy
@@ -73,7 +73,7 @@ def heatmap(
 
 
 def overlay(image: Image, heat: Mask, opacity: float = 0.6) -> Image:
-    """The picture with the heat in colour over it, for people; where it is 0 the picture is untouched.
+    """Returns the picture with the heat in colour over it, for people; it is unchanged where the heat is 0.
 
     Args:
         image: uint8 RGB (H, W, 3).
@@ -90,7 +90,7 @@ def overlay(image: Image, heat: Mask, opacity: float = 0.6) -> Image:
 
 
 def mask_of(heat: Mask, threshold: float = 0.4, least_share: float = 0.1, most: int = 4) -> Mask:
-    """The hot places as a mask for repair.
+    """Returns the hot places as a mask for repair.
 
     Args:
         heat: float32 (H, W) in [0, 1].

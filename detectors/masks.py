@@ -92,7 +92,7 @@ def snap_to_cells(mask: Mask, cell_px: int) -> Mask:
 
 
 def count_components(mask: Mask, threshold: float = PAINTED) -> int:
-    """How many connected painted areas there are (8-neighbours)."""
+    """Counts the connected painted areas (8-neighbours)."""
     return int(cv2.connectedComponents((mask >= threshold).astype(np.uint8))[0]) - 1
 
 

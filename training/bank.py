@@ -1,13 +1,13 @@
-"""The generator's own pictures, labelled by eye: what no render can teach.
+"""Labelled pictures of the generator itself: they show defects that no render has.
 
-``python -m training.bank make --kind hand --count 300 --first-seed 500000 --out DIR`` generates, and notes
-where the detector sees parts. ``sheets --data DIR`` draws them with numbers. Whoever looks at the sheets
-writes ``DIR/labels.txt``: a line ``12 g`` where picture 12 is well-formed throughout, ``12 b`` where all its
-parts are malformed, ``12 b 2 3`` where its parts 2 and 3 are, ``12 x`` where one cannot tell. ``apply --data
-DIR`` puts that into the truth, in the layout of ``training.anatomy.world``; what was not looked at, or cannot
-be told, is left out. ``make --redrawn`` shows them with their malformed parts redrawn, well or not.
+``python -m training.bank make --kind hand --count 300 --first-seed 500000 --out DIR`` generates pictures and
+stores the parts that the detector finds. ``sheets --data DIR`` draws them with numbers. An annotator writes
+``DIR/labels.txt``: a line ``12 g`` where picture 12 is well-formed throughout, ``12 b`` where all its parts
+are malformed, ``12 b 2 3`` where its parts 2 and 3 are, ``12 x`` where it cannot be judged. ``apply --data
+DIR`` writes the labels into the truth, in the layout of ``training.anatomy.world``; pictures without a label,
+or with ``x``, are left out. ``make --redrawn`` makes pictures whose malformed parts were redrawn once.
 ``remember`` adds such shards to ``training/eye_labels.jsonl``, and ``restore`` makes the pictures of that
-file again, from their seeds, so that nobody has to look twice.
+file again, from their seeds, so that nobody has to label them twice.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def wish(kind: str, rng: np.random.Generator) -> str:
-    """A prompt as the generator was trained on."""
+def random_prompt(kind: str, rng: np.random.Generator) -> str:
+    """Draws a prompt like those that the generator was trained on."""
     words = {name: str(rng.choice(choices)) for name, choices in _CHOICES[kind].items()}
     return caption(kind, words, rng)
 
@@ -102,7 +102,7 @@ def make(args: argparse.Namespace) -> None:
     pictures, lines = [], []
     for seed in tqdm(range(args.first_seed, args.first_seed + args.count)):
         rng = np.random.default_rng(seed)
-        prompt = wish(args.kind, rng)
+        prompt = random_prompt(args.kind, rng)
         line: dict[str, Any] = {"seed": seed, "kind": args.kind, "caption": prompt, "words": {}}
         picture = model.generate_plainly(prompt, seed)
         if inpainter is not None:
@@ -140,7 +140,7 @@ def _tile(picture: NDArray[np.uint8], line: dict[str, Any], number: int, side_px
 
 
 def sheets(args: argparse.Namespace) -> None:
-    """Contact sheets with numbers, to be looked at in full size."""
+    """Writes numbered contact sheets, for labelling at full size."""
     pictures, lines = read_shard(args.data / f"{RAW}.npz")
     columns, rows, side_px = GRIDS[WANTED[lines[0]["kind"]]]
     tiles = [
@@ -153,7 +153,7 @@ def sheets(args: argparse.Namespace) -> None:
 
 
 def labelled(line: dict[str, Any], word: str, numbers: list[int]) -> dict[str, Any]:
-    """The truth of one picture with what was seen by eye in it; ``word`` is ``g`` or ``b``."""
+    """Returns the truth of one picture with its labels by eye; ``word`` is ``g`` or ``b``."""
     wanted = _wanted(line)
     chosen = [wanted[n - 1] for n in numbers] if numbers else wanted
     bad = [id(part) for part in chosen] if word == "b" else []

@@ -127,7 +127,7 @@ class _Job:
     often: Mapping[str, int]
 
     def copies(self, parts: Sequence[Mapping[str, Any]]) -> int:
-        """How often a picture of these parts is written."""
+        """Returns the number of times that a picture of these parts is written."""
         defects = [f"{part.get('kind', '')} {part['defect']}" for part in parts]
         return max([self.repeat, *(self.often.get(defect, 0) for defect in defects)])
 

@@ -1,4 +1,4 @@
-"""What the generator and the inpainter have in common: their noise schedule and the loss of one step."""
+"""Noise schedule and loss of one step, the same for the generator and the inpainter."""
 
 from __future__ import annotations
 

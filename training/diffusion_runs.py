@@ -1,4 +1,4 @@
-"""What a training run of the generator and one of the inpainter share, beside their loss."""
+"""Training loop, checkpoints and export, the same for the generator and the inpainter."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SAVE_EVERY_S = 150
 
 
 class Trainee(Protocol):
-    """What can be trained step by step, and saved on the way."""
+    """A model in training: it is trained step by step and saved on the way."""
 
     seen: int
     """Samples it was trained on."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """Whose rate is set before each step."""
+        """The optimizer; its learning rate is set before each step."""
         ...
 
     def step(self, size: int, bf16: bool) -> torch.Tensor:
-        """One step on so many samples; the loss, a scalar without a gradient."""
+        """Trains one step on ``size`` samples and returns the loss, a scalar without a gradient."""
         ...
 
     def save(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class Trainee(Protocol):
 
 
 def odds_by_kind(kinds: Sequence[str], wanted: Mapping[str, float]) -> NDArray[np.float64]:
-    """How often each sample is drawn, adding up to 1: by the odds of its kind, not by its kind's numbers."""
+    """Returns each sample's probability, (N,): a kind's share does not depend on how many it has."""
     counts = Counter(kinds)
     shares = np.array([wanted[kind] / counts[kind] for kind in kinds])
     return np.asarray(shares / shares.sum(), np.float64)
@@ -53,14 +53,14 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
 
 
 def train(
-    trainee: Trainee, checkpoint: Path, minutes: float, rate: float, batch: int, bf16: bool, told_every: int
+    trainee: Trainee, checkpoint: Path, minutes: float, rate: float, batch: int, bf16: bool, log_every: int
 ) -> None:
-    """Trains for so long, tells the loss every so many steps, and saves now and then and at the end."""
+    """Trains for ``minutes``; prints the loss every ``log_every`` steps, saves on the way and at the end."""
     budget, saved, losses = Budget(minutes), time.monotonic(), list[torch.Tensor]()
     while budget.progress < 1:
         set_learning_rate(trainee.optimizer, budget.learning_rate(rate))
         losses.append(trainee.step(batch, bf16))
-        if len(losses) == told_every or budget.progress >= 1:
+        if len(losses) == log_every or budget.progress >= 1:
             loss = float(torch.stack(losses).mean())
             print(f"{budget.progress:5.1%} seen {trainee.seen} loss {loss:.4f}", flush=True)
             losses = []

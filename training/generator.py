@@ -84,7 +84,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What is trained on, all of it on one device.
+    """Training samples, all of them on one device.
 
     Scaled latents float16 (N, 2, 4, 32, 32), each also mirrored; tokens int64 (N, WORDINGS, length) of their
     captions, and (length,) of the empty one; and each sample's kind.
@@ -96,12 +96,12 @@ class Samples:
     kinds: list[str]
 
     def odds(self) -> NDArray[np.float64]:
-        """How often each sample is drawn, adding up to 1: by ``KIND_ODDS``, not by their numbers."""
+        """Returns each sample's probability, (N,): each kind has its share in ``KIND_ODDS``."""
         return odds_by_kind(self.kinds, KIND_ODDS)
 
 
 def is_calm(picture: NDArray[np.uint8]) -> bool:
-    """Whether what stands behind the body is plain, graded or a sky: along the picture's upper edge."""
+    """Returns True if the background is plain, graded or a sky, by the colours along the upper edge."""
     edge = picture[:6].astype(np.float64).mean(axis=0)
     x = np.linspace(-1, 1, len(edge))
     wobble = edge - np.polynomial.polynomial.polyval(x, np.polynomial.polynomial.polyfit(x, edge, 3)).T
@@ -272,7 +272,7 @@ def main() -> None:
         trainer.load(checkpoint)
     if args.compile:
         trainer.compile()
-    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, told_every=200)
+    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, log_every=200)
     export_averages(trainer, autoencoder, args.out)
 
 

@@ -61,11 +61,11 @@ def widen(unet: UNet2DConditionModel) -> UNet2DConditionModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What is trained on.
+    """Training samples.
 
-    Scaled latents float16 (N, 4, 32, 32) of windows, and of them without what is repainted; that as bool
-    (N, 1, 32, 32); tokens int64 (N, WORDINGS, length), and (length,) of the empty caption; the odds of each
-    window, adding up to 1.
+    Scaled latents float16 (N, 4, 32, 32) of windows, and of the windows without the repainted area; that area
+    as bool (N, 1, 32, 32); tokens int64 (N, WORDINGS, length), and (length,) of the empty caption; the
+    probability of each window, summing to 1.
     """
 
     latents: torch.Tensor
@@ -241,7 +241,7 @@ def main() -> None:
     checkpoint = args.work / "inpainter.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
-    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, told_every=50)
+    train(trainer, checkpoint, args.minutes, args.rate, args.batch, args.bf16, log_every=50)
     export_averages(trainer, generator, args.out)
 
 

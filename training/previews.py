@@ -1,9 +1,9 @@
 """Fits the watch's thresholds: ``python -m training.previews --prompts FILE --count 200``.
 
-Unselected runs are watched to their end without being stopped; whether a run ended malformed is the word of
-detector and critic on the finished picture. What is written lies beside the detector and holds for just this
-generator, detector and kind of preview: with any other the service guesses, and says so. The figures told
-are of runs that the thresholds were not fitted to. The models are those of the service's settings
+Unselected runs are watched to their end without being stopped; whether a run ended malformed is decided by
+detector and critic on the finished picture. The file lies beside the detector and holds only for this
+generator, detector and kind of preview; with any other the service guesses, and reports that. The figures are
+of runs that the thresholds were not fitted to. The models are those of the service's settings
 (``ANATOMEND_MODEL``, ``ANATOMEND_DETECTOR`` …).
 """
 

@@ -37,7 +37,7 @@ class AcceptAlways(Gate):
 
 @dataclass(frozen=True, slots=True)
 class Redraw:
-    """What was redrawn in a picture, once: enough to do it again with the same inpainter.
+    """Record of one redraw of a picture: enough to repeat it with the same inpainter.
 
     Attributes:
         places: class name and xyxy in pixels of each part.

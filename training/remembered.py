@@ -1,7 +1,7 @@
-"""What was seen by eye, kept without the pictures: they are made again from their seeds.
+"""Labels by eye, kept without the pictures, which are made again from their seeds.
 
 ``training/eye_labels.jsonl`` has a line for each picture: set, kind, seed and prompt, what was redrawn in it
-if anything, and of each part its class, its box and the eye's word. ``python -m training.bank remember`` and
+if anything, and of each part its class, its box and its label. ``python -m training.bank remember`` and
 ``restore`` write and read it.
 """
 

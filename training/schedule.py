@@ -1,4 +1,4 @@
-"""What every training run here shares: a time budget, a learning-rate schedule by time, averaged weights."""
+"""Time budget, learning-rate schedule by time and averaged weights, for all training runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbered tiles on a page, for what is looked at by eye."""
+"""Numbered tiles on a page, for pictures that are labelled by eye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts that are no shape at all: what a redraw leaves behind when it fails.
+"""Smeared parts, as a failed redraw leaves them.
 
 The defects of ``training.anatomy`` are clean bodies with a wrong anatomy. A weak generator fails in another
 way: fingers melt, a leg fades into its background. A detector that never saw that takes a smear for a
@@ -29,7 +29,7 @@ DEFECT = "smeared"
 
 @dataclass(frozen=True, slots=True)
 class SmearOdds:
-    """How often a well-formed scene has a smeared part, and how often a smear beside its parts."""
+    """Probabilities that a well-formed scene gets a smeared part, and a smear beside its parts."""
 
     part: float = 0.18
     elsewhere: float = 0.12
@@ -44,7 +44,7 @@ def with_smears(
         pictures: uint8 RGB (N, H, W, 3).
         lines: the truth of each, as ``training.anatomy.world`` writes it.
         rng: decides what is smeared, and how.
-        odds: ``SmearOdds()`` unless told.
+        odds: ``SmearOdds()`` if None.
 
     Returns:
         The pictures and their truth, with ``malformed_*`` and the defect "smeared" for what was smeared.

@@ -60,7 +60,7 @@ def renoise(
 
 
 def spoil(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What happens to pictures on their way: a resize and back, a JPEG; each with even odds."""
+    """Degrades a picture as it happens on the way: a resize and back, a JPEG; each with probability 0.5."""
     size = picture.shape[1::-1]
     if rng.random() < 0.5:
         share = rng.uniform(0.55, 0.95)

@@ -4,7 +4,7 @@
 
 For each malformed class the least threshold is taken at which at most a given share of the pictures that have
 no defect have an alarm of that class. Renders and photographs are two populations, and the stricter of
-their two thresholds counts; nothing of the test split is looked at.
+their two thresholds counts; the test split is not used.
 
 ``python -m training.thresholds --detector models/detector --own DIR`` chooses those for the bundled
 generator's own pictures, on labelled ones: at most a given share of their well-formed parts has an alarm.

@@ -1,4 +1,4 @@
-"""What the library's trainer is told to do otherwise than it would: rate, validation, precision."""
+"""Callbacks that change the library's trainer: learning rate, validation, precision."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CosineByBatch:
 
 
 def without_validation(trainer: Any) -> None:
-    """Has the library skip its look at the whole set after the last epoch: ``bench.detector`` measures."""
+    """Makes the library skip the validation after the last epoch: ``bench.detector`` measures."""
     trainer.validate = lambda: ({}, 0.0)
     trainer.final_eval = lambda: None
     trainer.read_results_csv = dict

@@ -1,1 +1,1 @@
-"""What hostile or unlucky things the service bears, measured: ``python -m bench.attacks NAME``."""
+"""Attacks on the service, and accidents, with measurements: ``python -m bench.attacks NAME``."""

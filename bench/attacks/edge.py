@@ -37,7 +37,7 @@ JSON = {"Content-Type": "application/json"}
 FORGED = "all is well"
 
 Row = list[object]
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
 def run() -> list[Row]:
@@ -61,8 +61,8 @@ def large_uploads() -> list[Row]:
     ):
         with _service(sync_wait_s=5) as service, _peak_of(service) as peak:
             statuses = asyncio.run(send(service.url, picture, mask, body))
-        told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
-        seen = f"{peak[0] / 1e6:.0f} MB ({told})"
+        counts = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+        seen = f"{peak[0] / 1e6:.0f} MB ({counts})"
         rows.append(_row(name, "web process < 900 MB", seen, peak[0] < MAX_WEB_BYTES))
     return rows
 
@@ -196,11 +196,11 @@ def _slowest_livez(service: Service) -> Iterator[list[float]]:
     yield from _beside(ask, over, slowest)
 
 
-def _beside(work: Callable[[], None], over: threading.Event, told: Told) -> Iterator[Told]:
+def _beside(work: Callable[[], None], over: threading.Event, result: Result) -> Iterator[Result]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield told
+        yield result
     finally:
         over.set()
         thread.join()

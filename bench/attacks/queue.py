@@ -1,4 +1,4 @@
-"""Attacks on the queue and on its news: a crowd, a key that takes all of it, ids that nobody was given.
+"""Attacks on the queue and on its events: a crowd, a key that fills the queue, invalid event ids.
 
 ``python -m bench.attacks.queue``. Each starts a service of its own with the simulated model.
 """
@@ -26,14 +26,14 @@ GREEDY_POSTS = 1000
 GREEDY_CLIENTS = 20
 STEP_MS = 100
 LATER = {"Prefer": "respond-async"}
-WISH = {"prompt": "a hand", "seed": 1, "repair": False}
+REQUEST = {"prompt": "a hand", "seed": 1, "repair": False}
 HOSTILE_IDS = ("1" + "0" * 30, "9" * 5000, "-1", "1.5", "x", "٣", "9223372036854775807")
 PATIENCE_S = 10.0
-"""A service that still reads its news answers sooner."""
+"""A service that still reads its events answers sooner."""
 
 
 def crowd(callers: int = CALLERS) -> list[object]:
-    """So many synchronous calls at once: how long they take, and how many are answered with a picture."""
+    """Sends many synchronous calls at once; reports their times and how many return a picture."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Service(Path(folder) / "data", queue_jobs=10 * callers, queue_jobs_per_key=10 * callers) as service,
@@ -45,7 +45,7 @@ def crowd(callers: int = CALLERS) -> list[object]:
 
 
 def greedy_key() -> list[object]:
-    """One key hands in a thousand jobs: how many of them begin before another key's only one."""
+    """Submits a thousand jobs with one key; reports how many of them begin before another key's only job."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         greedy, other = _keys(data)
@@ -53,33 +53,31 @@ def greedy_key() -> list[object]:
         with Service(data, stub_step_ms=STEP_MS, queue_jobs=2 * GREEDY_POSTS + 10) as service:
             statuses = asyncio.run(_post_all(service.url, greedy))
             with service.client() as client:
-                answer = client.post("/generate", json=WISH, headers=other)
+                answer = client.post("/generate", json=REQUEST, headers=other)
                 before = _begun_before(client, answer, greedy, other) if answer.status_code == 200 else None
-    told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
-    result = (
-        f"{told}; the other key: {answer.status_code}, {before} of the first key's jobs begun before its own"
-    )
-    return [f"{GREEDY_POSTS} jobs of one key", result]
+    counts = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+    other_job = f"{answer.status_code}, {before} of the first key's jobs begun before its own"
+    return [f"{GREEDY_POSTS} jobs of one key", f"{counts}; the other key: {other_job}"]
 
 
 def hostile_ids() -> list[object]:
-    """``Last-Event-ID`` of all kinds that are none: how they are answered, and whether news still come."""
+    """Sends invalid values of ``Last-Event-ID``; reports the answers, and the time of the next call."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Service(Path(folder) / "data") as service,
         service.client() as client,
     ):
-        job_id = client.post("/generate", json=WISH).json()["id"]
+        job_id = client.post("/generate", json=REQUEST).json()["id"]
         statuses = Counter(_status(client, job_id, value.encode()) for value in HOSTILE_IDS)
         started = time.perf_counter()
-        answer = client.post("/generate", json=WISH, headers={"Prefer": f"wait={PATIENCE_S:.0f}"})
+        answer = client.post("/generate", json=REQUEST, headers={"Prefer": f"wait={PATIENCE_S:.0f}"})
         seconds = time.perf_counter() - started
-    told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items(), key=str))
-    return ["hostile Last-Event-ID", f"{told}; the next call: {answer.status_code} after {seconds:.2f} s"]
+    counts = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items(), key=str))
+    return ["hostile Last-Event-ID", f"{counts}; the next call: {answer.status_code} after {seconds:.2f} s"]
 
 
 def run() -> list[list[object]]:
-    """All of them, as a table."""
+    """Runs all attacks and prints a table."""
     rows = [crowd(), greedy_key(), hostile_ids()]
     print(machine())
     print(table(["attack", "what came of it"], rows))
@@ -92,7 +90,7 @@ async def _call_all(url: str, callers: int) -> list[tuple[int, float]]:
 
         async def call(number: int) -> tuple[int, float]:
             started = time.perf_counter()
-            response = await client.post("/generate", json=WISH | {"seed": number})
+            response = await client.post("/generate", json=REQUEST | {"seed": number})
             return response.status_code, time.perf_counter() - started
 
         return await asyncio.gather(*(call(number) for number in range(callers)))
@@ -104,14 +102,14 @@ async def _post_all(url: str, key: dict[str, str]) -> Counter[int]:
 
         async def post() -> Counter[int]:
             return Counter(
-                [(await client.post("/generate", json=WISH | {"seed": n})).status_code for n in numbers]
+                [(await client.post("/generate", json=REQUEST | {"seed": n})).status_code for n in numbers]
             )
 
         return sum(await asyncio.gather(*(post() for _ in range(GREEDY_CLIENTS))), Counter())
 
 
 def _keys(data: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Headers with two keys of a service that will be started on this folder."""
+    """Returns headers with two keys of a service that will be started on this folder."""
     database = Database.of(Settings(data_dir=data))
     database.migrate()
     secrets = [add_key(database, name, [Scope.USE])[1] for name in ("greedy", "other")]
@@ -123,7 +121,7 @@ def _keys(data: Path) -> tuple[dict[str, str], dict[str, str]]:
 def _begun_before(
     client: httpx.Client, answer: httpx.Response, greedy: dict[str, str], other: dict[str, str]
 ) -> int:
-    """How many of the greedy key's jobs were begun while the other's only one waited."""
+    """Returns the number of the greedy key's jobs that were begun while the other key's only job waited."""
     one = client.get(f"/jobs/{answer.headers['x-anatomend-job']}", headers=other).json()
     jobs: list[dict[str, Any]] = []
     before: str | None = None

@@ -34,7 +34,7 @@ Cause = Callable[[], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one: seconds from the end of the trouble until a new worker was ready, and all else."""
+    """Result of one round: seconds from the trouble's end until a new worker was ready, and two checks."""
 
     ready_s: float
     is_done: bool
@@ -42,7 +42,7 @@ class Round:
 
 
 def worker_killed_while_disk_full(rounds: int) -> Sequence[Sequence[object]]:
-    """Needs to be root: the data folder is a small file system in memory, filled to its last byte."""
+    """Kills the worker while the data folder, a small file system in memory, is full; needs root."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         data.mkdir()
@@ -55,7 +55,7 @@ def worker_killed_while_disk_full(rounds: int) -> Sequence[Sequence[object]]:
 
 
 def worker_killed_while_locked(rounds: int) -> Sequence[Sequence[object]]:
-    """Somebody else holds SQLite's one right to write."""
+    """Kills the worker while another process holds SQLite's write lock."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Service(Path(folder) / "data", stub_step_ms=STEP_MS) as service,
@@ -64,7 +64,7 @@ def worker_killed_while_locked(rounds: int) -> Sequence[Sequence[object]]:
 
 
 def worker_killed_while_postgresql_is_away(rounds: int) -> Sequence[Sequence[object]]:
-    """The server is stopped at once, with all its connections, and started again."""
+    """Kills the worker while the PostgreSQL server is stopped, with all its connections."""
     with (
         tempfile.TemporaryDirectory() as folder,
         PostgresServer() as server,
@@ -74,7 +74,7 @@ def worker_killed_while_postgresql_is_away(rounds: int) -> Sequence[Sequence[obj
 
 
 def worker_stopped(rounds: int) -> Sequence[Sequence[object]]:
-    """``kill -STOP``: the worker is there, and does nothing; found after ``ANATOMEND_STALL_S``."""
+    """Stops the worker with SIGSTOP; the service replaces it after ``ANATOMEND_STALL_S``."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Service(Path(folder) / "data", stub_step_ms=STEP_MS, stall_s=STALL_S) as service,

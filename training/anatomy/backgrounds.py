@@ -1,4 +1,4 @@
-"""What stands behind the bodies: plain, graded, outdoors, patterned."""
+"""Backgrounds of the bodies: plain, graded, outdoors, patterned."""
 
 from __future__ import annotations
 

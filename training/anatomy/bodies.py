@@ -1,4 +1,4 @@
-"""What a source of bodies gives to the renderer: posed triangles, colours and the parts that are labelled."""
+"""Posed bodies, as the renderer takes them: triangles, colours and the parts to be labelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Part:
 
     Attributes:
         kind: ``hand``, ``arm`` or ``leg``.
-        defect: what was done to it (``missing``, ``doubled``, ...); None if well-formed.
+        defect: its kind (``missing``, ``doubled``, ...); None if well-formed.
         ghost: (N, 3) points where the part should be, in world space; only for a person's missing limbs,
             whose box cannot be seen in the picture.
         beside: by which share of its height the part's box is widened to either side; for a part that

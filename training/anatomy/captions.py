@@ -28,7 +28,7 @@ def _one(rng: np.random.Generator, words: tuple[str, ...]) -> str:
 
 
 def caption(kind: str, words: Mapping[str, str], rng: np.random.Generator) -> str:
-    """A caption for a ``kind`` of scene from its facts; each fact is told more often than not."""
+    """Writes a caption for a ``kind`` of scene; it names most of the facts, chosen at random."""
     made = {"hand": _hand, "person": _person, "horse": _horse, "rider": _rider}[kind](words, rng)
     if "background" in words and rng.random() < 0.6:
         made += _one(rng, (" on a {} background", ", {} background", " in front of a {} wall")).format(

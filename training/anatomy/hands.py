@@ -45,7 +45,7 @@ def chain(finger: str, side: str = "R") -> tuple[str, str, str]:
 
 
 def hand_frame(rig: Rig, side: str = "R") -> HandFrame:
-    """Where palm, fingers and little finger of a hand point at rest."""
+    """Returns the directions of palm, fingers and little finger of a hand at rest."""
     wrist, middle = rig.head(f"wrist.{side}"), rig.head(f"finger3-1.{side}")
     index, little = rig.head(f"finger2-1.{side}"), rig.head(f"finger5-1.{side}")
     along = (middle - wrist) / np.linalg.norm(middle - wrist)

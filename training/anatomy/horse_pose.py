@@ -77,7 +77,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
-    """What a defect did besides moving bones.
+    """Changes that a defect made besides moving bones.
 
     Attributes:
         hidden: the leg is no longer seen where it was.

@@ -173,8 +173,8 @@ def _pose(model: _Model, clip: str, rng: np.random.Generator, held_out: bool) ->
 def _mix_legs(model: _Model, clip: str, pose: Pose, rng: np.random.Generator) -> None:
     """Give most legs the pose that they have at other moments of the clip, swung and bent a little.
 
-    What is malformed is a matter of the body and not of the gait: a detector that knew the clips' moments
-    alone took every fifth well-formed horse of other moments for a malformed one.
+    A detector must judge the body and not the gait: one that had seen nothing but the clips' moments
+    called every fifth well-formed horse of other moments malformed.
     """
     for chain in LEG_BONES:
         if rng.random() < _MIXED_LEG:
@@ -262,7 +262,7 @@ def _assemble(
     members = owner == leg
     parts = [Part("leg") for _ in LEG_BONES]
     if defect == "missing":
-        # Where the missing one would stand cannot be told from the picture; that the other stands alone can.
+        # The picture does not show where the missing leg would stand, but that the other stands alone.
         parts[_other_of_pair(leg)] = Part("leg", defect, beside=_BESIDE)
     elif defect == "doubled":
         parts.append(Part("leg", defect))
@@ -290,7 +290,7 @@ def _other_of_pair(leg: int) -> int:
 
 
 def _second_leg(model: _Model, leg: int, pose: Pose) -> tuple[NDArray[np.bool_], Floats]:
-    """Which vertices the leg has (V,), and where they are when they follow the leg's bones alone."""
+    """Returns a leg's vertices: a mask (V,), and their places when they follow the leg's bones alone."""
     again = model.leg_share[leg] > 0.25
     rows = pose.rows(LEG_BONES[leg])
     weights = model.mesh.weights[np.ix_(again, rows)]

@@ -34,7 +34,7 @@ def _axis_bones(limb: str) -> tuple[str, str, str]:
 
 
 def directions(pose: str, rng: np.random.Generator, held_out: bool) -> Directions:
-    """Where upper and lower halves of the limbs point: x to the person's left, y up, z forward.
+    """Draws the directions of the limbs' upper and lower halves: x to the person's left, y up, z forward.
 
     Keys are ``arm.L`` (upper) and ``arm.L.lower``. Held-out poses lie in other angle ranges.
     """
@@ -232,7 +232,7 @@ def pose_person(
 
 
 def _ghost(rig: Rig, limb: str, root: Floats) -> Floats:
-    """Where a missing limb would hang: straight down, whatever pose it might have had."""
+    """Returns the points of a missing limb, (N, 3): it hangs straight down, whatever its pose was."""
     out = 1.0 if limb.endswith("L") else -1.0
     down = (0.25 * out, -1.0, 0.0) if limb.startswith("arm") else (0.05 * out, -1.0, 0.0)
     turns = turns_for(rig, {limb: down, limb + ".lower": down}, [limb])

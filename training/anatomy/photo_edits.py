@@ -46,7 +46,7 @@ def extended(hand: Hand, fingers: tuple[int, ...] = (1, 2, 3, 4)) -> list[int]:
 
 
 def base_of(finger: int) -> float:
-    """Where the finger leaves the palm; the thumb's first bone lies in the palm."""
+    """Returns the place at which the finger leaves the palm; the thumb's first bone lies in the palm."""
     return WEB if finger else 1.2
 
 

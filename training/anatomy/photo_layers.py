@@ -33,7 +33,7 @@ def blend(under: Image | Floats, over: Image | Floats, alpha: Floats) -> Image:
 
 
 def _shifted(image: NDArray[np.generic], dx: int, dy: int) -> NDArray[np.generic]:
-    """What lies (dx, dy) away from each pixel; outside the image the nearest pixel."""
+    """Returns the image shifted by (-dx, -dy); outside the image the nearest pixel is taken."""
     rows = np.clip(np.arange(image.shape[0]) + dy, 0, image.shape[0] - 1)
     cols = np.clip(np.arange(image.shape[1]) + dx, 0, image.shape[1] - 1)
     return image[rows][:, cols]

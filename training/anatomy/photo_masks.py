@@ -1,4 +1,4 @@
-"""Where the hand and its fingers are in a photograph.
+"""Masks of the hand and its fingers in a photograph.
 
 Images are uint8 RGB (H, W, 3); points float32 (21, 2) in pixels, x first; masks bool (H, W).
 """

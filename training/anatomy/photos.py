@@ -165,7 +165,7 @@ def pictures_of(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where photographs come from and pictures go to, and how they are made."""
+    """Settings of a run: the folder of photographs, the folder of edited pictures, and how they are made."""
 
     photos: Path
     out: Path
