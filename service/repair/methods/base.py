@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from detectors.detections import Image, Mask
@@ -33,7 +33,7 @@ class RegionContext:
     region: Region
     window: Window
     prompts: Prompts
-    nudge: NudgeParams = NudgeParams()
+    nudge: NudgeParams = field(default_factory=NudgeParams)
     on_step: Callable[[int], None] | None = None
 
 
