@@ -34,7 +34,7 @@ COPY --from=build /opt/venv /opt/venv
 COPY LICENSE /opt/anatomend/
 COPY models /opt/anatomend/models
 # Inside a container the service has to listen on all addresses; who reaches it is decided where its port is published.
-# So it starts without keys, and says so loudly: docs/decisions/0006-keys-and-open-doors.md.
+# So it starts without keys, and says so loudly: docs/decisions/0006-random-keys-and-loopback-without-keys.md.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test browser promises lint format clean
+.PHONY: docs help install serve test browser promises lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,9 @@ lint: $(STAMP) ## check format, rules and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(STAMP) ## write the tables in the docs that are made from the code
+	$(BIN)/python -m service.cli.parameter_docs docs/clients.md
 
 format: $(STAMP) ## put the code in its format
 	$(BIN)/ruff format .

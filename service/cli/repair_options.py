@@ -34,6 +34,14 @@ def _option(declared: Field, default: object) -> Any:
     return Annotated[kind | None, typer.Option(*names, help=text)]
 
 
+def option_of(declared: Field) -> str:
+    """Returns the name of a parameter's option; empty if none can spell it."""
+    if is_record(declared.type):
+        return ""
+    name = _OTHER_NAMES.get(declared.name, declared.name).replace("_", "-")
+    return f"`{_SPELLED.get(declared.name, f'--{name}')}`"
+
+
 def _options_of(params: RepairParams) -> dict[str, Any]:
     """Returns an option for each simple parameter; the others are set by ``--params``."""
     return {

@@ -155,6 +155,23 @@ def _plain(kind: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
     return kind, metadata
 
 
+def limits_of(declared: Field) -> str:
+    """Returns the limits of a parameter, and of its items, in words; empty without any."""
+    kind, metadata = _plain(declared.type, declared.metadata)
+    words = [_told(limit) for limit in metadata if isinstance(limit, (Ge, Gt, Le, Lt, MultipleOf))]
+    words += [_told_length(limit, kind) for limit in metadata if isinstance(limit, Len)]
+    if get_origin(kind) is tuple:
+        _, of_item = _plain(get_args(kind)[0], ())
+        each = [_told(limit) for limit in of_item if isinstance(limit, (Ge, Gt, Le, Lt))]
+        words += [f"each {' and '.join(each)}"] if each else []
+    return ", ".join(words)
+
+
+def _told_length(limit: Len, kind: Any) -> str:
+    what = "characters" if kind is str else "items"
+    return f"{limit.min_length} to {limit.max_length} {what}"
+
+
 def element_of(declared: Field) -> Any:
     """Returns the type of a list's items, without its limits."""
     return _plain(get_args(declared.type)[0], ())[0]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.core.errors import InvalidSettings
 from service.runtime.settings import Settings, read_settings
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+README = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch):
