@@ -62,7 +62,12 @@ class Models:
         """
         fitted = self.generator_calibration if own else None
         calibration = calibration_for(fitted, self.detector, self.critic, self.generator.model_id)
-        return Inspector(detector or self.detector, self.critic, self.redraws.native_px, calibration)
+        return Inspector(
+            detector=detector or self.detector,
+            critic=self.critic,
+            native_px=self.redraws.native_px,
+            calibration=calibration,
+        )
 
 
 def step_inputs(model: DiffusionModel) -> tuple[Tensor, Tensor]:

@@ -116,7 +116,15 @@ def redraw_once(
     made = Ladder(
         methods=redraw_only(redraws), native_px=redraws.native_px, gate=gate, prompts=Prompts(case.prompt)
     ).repair(case.image, look.plan, case.seed)
-    return RepairReport(made.image, case.image, case.seed, Outcome.REPAIRED, made.outcomes, {}, {})
+    return RepairReport(
+        image=made.image,
+        original=case.image,
+        seed=case.seed,
+        outcome=Outcome.REPAIRED,
+        regions=made.outcomes,
+        models={},
+        timings_s={},
+    )
 
 
 class RepairBench:

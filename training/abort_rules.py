@@ -54,7 +54,7 @@ def fit_thresholds(
     names = sorted({s.class_name for run in seen for look in run.looks for s in look.defects})
     for rate in RATES:
         limits = {f: {name: _limit(good, f, name, rate) for name in names} for f in fractions}
-        thresholds = PreviewThresholds(limits, detector, preview, generator)
+        thresholds = PreviewThresholds(limits=limits, detector=detector, preview=preview, generator=generator)
         if stopped_share(good, thresholds) <= most_false_aborts:
             break
     return thresholds

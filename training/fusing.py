@@ -55,4 +55,4 @@ def choose_fused(
         conf[f"malformed_{part}"] = least
         recalled, alarmed = ((fused[some] >= least).mean() for some in (truth, ~truth))
         print(f"fused {part}: {weights[part]}, {least}: {recalled:.0%} recalled, {alarmed:.0%} alarmed")
-    return FusedCalibration(conf, Fusion(weights), critic.model_id)
+    return FusedCalibration(conf=conf, fusion=Fusion(weights), critic=critic.model_id)

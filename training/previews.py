@@ -61,7 +61,7 @@ def watched_runs(
     """
     defaults = model.defaults
     size_hw = defaults.height, defaults.width
-    never = PreviewThresholds({})
+    never = PreviewThresholds(limits={})
     for i in range(count):
         watch = WatchHook(
             model.preview(),
@@ -125,7 +125,7 @@ def main() -> None:
     model = load_generator(settings, device)
     detector, critic = load_detector(settings, device), load_critic(settings, device)
     measure = calibration_for(load_generator_calibration(settings), detector, critic, model.model_id)
-    inspector = Inspector(detector, critic, model.native_px, measure)
+    inspector = Inspector(detector=detector, critic=critic, native_px=model.native_px, calibration=measure)
     prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
     runs = list(
         tqdm(

@@ -154,7 +154,9 @@ def main() -> None:
             from training.fusing import choose_fused  # wants scikit-learn, which the rest does not
 
             fused = choose_fused(detector, CropCritic.load(args.critic), seen, args.own_alarms)
-        own = GeneratorCalibration(conf, detector.model_id, generator.model_id, fused)
+        own = GeneratorCalibration(
+            conf=conf, detector=detector.model_id, generator=generator.model_id, fused=fused
+        )
         own.save(args.detector / GENERATOR_CALIBRATION_FILE)
 
 

@@ -33,10 +33,10 @@ def generate_job(context: Context, caller: Caller, body: GenerateBody, key: str 
     limits = EngineLimits.of_cards(worker.models)
     check_generate(wish, worker.class_names, context.settings.max_side_px, limits)
     return NewJob(
-        JobKind.GENERATE,
-        as_json(body),
-        cost_of_generate(body, worker.models),
-        caller.owner,
+        kind=JobKind.GENERATE,
+        request=as_json(body),
+        cost=cost_of_generate(body, worker.models),
+        owner=caller.owner,
         idempotency_key=key,
     )
 
@@ -76,7 +76,9 @@ async def repair_job(
         EngineLimits.of_cards(worker.models),
     )
     cost = cost_of_repair(body, worker.models, upload.image.shape[:2], await _areas(context, painted))
-    new = NewJob(JobKind.REPAIR, as_json(body), cost, caller.owner, idempotency_key=key)
+    new = NewJob(
+        kind=JobKind.REPAIR, request=as_json(body), cost=cost, owner=caller.owner, idempotency_key=key
+    )
     return await with_files(context, new, files)
 
 

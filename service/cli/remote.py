@@ -97,15 +97,29 @@ def _report(facts: ImageAnswer, png: bytes, original: bytes) -> RepairReport:
     empty = np.zeros(image.shape[:2], np.float32)
     regions = tuple(
         RegionOutcome(
-            Region(row.xyxy, row.class_name, row.conf_before, empty, empty),
-            (),
-            row.accepted,
-            row.reason,
-            row.conf_after,
+            region=Region(
+                xyxy=row.xyxy,
+                class_name=row.class_name,
+                conf=row.conf_before,
+                denoise_mask=empty,
+                composite_mask=empty,
+            ),
+            attempts=(),
+            accepted=row.accepted,
+            reason=row.reason,
+            conf_after=row.conf_after,
         )
         for row in facts.regions
     )
-    return RepairReport(image, _pixels(original), facts.seed, facts.outcome, regions, {}, {})
+    return RepairReport(
+        image=image,
+        original=_pixels(original),
+        seed=facts.seed,
+        outcome=facts.outcome,
+        regions=regions,
+        models={},
+        timings_s={},
+    )
 
 
 def _detection_sheet(image: Image, rows: Sequence[DetectionAnswer]) -> bytes:

@@ -185,7 +185,7 @@ class Anatomend:
                 if told.event not in _KNOWN or not told.id.isdecimal():
                     continue  # a newer service may send more types
                 last = int(told.id)
-                yield JobEvent(last, job_id, EventType(told.event), json.loads(told.data))
+                yield JobEvent(id=last, job_id=job_id, type=EventType(told.event), data=json.loads(told.data))
                 if told.event == EventType.DONE:
                     return
             silent += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.core.model_limits import ModelLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """One loaded model, in the words of ``GET /models``.
 

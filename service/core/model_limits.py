@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
     """What one model takes.
 
@@ -27,7 +27,7 @@ class ModelLimits:
         return 0.0 if self.max_steps is None else 1.0 / self.max_steps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
     """What the two roles take.
 
@@ -44,4 +44,4 @@ class EngineLimits:
         """As the cards of the loaded models tell, in JSON; the usual ones where they do not."""
         told = {card["role"]: ModelLimits(**card["limits"]) for card in cards if card.get("limits")}
         generator = told.get("generator", ModelLimits())
-        return cls(generator, told.get("inpainter", generator))
+        return cls(generator=generator, redraws=told.get("inpainter", generator))

@@ -12,7 +12,7 @@ MASK_CLASS = "mask"
 """The class name of painted regions, in requests and reports."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Region:
     """One place to redraw: where, why, and its two masks (full-image size).
 
@@ -33,7 +33,7 @@ class Region:
         return self.class_name == MASK_CLASS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RepairPlan:
     """What will be redrawn, in this order.
 

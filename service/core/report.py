@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     NOT_BETTER = "not_better"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One candidate and what the gate said of it.
 
@@ -60,7 +60,7 @@ class Attempt:
     guide_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RegionOutcome:
     """What became of one region. ``conf_after`` is that of the pixels in the answer."""
 
@@ -86,7 +86,7 @@ class Unused:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RepairReport:
     """One finished picture with every decision that led to it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,9 +14,15 @@ from service.core.errors import InvalidRequest
 from service.core.limits import MAX_BEST_OF, MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED
 from service.core.params import Guidance, PromptText, RepairParams, Steps, WatchParams
 
+SEED_BITS = 32
 Seed = Annotated[int, Ge(0), Le(MAX_SEED)]
 ImageCount = Annotated[int, Ge(1), Le(MAX_IMAGES)]
 CandidateCount = Annotated[int, Ge(1), Le(MAX_BEST_OF)]
+
+
+def new_seed() -> int:
+    """Chooses a seed for a request that names none."""
+    return secrets.randbits(SEED_BITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

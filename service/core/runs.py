@@ -23,7 +23,7 @@ class ThresholdsOrigin(StrEnum):
     GUESSED = "guessed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
     """What the watch held against a run.
 
@@ -48,7 +48,7 @@ class Alarm:
     xyxy: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
     """A run that was taken back to sample one place again; all else followed its old way exactly.
 
@@ -65,7 +65,7 @@ class InFlight:
     cured: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run of the generator for one picture.
 
@@ -103,7 +103,7 @@ class Run:
     detector_passes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a generated picture came about.
 

@@ -12,7 +12,11 @@ from service.core.model_limits import ModelLimits
 def limits_of(pipeline: Any) -> ModelLimits:
     """The sizes and steps that a pipeline takes."""
     scheduler = pipeline.scheduler
-    return ModelLimits(size_step_px(pipeline), fewest_steps(scheduler), most_steps(scheduler))
+    return ModelLimits(
+        size_step_px=size_step_px(pipeline),
+        min_steps=fewest_steps(scheduler),
+        max_steps=most_steps(scheduler),
+    )
 
 
 def size_step_px(pipeline: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from service.core.model_limits import EngineLimits, ModelLimits
 from service.core.params import Method, RepairParams
 from service.core.regions import Region
 from service.core.report import Outcome, RegionOutcome, RepairReport
-from service.core.requests import GenerateRequest, RepairRequest
+from service.core.requests import GenerateRequest, RepairRequest, new_seed
 from service.core.runs import Sampling
 from service.core.validation import check_conf, check_generate, check_image, check_repair
 from service.diffusion.model import DiffusionModel
@@ -52,7 +51,6 @@ from service.repair.prompts import Prompts
 from service.runtime.settings import Settings
 
 DRY_RUN_REASON = "looked only: no repair was asked for"
-SEED_BITS = 32
 
 
 class DiffusionEngine:
@@ -97,11 +95,16 @@ class DiffusionEngine:
         native_px = self._inpainter.native_px
         own = calibration_for(generator_calibration, detector, critic, generator.model_id, gate_params)
         self._inspector = Inspector(
-            detector, critic, native_px, Calibration(detector.default_conf, gate=gate_params)
+            detector=detector,
+            critic=critic,
+            native_px=native_px,
+            calibration=Calibration(detector.default_conf, gate=gate_params),
         )
-        self._generator_inspector = Inspector(detector, critic, native_px, own)
+        self._generator_inspector = Inspector(
+            detector=detector, critic=critic, native_px=native_px, calibration=own
+        )
         redraws = self._inpainter.limits if isinstance(self._inpainter, DiffusionModel) else ModelLimits()
-        self._limits = EngineLimits(generator.limits, redraws)
+        self._limits = EngineLimits(generator=generator.limits, redraws=redraws)
         self._candidates = Candidates(generator, self._generator_inspector, preview_thresholds)
 
     @classmethod
@@ -180,7 +183,7 @@ class DiffusionEngine:
         """
         check_generate(request, self.class_names, self._max_side_px, self._limits)
         self._methods(request.repair or RepairParams())  # refuses before the work
-        first_seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
+        first_seed = new_seed() if request.seed is None else request.seed
         prompts = Prompts(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
         unread = unread_in_picture(self._generator, prompts, request.guidance_scale)
@@ -206,7 +209,7 @@ class DiffusionEngine:
         """
         check_repair(request, self.class_names, self._limits)
         self._methods(request.params)
-        seed = secrets.randbits(SEED_BITS) if request.seed is None else request.seed
+        seed = new_seed() if request.seed is None else request.seed
         prompts = Prompts(request.prompt, request.negative_prompt)
         timings: dict[str, float] = {}
         if request.mask is None:
@@ -306,7 +309,9 @@ def _needs_repair(outcome: RegionOutcome, gate: Gate) -> bool:
 
 
 def _left_alone(region: Region) -> RegionOutcome:
-    return RegionOutcome(region, (), accepted=False, reason=DRY_RUN_REASON, conf_after=region.conf)
+    return RegionOutcome(
+        region=region, attempts=(), accepted=False, reason=DRY_RUN_REASON, conf_after=region.conf
+    )
 
 
 @contextmanager

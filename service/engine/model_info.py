@@ -52,7 +52,15 @@ def model_cards(roles: Roles, sources: Mapping[str, str], own_conf: Mapping[str,
         defaults: Mapping[str, object],
     ) -> ModelCard:
         limits = model.limits if isinstance(model, DiffusionModel) else None
-        return ModelCard(role, model.model_id, sources.get(role, ""), family, size_hw, defaults, limits)
+        return ModelCard(
+            role=role,
+            id=model.model_id,
+            source=sources.get(role, ""),
+            family=family,
+            native_size_hw=size_hw,
+            defaults=defaults,
+            limits=limits,
+        )
 
     cards = [
         card("generator", generator, generator.family, size_hw, _told(generator.defaults)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ from service.core.listener import SILENT, Listener
 from service.core.model_card import ModelCard
 from service.core.regions import Region
 from service.core.report import Attempt, Outcome, RegionOutcome, RepairReport, Verdict
-from service.core.requests import GenerateRequest, RepairRequest
+from service.core.requests import GenerateRequest, RepairRequest, new_seed
 
 SIZE_PX = 64
 STEPS = 4
@@ -32,11 +31,20 @@ class StubEngine:
 
     def models(self) -> Sequence[ModelCard]:
         """One card, which says that this is a simulation."""
-        return [ModelCard("generator", MODEL_ID, "stub", "StubEngine", (SIZE_PX, SIZE_PX), {"steps": STEPS})]
+        return [
+            ModelCard(
+                role="generator",
+                id=MODEL_ID,
+                source="stub",
+                family="StubEngine",
+                native_size_hw=(SIZE_PX, SIZE_PX),
+                defaults={"steps": STEPS},
+            )
+        ]
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
         """Noise of the asked-for size; the same for the same seed."""
-        first = secrets.randbits(32) if request.seed is None else request.seed
+        first = new_seed() if request.seed is None else request.seed
         steps = request.num_inference_steps or STEPS
         size_hw = request.height or SIZE_PX, request.width or SIZE_PX
         reports = []
@@ -54,25 +62,44 @@ class StubEngine:
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
         """The picture with noise in its upper left quarter, and nothing else changed."""
-        seed = secrets.randbits(32) if request.seed is None else request.seed
+        seed = new_seed() if request.seed is None else request.seed
         height, width = request.image.shape[:2]
         corner = max(height // 2, 1), max(width // 2, 1)
         mask = np.zeros((height, width), np.float32)
         mask[: corner[0], : corner[1]] = 1
-        region = Region((0, 0, corner[1], corner[0]), "malformed_hand", 0.9, mask, mask)
+        region = Region(
+            xyxy=(0, 0, corner[1], corner[0]),
+            class_name="malformed_hand",
+            conf=0.9,
+            denoise_mask=mask,
+            composite_mask=mask,
+        )
         listener.found(0, (region,))
         for step in range(STEPS):
             listener.progress("repair", step, STEPS)
             time.sleep(self._step_s)
         listener.progress("repair", STEPS, STEPS)
         if request.dry_run:
-            outcome = RegionOutcome(region, (), False, "looked only", region.conf)
+            outcome = RegionOutcome(
+                region=region, attempts=(), accepted=False, reason="looked only", conf_after=region.conf
+            )
             return _report(request.image, request.image, seed, (outcome,))
         image = request.image.copy()
         image[: corner[0], : corner[1]] = _noise(corner, seed)
-        attempt = Attempt("stub", 1.0, seed, 0.1, None, 1.0, 0.0, Verdict.ACCEPTED)
+        attempt = Attempt(
+            method="stub",
+            strength=1.0,
+            seed=seed,
+            conf=0.1,
+            critic=None,
+            seam=1.0,
+            foreign_colour=0.0,
+            verdict=Verdict.ACCEPTED,
+        )
         listener.tried(0, 0, attempt)
-        outcome = RegionOutcome(region, (attempt,), True, "simulated", 0.1)
+        outcome = RegionOutcome(
+            region=region, attempts=(attempt,), accepted=True, reason="simulated", conf_after=0.1
+        )
         return _report(image, request.image, seed, (outcome,))
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
@@ -92,7 +119,15 @@ class StubEngine:
 def _report(image: Image, original: Image, seed: int, regions: tuple[RegionOutcome, ...]) -> RepairReport:
     accepted = any(outcome.accepted for outcome in regions)
     outcome = Outcome.REPAIRED if accepted else Outcome.UNREPAIRED if regions else Outcome.CLEAN
-    return RepairReport(image, original, seed, outcome, regions, {"generator": MODEL_ID}, {})
+    return RepairReport(
+        image=image,
+        original=original,
+        seed=seed,
+        outcome=outcome,
+        regions=regions,
+        models={"generator": MODEL_ID},
+        timings_s={},
+    )
 
 
 def _noise(size_hw: tuple[int, int], seed: int) -> Image:

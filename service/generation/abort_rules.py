@@ -45,7 +45,7 @@ class Limit:
             raise ValueError(f"0 <= hit <= far, not {self.hit} and {self.far}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewDefect:
     """A malformed part in one preview.
 
@@ -60,7 +60,7 @@ class PreviewDefect:
     xyxy: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What was seen at one moment of a run.
 
@@ -82,7 +82,7 @@ class Look:
         return sum(seen.conf for seen in self.defects if seen.class_name == class_name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchTrigger:
     """Why a run was stopped, for the report.
 
@@ -103,7 +103,7 @@ class WatchTrigger:
         return f"{seen} at step {self.index + 1}, {self.rule.value}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewThresholds:
     """The detector's thresholds for previews, in which everything looks a little malformed.
 
@@ -130,7 +130,7 @@ class PreviewThresholds:
     ) -> PreviewThresholds:
         """For a detector without fitted ones: stricter than for finished pictures, most of all early."""
         return cls(
-            {
+            limits={
                 fraction: {
                     name: _guess(conf, fraction) for name, conf in default_conf.items() if is_malformed(name)
                 }
@@ -151,7 +151,12 @@ class PreviewThresholds:
                 float(fraction): {name: Limit(**limit) for name, limit in by_class.items()}
                 for fraction, by_class in stored["limits"].items()
             }
-            return cls(limits, stored["detector"], stored["preview"], stored["generator"])
+            return cls(
+                limits=limits,
+                detector=stored["detector"],
+                preview=stored["preview"],
+                generator=stored["generator"],
+            )
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelUnavailable(f"{path} cannot be read: {error}") from error
 
@@ -211,7 +216,14 @@ def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> WatchTrigger
         far = expected >= limit.far
         if far or (before is not None and _is_hit(before, name, thresholds)):
             rule = Rule.FAR_OVER if far else Rule.TWICE
-            return WatchTrigger(rule, last.index, last.fraction, surest, expected, limit)
+            return WatchTrigger(
+                rule=rule,
+                index=last.index,
+                fraction=last.fraction,
+                defect=surest,
+                expected=expected,
+                limit=limit,
+            )
     return None
 
 
@@ -240,7 +252,12 @@ def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, f
     if surest.conf < limit.hit or not (is_small and is_alone):
         return None
     return WatchTrigger(
-        Rule.ONE_PLACE, look.index, look.fraction, surest, look.expected(surest.class_name), limit
+        rule=Rule.ONE_PLACE,
+        index=look.index,
+        fraction=look.fraction,
+        defect=surest,
+        expected=look.expected(surest.class_name),
+        limit=limit,
     )
 
 

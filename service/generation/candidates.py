@@ -157,8 +157,8 @@ class _Progress:
 
 def _sampling(runs: tuple[Run, ...], watcher: RunWatcher | None, budget: int) -> Sampling:
     if watcher is None:
-        return Sampling(runs)
+        return Sampling(runs=runs)
     notes = list(watcher.notes)
     if len(runs) == budget and all(run.end is RunEnd.ABORTED for run in runs[:-1]) and runs[-1].alarm:
         notes.append(f"all {budget} seeds of the budget looked hopeless: the last run was finished")
-    return Sampling(runs, watcher.preview.kind, watcher.origin, tuple(notes))
+    return Sampling(runs=runs, preview=watcher.preview.kind, thresholds=watcher.origin, notes=tuple(notes))

@@ -15,7 +15,7 @@ from service.repair.ladder import rivals_of
 from service.repair.window import window_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
     """How a candidate looks; of two the better one is less.
 
@@ -87,7 +87,14 @@ def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
             if is_malformed(counted.class_names[i])
         ]
         worst = max(suspected, default=0.0)
-        return Rank(worst, sum(suspected), None, 0, counted.passes, is_empty=not looked.seen)
+        return Rank(
+            conf=worst,
+            expected=sum(suspected),
+            critic=None,
+            defects=0,
+            passes=counted.passes,
+            is_empty=not looked.seen,
+        )
     gate = Gate(counted, inspector.critic, looked.thresholds, looked.fusion, looked.gate_params)
     readings = []
     for index, region in enumerate(regions):
@@ -95,4 +102,10 @@ def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
         readings += gate.read([image], region, near, rivals_of(looked.plan, index))
     critics = [reading.critic for reading in readings if reading.critic is not None]
     scores = [reading.conf for reading in readings]
-    return Rank(max(scores), sum(scores), max(critics, default=None), len(regions), counted.passes)
+    return Rank(
+        conf=max(scores),
+        expected=sum(scores),
+        critic=max(critics, default=None),
+        defects=len(regions),
+        passes=counted.passes,
+    )

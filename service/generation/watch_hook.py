@@ -96,7 +96,7 @@ class WatchHook:
             raise ValueError(f"a watched run makes one picture, not {len(step.x0)}")
         with torch.no_grad():
             image = to_images(self._preview.decode(step.x0))[0]
-        look = Look(index, fraction, self._defects(image))
+        look = Look(index=index, fraction=fraction, defects=self._defects(image))
         self.looks.append(look)
         if self._on_preview is not None:
             self._on_preview(look, image)
@@ -117,7 +117,9 @@ class WatchHook:
         across, down = self._size_hw[1] / image.shape[1], self._size_hw[0] / image.shape[0]
         names = [self._detector.class_names[i] for i in found.class_id]
         return tuple(
-            PreviewDefect(name, float(conf), (x1 * across, y1 * down, x2 * across, y2 * down))
+            PreviewDefect(
+                class_name=name, conf=float(conf), xyxy=(x1 * across, y1 * down, x2 * across, y2 * down)
+            )
             for name, conf, (x1, y1, x2, y2) in zip(names, found.conf, found.xyxy.tolist(), strict=True)
             if is_malformed(name)
         )

@@ -33,7 +33,7 @@ GROWN_SHARE = 0.1
 SEED_RANGE = 2**32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Drawing:
     """What all runs for one picture have in common; sizes in pixels.
 
@@ -79,7 +79,9 @@ def unwatched(model: DiffusionModel, drawing: Drawing, seed: int) -> tuple[Image
     """One run that nobody looks into."""
     steps = drawing.num_inference_steps
     image = drawing.by(model, seed)
-    return image, Run(seed, RunEnd.FINISHED, steps, steps, denoiser_calls=steps, decodes=1)
+    return image, Run(
+        seed=seed, end=RunEnd.FINISHED, step=steps, steps=steps, denoiser_calls=steps, decodes=1
+    )
 
 
 class Count:
@@ -168,7 +170,7 @@ class RunWatcher:
         again = self._watch(drawing, stops, resume.index)
         image, stopped_again = self._sampled(drawing, seed, [count, again], resume)
         cured = again.reason is None and not any(mendable(look) for look in again.looks)
-        mended = InFlight(alarm_of(stopped), resume.index, resume.seed, cured)
+        mended = InFlight(alarm=alarm_of(stopped), from_step=resume.index, seed=resume.seed, cured=cured)
         looks += len(again.looks)
         return image, _run(seed, image, again.reason, stopped_again, mended, count.calls, steps, looks)
 

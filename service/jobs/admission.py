@@ -46,8 +46,8 @@ class Room:
     def take(self, new: NewJob) -> None:
         """Counts one more job."""
         own = self.own(new.owner)
-        self._own[new.owner] = QueueDepth(own.jobs + 1, own.cost + new.cost)
-        self.depth = QueueDepth(self.depth.jobs + 1, self.depth.cost + new.cost)
+        self._own[new.owner] = QueueDepth(jobs=own.jobs + 1, cost=own.cost + new.cost)
+        self.depth = QueueDepth(jobs=self.depth.jobs + 1, cost=self.depth.cost + new.cost)
 
 
 def check_room(limits: QueueLimits, new: NewJob, room: Room) -> None:
@@ -82,9 +82,9 @@ def _check_share(limits: QueueLimits, new: NewJob, depth: QueueDepth, own: Queue
 
     One owner can hold half of the queue at most and a second one a quarter; some room is always left.
     """
-    free = QueueDepth(limits.jobs - depth.jobs, limits.cost - depth.cost)
+    free = QueueDepth(jobs=limits.jobs - depth.jobs, cost=limits.cost - depth.cost)
     if own.jobs >= free.jobs or own.cost + new.cost > free.cost:
-        others = QueueDepth(depth.jobs - own.jobs, depth.cost - own.cost)
+        others = QueueDepth(jobs=depth.jobs - own.jobs, cost=depth.cost - own.cost)
         share = {"jobs": (limits.jobs - others.jobs) // 2, "megapixel_steps": (limits.cost - others.cost) / 2}
         raise _too_many(own, share)
 
@@ -94,7 +94,7 @@ def queue_depth(connection: Connection, *of: Any) -> QueueDepth:
     count, cost = connection.execute(
         select(func.count(), func.coalesce(func.sum(jobs.c.cost), 0.0)).where(QUEUED, *of)
     ).one()
-    return QueueDepth(count, cost)
+    return QueueDepth(jobs=count, cost=cost)
 
 
 def _too_many(own: QueueDepth, allowed: dict[str, float]) -> QueueFull:

@@ -81,8 +81,10 @@ class EventLog:
 def _event_of(row: Row[Any]) -> JobEvent:
     """Returns a row's event. An unreadable row has empty data, since ``done`` must still be delivered."""
     try:
-        return JobEvent(row.id, row.job_id, EventType(row.type), json.loads(row.data))
+        return JobEvent(id=row.id, job_id=row.job_id, type=EventType(row.type), data=json.loads(row.data))
     except (ValueError, TypeError, RecursionError):
         _log.warning("event %d of job %s cannot be read", row.id, row.job_id)
         is_end = row.type == EventType.DONE.value
-        return JobEvent(row.id, row.job_id, EventType.DONE if is_end else EventType.STATE, {})
+        return JobEvent(
+            id=row.id, job_id=row.job_id, type=EventType.DONE if is_end else EventType.STATE, data={}
+        )

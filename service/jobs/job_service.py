@@ -59,16 +59,16 @@ class JobService:
         self.queue = JobQueue(
             self.database,
             QueueLimits(
-                settings.queue_megapixel_steps,
-                settings.queue_jobs,
-                settings.queue_jobs_per_key,
-                settings.job_megapixel_steps,
+                cost=settings.queue_megapixel_steps,
+                jobs=settings.queue_jobs,
+                jobs_per_owner=settings.queue_jobs_per_key,
+                cost_per_job=settings.job_megapixel_steps,
             ),
         )
         self._log = EventLog(self.database)
         self._threads = anyio.CapacityLimiter(8)
         self._intake = Intake(lambda events: self._in_thread(self.queue.submit_all, events))
-        self._depth = QueueDepth(0, 0.0)
+        self._depth = QueueDepth(jobs=0, cost=0.0)
         self._counted_at = -math.inf
         self._recount: asyncio.Task[QueueDepth] | None = None
         self._workers: list[WorkerFacts] = []
@@ -182,7 +182,7 @@ class JobService:
             await self._check_room()
         job, is_new = await self._intake.submit(new)
         if is_new:
-            self._depth = QueueDepth(self._depth.jobs + 1, self._depth.cost + new.cost)
+            self._depth = QueueDepth(jobs=self._depth.jobs + 1, cost=self._depth.cost + new.cost)
         return job, is_new
 
     async def check(self, new: NewJob) -> None:

@@ -228,13 +228,13 @@ def living_workers(database: Database, silent_s: float = LEASE_S) -> list[Worker
 def _facts_of(row: Any) -> WorkerFacts:
     about = json.loads(row.facts)
     return WorkerFacts(
-        row.id,
-        row.state,
-        row.seen_at,
-        tuple(about["models"]),
-        tuple(about["class_names"]),
-        about["problem"],
-        tuple(about.get("gpu", ())),
+        id=row.id,
+        state=row.state,
+        seen_at=row.seen_at,
+        models=tuple(about["models"]),
+        class_names=tuple(about["class_names"]),
+        problem=about["problem"],
+        gpu=tuple(about.get("gpu", ())),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import AnatomendError, Conflict, InvalidRequest, QueueFull
 from service.core.job_state import JobState
+from service.core.requests import new_seed
 from service.database.connect import Database, in_pieces
 from service.database.schema import job_events, jobs
 from service.jobs.admission import Room, check_room, queue_depth
@@ -24,7 +24,6 @@ from service.jobs.records import EventType, Job, Json, NewJob, QueueDepth, Queue
 from service.jobs.rows import job_of, readable, row_of
 from service.jobs.turns import positions
 
-SEED_BITS = 32
 _LOOKED_AT = 10
 """The number of rows to search where one readable row is enough."""
 _CANCELLED_AT_ONCE = 100
@@ -194,7 +193,9 @@ class JobQueue:
                     f"the job is {old.state.value}", code="job_not_finished", allowed="a final state"
                 )
             cost = connection.scalar(select(jobs.c.cost).where(jobs.c.id == job_id))
-            again = NewJob(old.kind, old.request, cost or 0.0, old.owner, old.inputs)
+            again = NewJob(
+                kind=old.kind, request=old.request, cost=cost or 0.0, owner=old.owner, inputs=old.inputs
+            )
             room = Room(connection)
             check_room(self._limits, again, room)
             job = self._insert(connection, again, fingerprint_of(again), room)
@@ -298,7 +299,7 @@ def _with_seed(request: Json) -> Json:
     """Chooses the seed before the job is written: a job that is restarted makes the same picture."""
     if "seed" not in request or request["seed"] is not None:
         return request
-    return {**request, "seed": secrets.randbits(SEED_BITS)}
+    return {**request, "seed": new_seed()}
 
 
 def _get(connection: Connection, job_id: str, owner: str | None, lock: bool = False) -> Job:

@@ -24,7 +24,7 @@ class EventType(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A request for a job.
 
@@ -44,7 +44,7 @@ class NewJob:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One job of the table; times are seconds since 1970, UTC.
 
@@ -73,7 +73,7 @@ class Job:
     problem: Json | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
     """One event of a job; ids increase."""
 
@@ -104,7 +104,7 @@ class JobControl:
     previews: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
     """The limits of the queue.
 
@@ -121,7 +121,7 @@ class QueueLimits:
     cost_per_job: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
     """The number and cost of the queued jobs."""
 
@@ -129,7 +129,7 @@ class QueueDepth:
     cost: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFacts:
     """The facts of one worker, as it last reported them.
 

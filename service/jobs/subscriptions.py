@@ -121,7 +121,7 @@ class Subscriptions:
             position = positions.get(subscriber.job_id)
             if position is not None and position != subscriber.position:
                 data = {"state": "queued", "position": position}
-                told = JobEvent(subscriber.last, subscriber.job_id, EventType.STATE, data)
+                told = JobEvent(id=subscriber.last, job_id=subscriber.job_id, type=EventType.STATE, data=data)
                 subscriber.news.put_nowait(told)
             subscriber.position = position
 

@@ -69,7 +69,7 @@ class Worker:
         self._leave_soon = threading.Event()
         self._leave_now = threading.Event()
         self._gone = threading.Event()
-        self._facts = WorkerFacts(self.id, "starting", time.time())
+        self._facts = WorkerFacts(id=self.id, state="starting", seen_at=time.time())
         self._has_changed = threading.Event()
         self._lease: Lease | None = None
         self._looked_at = -1e9
@@ -125,7 +125,11 @@ class Worker:
             )
             return None
         cards = tuple(model_facts(card) for card in engine.models())
-        self._now_is(WorkerFacts(self.id, "ready", time.time(), cards, engine.class_names))
+        self._now_is(
+            WorkerFacts(
+                id=self.id, state="ready", seen_at=time.time(), models=cards, class_names=engine.class_names
+            )
+        )
         self.progress.ready()
         _log.info("the models are loaded after %.1f s", time.monotonic() - started)
         images, inputs = stores_of(settings.store_url, settings.data_dir)
@@ -133,7 +137,7 @@ class Worker:
 
     def _fail(self, error: AnatomendError) -> None:
         _log.error("not ready: %s", error.detail)
-        self._now_is(WorkerFacts(self.id, "failed", time.time(), problem=problem_of(error)))
+        self._now_is(WorkerFacts(id=self.id, state="failed", seen_at=time.time(), problem=problem_of(error)))
 
     def _now_is(self, facts: WorkerFacts) -> None:
         """Publishes new facts of this worker, at once or as soon as the database is available."""

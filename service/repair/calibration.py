@@ -37,7 +37,7 @@ class Calibration:
     gate: GateParams = GATE_PARAMS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FusedCalibration:
     """What holds where a critic takes part in finding.
 
@@ -52,7 +52,7 @@ class FusedCalibration:
     critic: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorCalibration:
     """Fitted on labelled pictures of one generator.
 
@@ -81,11 +81,11 @@ class GeneratorCalibration:
             stored = json.loads(path.read_text("utf-8"))
             fused, gate = stored.get("fused"), stored.get("gate")
             return cls(
-                _scores(stored["conf"]),
-                stored["detector"],
-                stored["generator"],
-                fused and _fused(fused),
-                gate and GateParams(**gate),
+                conf=_scores(stored["conf"]),
+                detector=stored["detector"],
+                generator=stored["generator"],
+                fused=fused and _fused(fused),
+                gate=gate and GateParams(**gate),
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelUnavailable(f"{path} cannot be read: {error}") from error
@@ -132,4 +132,6 @@ def _scores(stored: Mapping[str, Any]) -> dict[str, float]:
 
 def _fused(stored: Mapping[str, Any]) -> FusedCalibration:
     weights = {part: Weights(**_scores(by)) for part, by in stored["fusion"]["weights"].items()}
-    return FusedCalibration(_scores(stored["conf"]), Fusion(weights), str(stored["critic"]))
+    return FusedCalibration(
+        conf=_scores(stored["conf"]), fusion=Fusion(weights), critic=str(stored["critic"])
+    )

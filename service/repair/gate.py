@@ -43,7 +43,7 @@ class ViewDetections:
         return _joined([self.plain, self.worn])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Reading:
     """How one picture looks in one region.
 
@@ -74,7 +74,7 @@ class Fit:
     foreign_colour: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The gate's word on one candidate."""
 
@@ -142,7 +142,7 @@ class Gate:
             seen = detections.all
             here = seen[self._parts.malformed_here(seen, region, rivals)]
             conf = self._fused(region, float(here.conf.max(initial=0.0)), sound, critic)
-            readings.append(Reading(detections, conf, sound, critic))
+            readings.append(Reading(detections=detections, conf=conf, sound=sound, critic=critic))
         return readings
 
     def _fuses(self, class_name: str) -> bool:
@@ -165,7 +165,12 @@ class Gate:
             fit: how it fits into the picture.
             rivals: as for ``read``.
         """
-        return Judgement(after.conf, after.critic, fit, self._verdict(region, before, after, fit, rivals))
+        return Judgement(
+            conf=after.conf,
+            critic=after.critic,
+            fit=fit,
+            verdict=self._verdict(region, before, after, fit, rivals),
+        )
 
     def _verdict(
         self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box]

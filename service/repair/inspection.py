@@ -22,7 +22,7 @@ from service.repair.heatmaps import heat_of_picture, hot_places
 from service.repair.plan import Shape, plan_repair
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Inspection:
     """A picture after the first look: what to repair in it, and by which measure.
 
@@ -43,7 +43,7 @@ class Inspection:
     gate_params: GateParams = GATE_PARAMS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Inspector:
     """Looks with a detector, and with a critic where the measure says so.
 
@@ -70,12 +70,23 @@ class Inspector:
         found = self.found(image, thresholds)
         plan = plan_repair(found, names, image.shape[:2], params, self.native_px, self._shape(image, params))
         seen = frozenset(names[i] for i in found.class_id)
-        return Inspection(image, plan, thresholds, seen, self._fusion, self.calibration.gate)
+        return Inspection(
+            image=image,
+            plan=plan,
+            thresholds=thresholds,
+            seen=seen,
+            fusion=self._fusion,
+            gate_params=self.calibration.gate,
+        )
 
     def painted(self, image: Image, plan: RepairPlan) -> Inspection:
         """Takes a plan from a painted mask: nothing is sought."""
         return Inspection(
-            image, plan, self.thresholds(plan.params), frozenset(), gate_params=self.calibration.gate
+            image=image,
+            plan=plan,
+            thresholds=self.thresholds(plan.params),
+            seen=frozenset(),
+            gate_params=self.calibration.gate,
         )
 
     @property

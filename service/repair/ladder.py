@@ -54,7 +54,7 @@ class _Blended:
     fit: Fit
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Ladder:
     """Climbs the rungs for each region of a plan and takes the best candidate that passes the gate.
 
@@ -145,7 +145,9 @@ class _Climb:
         before = gate.read([self.image], region, window.box, rivals)[0]
         if self.touched and is_malformed(region.class_name) and gate.is_sound(region, before):
             reason = "well-formed since another region was repaired"
-            return self.image, RegionOutcome(region, (), False, reason, before.conf)
+            return self.image, RegionOutcome(
+                region=region, attempts=(), accepted=False, reason=reason, conf_after=before.conf
+            )
         attempts = list[Attempt]()
         for place, rung in enumerate(self.rungs):
             between_steps = partial(_still_at, listener, first + place, total)
@@ -157,10 +159,22 @@ class _Climb:
             if accepted:
                 best, over = min(accepted, key=lambda pair: _badness(pair[0]))
                 reason = f"well-formed after {best.method} at strength {rung.strength:g}"
-                outcome = RegionOutcome(region, tuple(attempts), True, reason, best.conf)
+                outcome = RegionOutcome(
+                    region=region,
+                    attempts=tuple(attempts),
+                    accepted=True,
+                    reason=reason,
+                    conf_after=best.conf,
+                )
                 return _with(self.image, over, window.box), outcome
             listener.progress("repair", first + place + 1, total)
-        return self.image, RegionOutcome(region, tuple(attempts), False, _why_kept(attempts), before.conf)
+        return self.image, RegionOutcome(
+            region=region,
+            attempts=tuple(attempts),
+            accepted=False,
+            reason=_why_kept(attempts),
+            conf_after=before.conf,
+        )
 
     def _rung(
         self,

@@ -79,7 +79,7 @@ def plan_repair(
         if _passed_over(number, params) is None
     ]
     counts = Counter(by for place, by in spared if by is not None and is_malformed(place.class_name))
-    return RepairPlan(tuple(regions), params, counts)
+    return RepairPlan(regions=tuple(regions), params=params, spared=counts)
 
 
 def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPlan:
@@ -116,7 +116,7 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
                     number=number,
                 )
             )
-    return RepairPlan(tuple(regions), params, +spared, is_painted=True)
+    return RepairPlan(regions=tuple(regions), params=params, spared=+spared, is_painted=True)
 
 
 def _excluded_by(place: _Place, params: RepairParams) -> str | None:
@@ -210,7 +210,14 @@ def _region_of_box(
         denoise = masks.grow(shape(box), margin)
     # The soft edge takes only what was added: all of the box, or of what is hot in it, is replaced.
     composite = masks.feather(denoise, min(params.feather_px, margin))
-    return Region(box, place.class_name, place.conf, denoise, composite, number)
+    return Region(
+        xyxy=box,
+        class_name=place.class_name,
+        conf=place.conf,
+        denoise_mask=denoise,
+        composite_mask=composite,
+        number=number,
+    )
 
 
 def _margin_px(

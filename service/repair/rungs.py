@@ -12,7 +12,7 @@ from service.core.regions import Region
 from service.repair.prompts import Prompts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """One batch of candidates.
 
@@ -69,12 +69,12 @@ def rungs_of(
     settings = settings_of(region, params, own)
     return tuple(
         Rung(
-            method,
-            strength,
-            settings.seeds_per_attempt or SEEDS_PER_ATTEMPT,
-            settings.num_inference_steps,
-            settings.guidance_scale,
-            settings.fill,
+            method=method,
+            strength=strength,
+            seeds=settings.seeds_per_attempt or SEEDS_PER_ATTEMPT,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+            fill=settings.fill,
         )
         for method in settings.methods or params.methods
         for strength in settings.strengths or STRENGTHS

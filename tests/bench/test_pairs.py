@@ -8,7 +8,15 @@ from service.core.report import Outcome, RepairReport
 
 def report(before: int, after: int) -> RepairReport:
     plain = np.full((64, 96, 3), before, np.uint8)
-    return RepairReport(np.full_like(plain, after), plain, 7, Outcome.REPAIRED, (), {}, {})
+    return RepairReport(
+        image=np.full_like(plain, after),
+        original=plain,
+        seed=7,
+        outcome=Outcome.REPAIRED,
+        regions=(),
+        models={},
+        timings_s={},
+    )
 
 
 def test_each_pair_has_its_place() -> None:

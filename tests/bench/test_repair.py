@@ -13,9 +13,19 @@ def report(accepted: bool, changed_at: tuple[int, int]) -> RepairReport:
     after[changed_at] = 255
     mask = np.zeros((10, 10), np.float32)
     mask[2:5, 2:5] = 1.0
-    region = Region((2, 2, 5, 5), "malformed_hand", 0.9, mask, mask)
-    outcome = RegionOutcome(region, (), accepted, "", 0.1)
-    return RepairReport(after, before, 0, Outcome.REPAIRED, (outcome,), {}, {})
+    region = Region(
+        xyxy=(2, 2, 5, 5), class_name="malformed_hand", conf=0.9, denoise_mask=mask, composite_mask=mask
+    )
+    outcome = RegionOutcome(region=region, attempts=(), accepted=accepted, reason="", conf_after=0.1)
+    return RepairReport(
+        image=after,
+        original=before,
+        seed=0,
+        outcome=Outcome.REPAIRED,
+        regions=(outcome,),
+        models={},
+        timings_s={},
+    )
 
 
 def test_pixels_under_an_accepted_mask_may_change_and_others_are_counted() -> None:

@@ -3,13 +3,17 @@
 from bench.watch import WatchedPicture, row_of_first_look, rows_by_fraction, stopped_at
 from service.generation.abort_rules import Limit, Look, PreviewDefect, PreviewThresholds
 
-THRESHOLDS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in (0.3, 0.7)})
+THRESHOLDS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in (0.3, 0.7)})
 
 
 def _run(*conf: float, malformed: bool) -> WatchedPicture:
     box = (0.0, 0.0, 10.0, 10.0)
     looks = tuple(
-        Look(i, fraction, (PreviewDefect("malformed_hand", c, box),))
+        Look(
+            index=i,
+            fraction=fraction,
+            defects=(PreviewDefect(class_name="malformed_hand", conf=c, xyxy=box),),
+        )
         for i, (fraction, c) in enumerate(zip((0.3, 0.7), conf, strict=True))
     )
     return WatchedPicture(looks, malformed, not malformed, 1.1, 1.0)

@@ -46,7 +46,14 @@ class ScriptedEngine:
     def models(self) -> Sequence[ModelCard]:
         facts = {"detector": {"gradient": self.gradient}}
         return [
-            ModelCard(role, name, "scripted", "none", None, facts.get(role, {}))
+            ModelCard(
+                role=role,
+                id=name,
+                source="scripted",
+                family="none",
+                native_size_hw=None,
+                defaults=facts.get(role, {}),
+            )
             for role, name in MODELS.items()
         ]
 
@@ -96,18 +103,47 @@ class ScriptedEngine:
         regions = () if outcome is Outcome.CLEAN else (self._region(original, seed, accepted),)
         timings_s = {"detect": 0.25, "repair": 1.5}
         return RepairReport(
-            image, original, seed, outcome, regions, MODELS, timings_s, unused=self.unused, reason=self.reason
+            image=image,
+            original=original,
+            seed=seed,
+            outcome=outcome,
+            regions=regions,
+            models=MODELS,
+            timings_s=timings_s,
+            unused=self.unused,
+            reason=self.reason,
         )
 
     def _region(self, image: Image, seed: int, accepted: bool) -> RegionOutcome:
         height, width = image.shape[:2]
         mask = np.zeros((height, width), np.float32)
         mask[: height // 2, : width // 2] = 0.001  # rounds to 0 in 8 bits, and yet is painted
-        region = Region((0, 0, width // 2, height // 2), "malformed_hand", 0.9, mask, mask)
+        region = Region(
+            xyxy=(0, 0, width // 2, height // 2),
+            class_name="malformed_hand",
+            conf=0.9,
+            denoise_mask=mask,
+            composite_mask=mask,
+        )
         verdict = Verdict.ACCEPTED if accepted else Verdict.STILL_MALFORMED
-        attempt = Attempt("redraw", 0.4, seed, 0.1 if accepted else 0.8, None, 1.0, 0.0, verdict)
+        attempt = Attempt(
+            method="redraw",
+            strength=0.4,
+            seed=seed,
+            conf=0.1 if accepted else 0.8,
+            critic=None,
+            seam=1.0,
+            foreign_colour=0.0,
+            verdict=verdict,
+        )
         reason = "accepted" if accepted else "no attempt passed"
-        return RegionOutcome(region, (attempt,) * self.attempts, accepted, reason, 0.1 if accepted else 0.9)
+        return RegionOutcome(
+            region=region,
+            attempts=(attempt,) * self.attempts,
+            accepted=accepted,
+            reason=reason,
+            conf_after=0.1 if accepted else 0.9,
+        )
 
 
 def noise(size_hw: tuple[int, int], seed: int = 0, channels: int = 3) -> np.ndarray:

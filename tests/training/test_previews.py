@@ -16,7 +16,12 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     # Three looks and then the end: every other run shows the defect in all of them.
     bad, good = [0.8, 0.8, 0.8, *[0.8] * 4], [0.1, 0.1, 0.1, 0.1, 0.1]
     detector = Scripted(*(good + bad) * 8)
-    inspector = Inspector(detector, None, tiny_model.native_px, Calibration(detector.default_conf))
+    inspector = Inspector(
+        detector=detector,
+        critic=None,
+        native_px=tiny_model.native_px,
+        calibration=Calibration(detector.default_conf),
+    )
     runs = list(watched_runs(tiny_model, inspector, ["a hand", "a horse"], 16))
     assert [run.malformed for run in runs] == [False, True] * 8
     assert all(len(run.looks) == len(FRACTIONS) for run in runs)
@@ -34,8 +39,8 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
 
 def test_prompts_in_turns_of_four_do_not_part_what_is_fitted_from_what_is_told(tiny_model):
     def run(conf: float) -> WatchedRun:
-        seen = (PreviewDefect("malformed_hand", conf, (0.0, 0.0, 9.0, 9.0)),)
-        looks = tuple(Look(i, fraction, seen) for i, fraction in enumerate(FRACTIONS))
+        seen = (PreviewDefect(class_name="malformed_hand", conf=conf, xyxy=(0.0, 0.0, 9.0, 9.0)),)
+        looks = tuple(Look(index=i, fraction=fraction, defects=seen) for i, fraction in enumerate(FRACTIONS))
         return WatchedRun(looks, malformed=False)
 
     runs = [run(0.8 if i % 4 == 0 else 0.1) for i in range(80)]

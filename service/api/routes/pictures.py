@@ -206,10 +206,10 @@ async def _detect_job(form: DetectForm, request: Request, context: Context, call
         if form.heatmap:
             check_gradient(worker.models, "heatmap")
         new = NewJob(
-            JobKind.DETECT,
-            as_json(DetectBody(conf=form.conf, heatmap=form.heatmap)),
-            cost_of_detect((height, width)),
-            caller.owner,
+            kind=JobKind.DETECT,
+            request=as_json(DetectBody(conf=form.conf, heatmap=form.heatmap)),
+            cost=cost_of_detect((height, width)),
+            owner=caller.owner,
             idempotency_key=idempotency_key_of(request),
         )
         return await with_files(context, new, {IMAGE: content})

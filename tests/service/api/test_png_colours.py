@@ -28,7 +28,15 @@ def repaired(upload: Upload, colour: tuple[int, int, int] = (200, 100, 50)) -> R
     """Its upper left corner in one sRGB colour."""
     image = upload.image.copy()
     image[:20, :24] = colour
-    return RepairReport(image, upload.image, 1, Outcome.REPAIRED, (), {}, {})
+    return RepairReport(
+        image=image,
+        original=upload.image,
+        seed=1,
+        outcome=Outcome.REPAIRED,
+        regions=(),
+        models={},
+        timings_s={},
+    )
 
 
 def kinds(png: bytes) -> list[bytes]:
@@ -120,7 +128,15 @@ def test_what_a_new_file_cannot_hold_is_told():
     upload = read_image(png_of(48, 40, 16, 0, rows), LIMITS)
     told = told_of(repaired(upload), upload).unused
     assert [one.reason for one in told] == ["16 bits a sample became 8", "grey became colours"]
-    kept = RepairReport(upload.image, upload.image, 1, Outcome.CLEAN, (), {}, {})
+    kept = RepairReport(
+        image=upload.image,
+        original=upload.image,
+        seed=1,
+        outcome=Outcome.CLEAN,
+        regions=(),
+        models={},
+        timings_s={},
+    )
     assert told_of(kept, upload).unused == (), "it comes back as it was"
     palette = read_image(encoded(Pillow.fromarray(PIXELS).quantize(16)), LIMITS)
     assert palette.reduced == ("a palette became colours",)

@@ -21,15 +21,32 @@ from tests.service.cli.test_commands import engine as cli_engine
 from tests.service.cli.test_commands import run
 from tests.service.scripted import ScriptedEngine
 
-ALARM = Alarm("far_over", "malformed_hand", 0.95, 1.4, 0.9, 3, 0.3, (1.0, 2.0, 3.0, 4.0))
+ALARM = Alarm(
+    rule="far_over",
+    class_name="malformed_hand",
+    conf=0.95,
+    expected=1.4,
+    threshold=0.9,
+    step=3,
+    fraction=0.3,
+    xyxy=(1.0, 2.0, 3.0, 4.0),
+)
 SAMPLING = Sampling(
-    (
-        Run(5, RunEnd.ABORTED, 3, 10, ALARM, InFlight(ALARM, 1, 99, cured=False), denoiser_calls=5),
-        Run(6, RunEnd.FINISHED, 10, 10, chosen=True, conf=0.2, defects=0, decodes=1),
+    runs=(
+        Run(
+            seed=5,
+            end=RunEnd.ABORTED,
+            step=3,
+            steps=10,
+            alarm=ALARM,
+            in_flight=InFlight(alarm=ALARM, from_step=1, seed=99, cured=False),
+            denoiser_calls=5,
+        ),
+        Run(seed=6, end=RunEnd.FINISHED, step=10, steps=10, chosen=True, conf=0.2, defects=0, decodes=1),
     ),
-    "own",
-    ThresholdsOrigin.GUESSED,
-    ("a note",),
+    preview="own",
+    thresholds=ThresholdsOrigin.GUESSED,
+    notes=("a note",),
 )
 HOW = {"fractions": [0.2, 0.6], "stop": True, "max_restarts": 1, "in_flight": True}
 PARAMS = WatchParams(fractions=(0.2, 0.6), stop=True, max_restarts=1, in_flight=True)

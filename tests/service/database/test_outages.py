@@ -31,7 +31,7 @@ from tests.service.postgres import own_postgres
 from tests.service.problems import assert_problem
 from tests.service.scripted import ScriptedEngine
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 FILE = "anatomend.sqlite3"
 
 

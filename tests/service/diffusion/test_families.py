@@ -20,7 +20,7 @@ from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
 
-LIMITS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
 REGION = (8.0, 8.0, 24.0, 24.0)
 
 

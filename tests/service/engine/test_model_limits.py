@@ -62,7 +62,7 @@ def test_a_strength_of_less_than_a_step_is_refused_and_one_step_is_run(distilled
 
 def test_a_flux_takes_multiples_of_sixteen_and_says_so(tmp_path):
     step = limits_of(build_family("flux", tmp_path)).size_step_px
-    limits = EngineLimits(ModelLimits(step))
+    limits = EngineLimits(generator=ModelLimits(size_step_px=step))
     for side, code in (
         (88, "size_not_multiple_of_16"),
         (8, "size_not_multiple_of_16"),
@@ -93,11 +93,11 @@ def test_the_cards_tell_the_limits(distilled):
     engine = DiffusionEngine(distilled, ColourDetector())
     cards = [model_facts(card) for card in engine.models()]
     assert EngineLimits.of_cards(cards) == EngineLimits(
-        ModelLimits(8, max_steps=20), ModelLimits(8, max_steps=20)
+        generator=ModelLimits(size_step_px=8, max_steps=20), redraws=ModelLimits(size_step_px=8, max_steps=20)
     )
     assert EngineLimits.of_cards([{"role": "generator"}]) == EngineLimits()
     inpainter = {"role": "inpainter", "limits": {"size_step_px": 8, "max_steps": 4}}
-    assert EngineLimits.of_cards([*cards, inpainter]).redraws == ModelLimits(8, max_steps=4)
+    assert EngineLimits.of_cards([*cards, inpainter]).redraws == ModelLimits(size_step_px=8, max_steps=4)
 
 
 def test_what_a_prompt_holds_beside_words_is_in_the_report(tiny_model):

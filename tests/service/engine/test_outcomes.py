@@ -218,4 +218,4 @@ def test_no_seed_is_told_that_cannot_be_asked_for_again(engine, seed, options):
 
 def test_a_heat_map_that_is_used_is_not_told_as_unused():
     params = RepairParams(mask_source=MaskSource.HEATMAP, mask_threshold=0.3)
-    assert unused_in_repair(RepairPlan((), params)) == ()
+    assert unused_in_repair(RepairPlan(regions=(), params=params)) == ()

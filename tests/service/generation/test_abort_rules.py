@@ -20,13 +20,13 @@ from training.abort_rules import WatchedRun, fit_thresholds, stopped_share
 
 HERE, THERE = (10.0, 10.0, 50.0, 50.0), (200.0, 200.0, 240.0, 240.0)
 NAMES = ("malformed_hand", "malformed_limb")
-LIMITS = PreviewThresholds({f: dict.fromkeys(NAMES, Limit(0.5, 0.9)) for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(0.5, 0.9)) for f in FRACTIONS})
 CONF = st.floats(0, 1, width=32)
 
 
 def look(fraction, *seen):
-    defects = tuple(PreviewDefect(name, conf, box) for conf, name, box in seen)
-    return Look(round(fraction * 20) - 1, fraction, defects)
+    defects = tuple(PreviewDefect(class_name=name, conf=conf, xyxy=box) for conf, name, box in seen)
+    return Look(index=round(fraction * 20) - 1, fraction=fraction, defects=defects)
 
 
 def hand(conf, box=HERE):
@@ -71,9 +71,9 @@ def test_agreement_means_running_and_the_same_class():
 
 @given(looks)
 def test_what_is_below_its_limits_stops_nothing(seen):
-    strict = PreviewThresholds({f: dict.fromkeys(NAMES, Limit(3.1, 3.2)) for f in FRACTIONS})
+    strict = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(3.1, 3.2)) for f in FRACTIONS})
     assert decide(seen, strict) is None
-    assert decide(seen, PreviewThresholds({})) is None
+    assert decide(seen, PreviewThresholds(limits={})) is None
 
 
 @given(looks, st.integers(1, 3))
@@ -93,9 +93,12 @@ def test_a_decision_can_be_explained_by_what_was_seen(seen, count):
 def test_a_surer_detector_never_changes_a_stop_into_a_go(seen, which, more):
     surer = [
         Look(
-            one.index,
-            one.fraction,
-            tuple(PreviewDefect(s.class_name, max(s.conf, more), s.xyxy) for s in one.defects),
+            index=one.index,
+            fraction=one.fraction,
+            defects=tuple(
+                PreviewDefect(class_name=s.class_name, conf=max(s.conf, more), xyxy=s.xyxy)
+                for s in one.defects
+            ),
         )
         if i == which
         else one
@@ -169,7 +172,7 @@ def test_they_are_stored_and_read_again(tmp_path):
 
 def test_the_nearest_fraction_is_taken_and_unknown_classes_never_count():
     thresholds = PreviewThresholds(
-        {0.3: {"malformed_hand": Limit(0.1, 0.2)}, 0.7: {"malformed_hand": Limit(0.3, 0.4)}}
+        limits={0.3: {"malformed_hand": Limit(0.1, 0.2)}, 0.7: {"malformed_hand": Limit(0.3, 0.4)}}
     )
     assert thresholds.limit(0.1, "malformed_hand") == Limit(0.1, 0.2)
     assert thresholds.limit(0.8, "malformed_hand") == Limit(0.3, 0.4)

@@ -35,7 +35,11 @@ class Tells:
 def badness(*seen: tuple[int, float]) -> tuple[object, ...]:
     tells = Tells(*seen)
     blank = np.zeros((64, 64, 3), np.uint8)
-    return rank(blank, Inspector(tells, None, 64, Calibration(tells.default_conf)), RepairParams()).badness
+    return rank(
+        blank,
+        Inspector(detector=tells, critic=None, native_px=64, calibration=Calibration(tells.default_conf)),
+        RepairParams(),
+    ).badness
 
 
 WORSE_AND_WORSE = {
@@ -54,8 +58,8 @@ def test_the_order_of_candidates(place: int):
 
 
 def test_fewer_places_come_before_a_less_bad_one_and_doubts_add_up():
-    one_bad = Rank(0.9, 0.9, None, defects=1, passes=0)
-    two_doubtful = Rank(0.6, 1.2, None, defects=2, passes=0)
-    two_worse = Rank(0.6, 1.1, None, defects=2, passes=0)
+    one_bad = Rank(conf=0.9, expected=0.9, critic=None, defects=1, passes=0)
+    two_doubtful = Rank(conf=0.6, expected=1.2, critic=None, defects=2, passes=0)
+    two_worse = Rank(conf=0.6, expected=1.1, critic=None, defects=2, passes=0)
     ranks = [two_doubtful, one_bad, two_worse]
     assert sorted(ranks, key=lambda seen: seen.badness) == [one_bad, two_worse, two_doubtful]

@@ -10,7 +10,7 @@ from service.generation.watch_hook import WatchHook
 from tests.service.diffusion.guides import ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
 
-LIMITS = PreviewThresholds({f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
 
 
 @pytest.fixture(scope="module")

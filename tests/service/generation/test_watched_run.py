@@ -88,7 +88,9 @@ def counting(model) -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def fitted(tiny_model) -> PreviewThresholds:
-    return PreviewThresholds(LIMITS, "scripted@1", "own", tiny_model.model_id)
+    return PreviewThresholds(
+        limits=LIMITS, detector="scripted@1", preview="own", generator=tiny_model.model_id
+    )
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def test_it_looks_where_it_was_fitted_to_look_unless_it_is_said_where(tiny_model
     assert run.previews == 3, "the last look is spared where the one before saw nothing"
     guessing = DiffusionEngine(tiny_model, Scripted(*[0.5] * 8))
     assert guessing.generate(REQUEST)[0].sampling.runs[0].previews == 2
-    assert PreviewThresholds({}).fractions == (0.3, 0.5, 0.7)
+    assert PreviewThresholds(limits={}).fractions == (0.3, 0.5, 0.7)
 
 
 def test_the_next_seed_is_tried_and_only_it_is_decoded(tiny_model, make, plain):

@@ -13,7 +13,7 @@ from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, QueueLimits
 from service.keys.records import add_key, revoke_key
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 
 
 def let_in(queue: JobQueue, new: NewJob, most: int = 100) -> int:

@@ -12,7 +12,7 @@ from service.core.job_state import JobKind, JobState
 from service.jobs.leases import Leases
 from service.jobs.records import NewJob
 
-NEW = NewJob(JobKind.DETECT, {"conf": None}, cost=0.001)
+NEW = NewJob(kind=JobKind.DETECT, request={"conf": None}, cost=0.001)
 
 
 @contextmanager

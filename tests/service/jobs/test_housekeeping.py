@@ -26,13 +26,15 @@ class House:
         self.database = Database.of(self.settings)
         self.database.migrate()
         self.images, self.inputs = ImageStore(folder / "images"), ImageStore(folder / "inputs")
-        self.queue = JobQueue(self.database, QueueLimits(100, 100, 100))
+        self.queue = JobQueue(self.database, QueueLimits(cost=100, jobs=100, jobs_per_owner=100))
         self.keeping = Housekeeping(self.settings, self.database, self.images, self.inputs)
 
     def job(self, done: bool = True, content: bytes = b"made") -> tuple[str, str, str]:
         """A job with an upload and, if it is done, a picture: their three names."""
         upload = self.inputs.put(b"upload for " + content)
-        job, _ = self.queue.submit(NewJob(JobKind.REPAIR, {}, 1.0, "ada", {"image": upload}))
+        job, _ = self.queue.submit(
+            NewJob(kind=JobKind.REPAIR, request={}, cost=1.0, owner="ada", inputs={"image": upload})
+        )
         made = self.images.put(content)
         if done:
             leases = Leases(self.database, "worker")

@@ -53,7 +53,7 @@ def test_the_last_of_several_that_are_refused_clears_up(inbox: Inbox, store: Ima
 
 def test_what_a_waiting_job_needs_stays(inbox: Inbox, store: ImageStore, queue: JobQueue):
     names = inbox.put({"image": b"one"})
-    queue.submit(NewJob(JobKind.REPAIR, {}, 1.0, inputs=names))  # of another process, say
+    queue.submit(NewJob(kind=JobKind.REPAIR, request={}, cost=1.0, inputs=names))  # of another process, say
     inbox.drop(names)
     assert kept(store) == set(names.values())
 

@@ -15,7 +15,7 @@ from service.jobs.intake import Answers, Intake
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob, QueueLimits
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, 1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 
 
 class Counted:

@@ -19,7 +19,7 @@ from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, 1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 PICTURE = np.zeros((16, 16, 3), np.uint8)
 
 

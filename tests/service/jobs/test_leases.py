@@ -18,7 +18,7 @@ from service.jobs.queue import JobQueue
 from service.jobs.records import Lease, NewJob, WorkerFacts
 from tests.service.jobs.conftest import LIMITS
 
-NEW = NewJob(JobKind.DETECT, {"conf": None}, cost=1.0, owner="ann")
+NEW = NewJob(kind=JobKind.DETECT, request={"conf": None}, cost=1.0, owner="ann")
 PAST = -1.0
 
 
@@ -131,7 +131,9 @@ def test_pictures_belong_to_the_jobs_owner(queue, leases, database):
 
 
 def test_workers_are_known_while_they_are_heard_of(leases, database):
-    facts = WorkerFacts("a", "ready", 0.0, ({"role": "generator"},), ("hand",))
+    facts = WorkerFacts(
+        id="a", state="ready", seen_at=0.0, models=({"role": "generator"},), class_names=("hand",)
+    )
     leases("a").tell(facts)
     (known,) = living_workers(database)
     assert (known.state, known.models, known.class_names) == ("ready", facts.models, facts.class_names)

@@ -23,7 +23,7 @@ from service.runtime.settings import Settings
 from tests.service.jobs.conftest import LIMITS
 from tests.service.scripted import ScriptedEngine
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 
 
 class Clock:

@@ -10,7 +10,7 @@ from service.core.job_state import JobKind, JobState
 from service.jobs.queue import JobQueue, delete_finished
 from service.jobs.records import EventType, NewJob, QueueLimits
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=2.0, owner="ann")
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=2.0, owner="ann")
 
 
 def test_a_job_comes_back_as_it_was_handed_in(queue):

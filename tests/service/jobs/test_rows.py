@@ -14,7 +14,7 @@ from service.jobs.inbox import needed_inputs
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
 BROKEN = [("request", "{"), ("inputs", "[]"), ("kind", "paint"), ("state", "lost"), ("problem", "[" * 5000)]
 
 

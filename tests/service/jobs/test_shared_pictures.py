@@ -14,7 +14,7 @@ PICTURE = "a" * 64
 
 
 def test_two_workers_may_make_one_picture_at_once(database, queue, leases):
-    job, _ = queue.submit(NewJob(JobKind.GENERATE, {}, 1.0, "ann"))
+    job, _ = queue.submit(NewJob(kind=JobKind.GENERATE, request={}, cost=1.0, owner="ann"))
     lease = leases("b").claim()
     second = threading.Thread(target=lambda: leases("b").succeed(lease, {"images": []}, [PICTURE]))
     with database.write() as connection:  # the first worker is at the end of its job

@@ -20,7 +20,7 @@ from service.jobs.queue import JobQueue
 from service.jobs.records import EventType, NewJob
 from service.jobs.subscriptions import PAGE, Subscriptions
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0, owner="ann")
 MANY = PAGE + 50
 LIMIT_S = 10
 

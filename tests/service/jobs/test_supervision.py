@@ -30,7 +30,7 @@ from tests.service.live import until_ready
 from tests.service.problems import assert_problem
 from tests.service.scripted import MODELS, ScriptedEngine
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 AWAY = DatabaseUnavailable("locked")
 
 
@@ -177,7 +177,7 @@ def test_the_watcher_of_the_workers_survives_whatever_it_meets(
 
         monkeypatch.setattr(job_service.queue, "depth", fails_twice)
         await job_service.start()
-        Leases(job_service.database, "w").tell(WorkerFacts("w", "ready", 0.0))
+        Leases(job_service.database, "w").tell(WorkerFacts(id="w", state="ready", seen_at=0.0))
         with anyio.fail_after(10):
             while not job_service.workers:
                 await anyio.sleep(0.01)
@@ -268,7 +268,13 @@ def test_livez_says_so_where_no_worker_comes_up_for_too_long(settings: Settings)
 
 def test_another_services_worker_and_a_dead_one_count_for_nothing(settings: Settings):
     database = Database.of(settings)
-    others = WorkerFacts("other", "ready", 0.0, ({"role": "generator", "id": "another model"},), ("hand",))
+    others = WorkerFacts(
+        id="other",
+        state="ready",
+        seen_at=0.0,
+        models=({"role": "generator", "id": "another model"},),
+        class_names=("hand",),
+    )
     Leases(database, "other").tell(others)
     loaded = threading.Event()
 

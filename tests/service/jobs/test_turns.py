@@ -14,7 +14,7 @@ from service.jobs.leases import Leases
 from service.jobs.queue import JobQueue
 from service.jobs.records import NewJob
 
-NEW = NewJob(JobKind.GENERATE, {"prompt": "a hand", "seed": 1}, cost=1.0)
+NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cost=1.0)
 
 
 def handed_in(queue: JobQueue, owners: str) -> list[str]:

@@ -17,7 +17,9 @@ def test_it_changes_when_something_is_written_and_only_then(tmp_path: Path):
     assert database.version() == first
     for writer in (database, other):
         before = database.version()
-        JobQueue(writer, QueueLimits(100, 100, 100)).submit(NewJob(JobKind.GENERATE, {}, 1.0))
+        JobQueue(writer, QueueLimits(cost=100, jobs=100, jobs_per_owner=100)).submit(
+            NewJob(kind=JobKind.GENERATE, request={}, cost=1.0)
+        )
         after = database.version()
         assert after != before
         with writer.read() as connection:

@@ -39,14 +39,15 @@ def surer() -> ColourDetector:
 
 
 def own(conf: float = 0.3, detector: str = "colours@1", generator: str = "told@1") -> GeneratorCalibration:
-    return GeneratorCalibration({"malformed_hand": conf}, detector, generator)
+    return GeneratorCalibration(conf={"malformed_hand": conf}, detector=detector, generator=generator)
 
 
 def fused(critic: str = "critic@1") -> GeneratorCalibration:
     """By which the hand is malformed if the critic says so, whatever the detector makes of it."""
     by = Weights(malformed=0.2, well_formed=-0.2, critic=1.0, bias=0.0)
     return replace(
-        own(conf=0.8), fused=FusedCalibration({"malformed_hand": 0.5}, Fusion({"hand": by}), critic)
+        own(conf=0.8),
+        fused=FusedCalibration(conf={"malformed_hand": 0.5}, fusion=Fusion({"hand": by}), critic=critic),
     )
 
 

@@ -17,7 +17,9 @@ from tests.fakes import PaintInpainter, picture
 def region(name: str = "malformed_hand", box=(30, 30, 60, 60), size_hw=(96, 96), margin: int = 5) -> Region:
     x1, y1, x2, y2 = box
     loose = masks.box_mask((x1 - margin, y1 - margin, x2 + margin, y2 + margin), size_hw)
-    return Region(box, name, 0.9, loose, masks.feather(loose, margin))
+    return Region(
+        xyxy=box, class_name=name, conf=0.9, denoise_mask=loose, composite_mask=masks.feather(loose, margin)
+    )
 
 
 def context_of(place: Region, image, window, prompts: Prompts | None = None) -> RegionContext:
