@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.intervals import machine, table
 from bench.models import load_models, step_inputs
 from detectors.protocols import Detector
-from service.core.params import FRACTIONS
+from service.core.params import WATCH_FRACTIONS
 
 GIGA = 1e9
 ENCODER_TOKENS = 77
@@ -106,7 +106,7 @@ def published(unet_config: Mapping[str, Any], steps: int, look: float) -> Arithm
         noisy = torch.cat([latents] * 2)
         return Arithmetic(
             steps,
-            len(FRACTIONS),
+            len(WATCH_FRACTIONS),
             multiply_adds(lambda: unet(noisy, torch.empty(()), text, added_cond_kwargs=more)),
             multiply_adds(lambda: vae.decode(latents)),
             multiply_adds(lambda: taesd.decode(latents)),
@@ -132,7 +132,7 @@ def rows() -> list[Sequence[str]]:
     fitted = models.preview_thresholds
     bundled = Arithmetic(
         defaults.num_inference_steps,
-        len(FRACTIONS if fitted is None else fitted.fractions),
+        len(WATCH_FRACTIONS if fitted is None else fitted.fractions),
         multiply_adds(lambda: unet(noisy, torch.tensor(500), text)),
         multiply_adds(lambda: vae.decode(latents)),
         multiply_adds(lambda: generator.preview().decode(latents)),

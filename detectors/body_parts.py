@@ -53,7 +53,7 @@ CLASS_NAMES = (
     *(name for part in PARTS for name in (part, f"{_MALFORMED}{part}")),
     *BODIES,
 )
-"""The bundled detector's classes; another detector may name others."""
+"""The bundled detector's classes in the order in which it was trained: append, or train it again."""
 
 
 def is_malformed(class_name: str) -> bool:

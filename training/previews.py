@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detectors.protocols import Detector
-from service.core.params import FRACTIONS, RepairParams
+from service.core.params import WATCH_FRACTIONS, RepairParams
 from service.diffusion.model import DiffusionModel
 from service.engine.loading import (
     choose_device,
@@ -47,7 +47,7 @@ def watched_runs(
     prompts: Sequence[str],
     count: int,
     first_seed: int = 0,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: Sequence[float] = WATCH_FRACTIONS,
 ) -> Iterator[WatchedRun]:
     """Runs with the model's own settings, each watched to its end.
 
@@ -115,7 +115,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="runs")
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument(
-        "--fractions", type=float, nargs="+", default=FRACTIONS, help="of a run at which the watch is to look"
+        "--fractions",
+        type=float,
+        nargs="+",
+        default=WATCH_FRACTIONS,
+        help="of a run at which the watch is to look",
     )
     parser.add_argument("--most-false-aborts", type=float, default=0.05, help="share of good runs")
     parser.add_argument("--out", type=Path, help=f"{THRESHOLDS_FILE} beside the detector if left out")

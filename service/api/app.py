@@ -19,9 +19,10 @@ from service.api.metrics import Metrics
 from service.api.middleware.auth import Auth
 from service.api.middleware.body_limits import BodyLimits
 from service.api.middleware.guard import Guard
-from service.api.middleware.request_log import Measured
+from service.api.middleware.request_log import RequestLog
 from service.api.openai.errors import OpenAIErrors
 from service.api.openai.routes import openai_form_routes, openai_json_routes, openai_plain_routes
+from service.api.routes.health import health_routes
 from service.api.routes.jobs import job_routes
 from service.api.routes.metrics import metric_routes
 from service.api.routes.pictures import form_routes, json_routes, plain_routes
@@ -97,7 +98,7 @@ def create_app(
     )
     app.state.context = Context(settings, job_service, *stores, Inbox(stores[1], job_service.database))
     app.state.metrics = Metrics(job_service, app.version)
-    for routes in (json_routes, form_routes, plain_routes, job_routes, metric_routes):
+    for routes in (json_routes, form_routes, plain_routes, health_routes, job_routes, metric_routes):
         app.include_router(routes)
     for routes in (openai_json_routes, openai_form_routes, openai_plain_routes):
         app.include_router(routes)
@@ -121,7 +122,7 @@ def _add_layers(app: FastAPI, settings: Settings, ring: KeyRing, metrics: Metric
             allow_headers=_ASKED_HEADERS,
             expose_headers=_TOLD_HEADERS,
         )
-    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(
         Guard,
         limits=BodyLimits(UploadLimits.of(settings).max_bytes),

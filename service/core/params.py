@@ -268,7 +268,7 @@ class RepairParams:
         return self.may_nudge or self.mask_source is MaskSource.HEATMAP
 
 
-FRACTIONS = (0.3, 0.5, 0.7)
+WATCH_FRACTIONS = (0.3, 0.5, 0.7)
 """Of a run, at which a watch looks that was not fitted."""
 
 Fraction = Annotated[float, Gt(0), Lt(1)]

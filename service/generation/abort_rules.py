@@ -12,7 +12,7 @@ from pathlib import Path
 from detectors.body_parts import is_malformed
 from detectors.boxes import area, iou
 from service.core.errors import ModelUnavailable
-from service.core.params import FRACTIONS
+from service.core.params import WATCH_FRACTIONS
 
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25
@@ -122,11 +122,11 @@ class PreviewThresholds:
     @property
     def fractions(self) -> tuple[float, ...]:
         """At which moments of a run to look, rising: those that they are for."""
-        return tuple(sorted(self.limits)) or FRACTIONS
+        return tuple(sorted(self.limits)) or WATCH_FRACTIONS
 
     @classmethod
     def guessed(
-        cls, default_conf: Mapping[str, float], fractions: Sequence[float] = FRACTIONS
+        cls, default_conf: Mapping[str, float], fractions: Sequence[float] = WATCH_FRACTIONS
     ) -> PreviewThresholds:
         """For a detector without fitted ones: stricter than for finished pictures, most of all early."""
         return cls(
@@ -182,7 +182,7 @@ class PreviewThresholds:
         return self.limits[nearest].get(class_name)
 
 
-def checkpoints(total: int, fractions: Sequence[float] = FRACTIONS) -> dict[int, float]:
+def checkpoints(total: int, fractions: Sequence[float] = WATCH_FRACTIONS) -> dict[int, float]:
     """At which steps to look: step index to fraction.
 
     The last step is never among them, unless it is the only one: after it there is nothing to save but

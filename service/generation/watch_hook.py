@@ -9,7 +9,7 @@ import torch
 from detectors.body_parts import is_malformed
 from detectors.detections import Detections, Image
 from detectors.protocols import Detector
-from service.core.params import FRACTIONS
+from service.core.params import WATCH_FRACTIONS
 from service.diffusion.hooks import Step, StopRun
 from service.diffusion.preview import Preview, to_images
 from service.generation.abort_rules import (
@@ -45,7 +45,7 @@ class WatchHook:
         thresholds: PreviewThresholds,
         size_hw: tuple[int, int],
         *,
-        fractions: Sequence[float] = FRACTIONS,
+        fractions: Sequence[float] = WATCH_FRACTIONS,
         stop: bool | StopRule = True,
         first: int = 0,
         sparing: bool = True,

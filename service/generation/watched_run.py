@@ -13,7 +13,7 @@ from detectors.body_parts import is_malformed
 from detectors.detections import Image, Mask
 from detectors.masks import box_mask, rounded_out
 from detectors.protocols import Detector
-from service.core.params import FRACTIONS, WatchParams
+from service.core.params import WATCH_FRACTIONS, WatchParams
 from service.core.runs import BACK_SHARE, Alarm, InFlight, Run, RunEnd, ThresholdsOrigin
 from service.diffusion.hooks import Hook, Step, StopRun
 from service.diffusion.model import DiffusionModel
@@ -143,7 +143,7 @@ class RunWatcher:
         objection = _objection(fitted, model, detector, preview)
         if fitted is not None and objection is None:
             return cls(model, detector, preview, fitted, ThresholdsOrigin.FITTED, (), params)
-        guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions or FRACTIONS)
+        guessed = PreviewThresholds.guessed(detector.default_conf, params.fractions or WATCH_FRACTIONS)
         notes = [f"the watch's thresholds are guessed: {objection}"]
         if not any(is_malformed(name) for name in detector.class_names):
             notes.append("the detector knows no malformed class, so no run can be stopped")

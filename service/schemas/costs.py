@@ -9,9 +9,9 @@ from typing import Any
 
 from service.core.limits import MAX_REGIONS
 from service.core.params import (
-    FRACTIONS,
     SEEDS_PER_ATTEMPT,
     STRENGTHS,
+    WATCH_FRACTIONS,
     Method,
     NudgeParams,
     RegionSettings,
@@ -121,7 +121,7 @@ def _runs(body: GenerateBody) -> float:
         return body.best_of
     restarts = watch.max_restarts if watch.stop else 0
     again = BACK_SHARE * (body.best_of + restarts) if watch.in_flight else 0.0
-    return body.best_of + restarts * max(watch.fractions or FRACTIONS) + again
+    return body.best_of + restarts * max(watch.fractions or WATCH_FRACTIONS) + again
 
 
 def _native(models: Models, role: str = "generator") -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from service.core.params import FRACTIONS, WatchParams
+from service.core.params import WATCH_FRACTIONS, WatchParams
 from service.core.requests import GenerateRequest
 from service.core.runs import ThresholdsOrigin
 from service.engine.engine import DiffusionEngine
@@ -24,7 +24,7 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
     )
     runs = list(watched_runs(tiny_model, inspector, ["a hand", "a horse"], 16))
     assert [run.malformed for run in runs] == [False, True] * 8
-    assert all(len(run.looks) == len(FRACTIONS) for run in runs)
+    assert all(len(run.looks) == len(WATCH_FRACTIONS) for run in runs)
     thresholds, figures = fitted(runs, tiny_model, detector, 0.05)
     assert (figures["runs"], figures["malformed"], figures["stopped_wrongly"]) == (16, 8, 0.0)
     thresholds.save(tmp_path / "previews.json")
@@ -40,7 +40,9 @@ def test_what_is_fitted_is_what_the_service_then_goes_by(tiny_model, tmp_path):
 def test_prompts_in_turns_of_four_do_not_part_what_is_fitted_from_what_is_told(tiny_model):
     def run(conf: float) -> WatchedRun:
         seen = (PreviewDefect(class_name="malformed_hand", conf=conf, xyxy=(0.0, 0.0, 9.0, 9.0)),)
-        looks = tuple(Look(index=i, fraction=fraction, defects=seen) for i, fraction in enumerate(FRACTIONS))
+        looks = tuple(
+            Look(index=i, fraction=fraction, defects=seen) for i, fraction in enumerate(WATCH_FRACTIONS)
+        )
         return WatchedRun(looks, malformed=False)
 
     runs = [run(0.8 if i % 4 == 0 else 0.1) for i in range(80)]

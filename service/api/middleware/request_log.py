@@ -17,7 +17,7 @@ _PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
 _log = logging.getLogger(__name__)
 
 
-class Measured:
+class RequestLog:
     """ASGI middleware: see the module.
 
     Args:

@@ -26,9 +26,7 @@ from service.jobs.work import IMAGE
 from service.schemas.answers import (
     Answer,
     DetectAnswer,
-    HealthAnswer,
     JobAnswer,
-    ModelsAnswer,
     ProblemAnswer,
 )
 from service.schemas.costs import cost_of_detect
@@ -232,31 +230,3 @@ async def feedback(sha256: str, body: FeedbackBody, context: InContext, caller: 
     await context.check_visible(sha256, caller)
     await context.keep_feedback(sha256, body, caller)
     return body
-
-
-@plain_routes.get("/models", response_model=ModelsAnswer, responses=problems(401, 503))
-async def models(context: InContext) -> ModelsAnswer:
-    """Returns the loaded models."""
-    worker = context.job_service.worker()
-    return ModelsAnswer(models=[dict(card) for card in worker.models], class_names=list(worker.class_names))
-
-
-@plain_routes.get("/livez", response_model=HealthAnswer, responses=problems(503))
-async def livez(context: InContext) -> HealthAnswer:
-    """Checks that the process answers and had a worker lately; if it fails, restart the service."""
-    context.job_service.check_alive()
-    return HealthAnswer(status="alive")
-
-
-@plain_routes.get("/readyz", response_model=HealthAnswer, responses=problems(503))
-async def readyz(context: InContext) -> HealthAnswer:
-    """Checks that a request would be admitted: models loaded, queue not full, not stopping."""
-    context.job_service.check_ready()
-    return HealthAnswer(status="ready")
-
-
-@plain_routes.get("/startupz", response_model=HealthAnswer, responses=problems(503))
-async def startupz(context: InContext) -> HealthAnswer:
-    """Checks that the models were loaded once; until then a start may take long."""
-    context.job_service.check_started()
-    return HealthAnswer(status="started")

@@ -9,7 +9,7 @@ import torch
 from bench.denoiser_replay import DenoiserReplay
 from bench.nudge_controls import DenoiserNudge
 from service.core.errors import ModelUnavailable
-from service.core.params import FRACTIONS, NudgeParams
+from service.core.params import WATCH_FRACTIONS, NudgeParams
 from service.diffusion.hooks import StopRun, tap
 from service.diffusion.latents import Packing
 from service.diffusion.nudge import Nudge
@@ -20,7 +20,7 @@ from tests.service.diffusion.families import FAMILIES, build_family
 from tests.service.diffusion.guides import DarkGuide, LinearLatents, ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
 
-LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in WATCH_FRACTIONS})
 REGION = (8.0, 8.0, 24.0, 24.0)
 
 

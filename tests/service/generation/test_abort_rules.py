@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.errors import ModelUnavailable
-from service.core.params import FRACTIONS
+from service.core.params import WATCH_FRACTIONS
 from service.generation.abort_rules import (
     Limit,
     Look,
@@ -20,7 +20,7 @@ from training.abort_rules import WatchedRun, fit_thresholds, stopped_share
 
 HERE, THERE = (10.0, 10.0, 50.0, 50.0), (200.0, 200.0, 240.0, 240.0)
 NAMES = ("malformed_hand", "malformed_limb")
-LIMITS = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(0.5, 0.9)) for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(0.5, 0.9)) for f in WATCH_FRACTIONS})
 CONF = st.floats(0, 1, width=32)
 
 
@@ -34,8 +34,8 @@ def hand(conf, box=HERE):
 
 
 defect = st.tuples(CONF, st.sampled_from((*NAMES, "malformed_ear")), st.sampled_from((HERE, THERE)))
-looks = st.tuples(*(st.lists(defect, max_size=3) for _ in FRACTIONS)).map(
-    lambda all_seen: [look(f, *seen) for f, seen in zip(FRACTIONS, all_seen, strict=True)]
+looks = st.tuples(*(st.lists(defect, max_size=3) for _ in WATCH_FRACTIONS)).map(
+    lambda all_seen: [look(f, *seen) for f, seen in zip(WATCH_FRACTIONS, all_seen, strict=True)]
 )
 runs = st.lists(
     st.builds(lambda seen, bad: WatchedRun(tuple(seen), bad), looks, st.booleans()), min_size=1, max_size=30
@@ -71,7 +71,7 @@ def test_agreement_means_running_and_the_same_class():
 
 @given(looks)
 def test_what_is_below_its_limits_stops_nothing(seen):
-    strict = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(3.1, 3.2)) for f in FRACTIONS})
+    strict = PreviewThresholds(limits={f: dict.fromkeys(NAMES, Limit(3.1, 3.2)) for f in WATCH_FRACTIONS})
     assert decide(seen, strict) is None
     assert decide(seen, PreviewThresholds(limits={})) is None
 
@@ -148,7 +148,7 @@ def test_fitted_thresholds_keep_their_promise_on_what_they_saw(seen, most):
 def test_fitted_thresholds_tell_bad_runs_from_good_ones():
     def run(i, bad):
         shift = 0.45 if bad else 0.0
-        return WatchedRun(tuple(look(f, hand(0.3 + shift + 0.01 * (i % 20))) for f in FRACTIONS), bad)
+        return WatchedRun(tuple(look(f, hand(0.3 + shift + 0.01 * (i % 20))) for f in WATCH_FRACTIONS), bad)
 
     seen = [run(i, bad) for i in range(100) for bad in (False, True)]
     thresholds = fit_thresholds(seen, 0.05, "detector@1", "own")

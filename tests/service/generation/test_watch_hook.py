@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.params import FRACTIONS
+from service.core.params import WATCH_FRACTIONS
 from service.diffusion.hooks import StopRun, tap
 from service.diffusion.preview import preview_for
 from service.generation.abort_rules import Limit, PreviewThresholds, Rule
@@ -10,7 +10,7 @@ from service.generation.watch_hook import WatchHook
 from tests.service.diffusion.guides import ScriptedDetector
 from tests.service.diffusion.test_hooks import run_family
 
-LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in FRACTIONS})
+LIMITS = PreviewThresholds(limits={f: {"malformed_hand": Limit(0.5, 0.9)} for f in WATCH_FRACTIONS})
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_a_good_run_is_looked_at_and_let_be(pipeline):
     with tap(pipeline, [watch]):
         assert len(run_family(pipeline, steps=10)) == 1
     assert [look.index for look in watch.looks] == [2, 4, 6]
-    assert [look.fraction for look in watch.looks] == list(FRACTIONS)
+    assert [look.fraction for look in watch.looks] == list(WATCH_FRACTIONS)
     assert watch.reason is None
     assert detector.images[0].shape == (32, 32, 3)
     (seen,) = watch.looks[1].defects
