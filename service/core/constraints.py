@@ -25,7 +25,7 @@ class Doc:
         return {**handler(core_schema), "description": self.text}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """One declared parameter.
 
@@ -35,6 +35,7 @@ class Field:
         is_optional: whether ``None`` is allowed.
         metadata: constraints of the value itself.
         text: its ``Doc``.
+        default: what is taken where it is left out; ``MISSING`` if it must be given.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field:
     is_optional: bool
     metadata: tuple[Any, ...]
     text: str
+    default: Any
 
 
 def fields_of(record: type[Any]) -> tuple[Field, ...]:
@@ -52,7 +54,7 @@ def fields_of(record: type[Any]) -> tuple[Field, ...]:
 @cache
 def _fields_of(record: Any) -> tuple[Field, ...]:
     hints = get_type_hints(record, include_extras=True)
-    return tuple(_field(f.name, hints[f.name]) for f in fields(record))
+    return tuple(_field(f.name, hints[f.name], f.default) for f in fields(record))
 
 
 def check_fields(record: Any) -> None:
@@ -64,8 +66,19 @@ def check_fields(record: Any) -> None:
     """
     for declared in fields_of(type(record)):
         value = getattr(record, declared.name)
-        if value is not None:
-            _check(declared.name, value, declared.type, declared.metadata)
+        if (
+            value is not None and value is not declared.default
+        ):  # a default is within its limits; a test says so
+            check_value(declared, value)
+
+
+def check_value(declared: Field, value: Any) -> None:
+    """Checks one value against the limits of a declared parameter.
+
+    Raises:
+        InvalidRequest, ValueError: as ``check_fields``.
+    """
+    _check(declared.name, value, declared.type, declared.metadata)
 
 
 def out_of_range(name: str, value: object, allowed: object) -> InvalidRequest:
@@ -136,7 +149,7 @@ def _told(limit: Any) -> str:
     raise TypeError(f"no such limit: {limit}")
 
 
-def _field(name: str, hint: Any) -> Field:
+def _field(name: str, hint: Any, default: Any) -> Field:
     kind, metadata = _plain(hint, ())
     text = next((data.text for data in metadata if isinstance(data, Doc)), "")
     is_optional = False
@@ -144,7 +157,8 @@ def _field(name: str, hint: Any) -> Field:
         (kind,) = (option for option in get_args(kind) if option is not NoneType)
         is_optional = True
         kind, metadata = _plain(kind, metadata)
-    return Field(name, kind, is_optional, tuple(m for m in metadata if not isinstance(m, Doc)), text)
+    metadata = tuple(data for data in metadata if not isinstance(data, Doc))
+    return Field(name, kind, is_optional, metadata, text, default)
 
 
 def _plain(kind: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:

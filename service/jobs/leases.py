@@ -11,12 +11,11 @@ import json
 import logging
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.core.errors import Unreadable
 from service.core.job_state import JobState
@@ -254,13 +253,11 @@ def _end(connection: Connection, job_id: str, state: JobState, problem: Json | N
 
 
 def _own(connection: Connection, images: Collection[str], owner: str) -> None:
-    for sha256 in sorted(set(images)):
-        held = (image_owners.c.sha256 == sha256) & (image_owners.c.owner == owner)
-        if connection.execute(select(image_owners.c.sha256).where(held)).first() is None:
-            row = {"sha256": sha256, "owner": owner, "created_at": time.time()}
-            # Another worker may have recorded the same picture for the same owner just now: ignore it.
-            with suppress(IntegrityError), connection.begin_nested():
-                connection.execute(insert(image_owners).values(row))
+    now = time.time()
+    rows = [{"sha256": sha256, "owner": owner, "created_at": now} for sha256 in sorted(set(images))]
+    if rows:  # the same picture may have been made for the same owner before
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(image_owners).on_conflict_do_nothing(), rows)
 
 
 def _told(error: Unreadable) -> Json:

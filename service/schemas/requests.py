@@ -71,6 +71,9 @@ class DetectBody(Body):
     heatmap: bool = Field(False, description="Adds a heat map of the pixels behind the scores.")
 
 
+_REPAIR, _WATCH = RepairParams(), WatchParams()
+
+
 def _switch_or_params(value: Any) -> str:
     return "switch" if isinstance(value, bool) else "params"
 
@@ -107,9 +110,9 @@ class GenerateBody(Body):
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
             num_images=self.num_images,
-            repair=_chosen(self.repair, RepairParams()),
+            repair=_chosen(self.repair, _REPAIR),
             best_of=self.best_of,
-            watch=_chosen(self.watch, WatchParams()),
+            watch=_chosen(self.watch, _WATCH),
         )
 
 

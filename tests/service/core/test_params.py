@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import MISSING
 from pathlib import Path
 from typing import get_type_hints
 
@@ -18,7 +19,7 @@ from service.client.options import (
     UploadOptions,
     WatchOptions,
 )
-from service.core.constraints import fields_of, is_record
+from service.core.constraints import check_value, fields_of, is_record
 from service.core.errors import InvalidRequest
 from service.core.params import (
     NudgeParams,
@@ -68,6 +69,13 @@ def test_the_page_asks_for_parameters_that_there_are():
 
 def test_every_parameter_says_what_it_is():
     assert all(declared.text for declared in fields_of(RepairParams))
+
+
+@pytest.mark.parametrize("record", [RepairParams, NudgeParams, RegionSettings, WatchParams, RepairUpload])
+def test_defaults_are_within_their_limits(record):
+    for declared in fields_of(record):
+        if declared.default is not MISSING and declared.default is not None:
+            check_value(declared, declared.default)
 
 
 def test_what_is_stored_reads_back():
