@@ -169,7 +169,7 @@ class YoloDetector:
         return RawScores.of(torch.cat([head["scores"] for head in heads], 2), sizes_hw, strides, len(heads))
 
     def _differentiable(self) -> Any:
-        """Returns a copy of the network, since tensors of the prediction's inference mode have no gradient."""
+        """Returns a copy of the network for gradients, since prediction runs in inference mode."""
         with self._lock:
             if self._network is None:
                 network = copy.deepcopy(self._model.model).float().eval().to(self._device)
