@@ -105,7 +105,7 @@ class PlaceScores:
 
 
 def places(found: Detections, malformed_id: int) -> list[PlaceScores]:
-    """Groups the detections of one kind of part; overlapping boxes are one part, the surest part first.
+    """Groups the detections of one kind of part; overlapping boxes are one part, the highest score first.
 
     The box is the malformed one where that score alone makes it a part: a doubled limb needs the loose box.
     """

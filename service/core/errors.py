@@ -45,7 +45,7 @@ class TooLarge(AnatomendError):
 
 
 class NotFound(AnatomendError):
-    """No such image, model or job."""
+    """The image, model or job does not exist."""
 
     code = "not_found"
     exit_code = 2

@@ -257,7 +257,7 @@ def _attempt(
 
 
 def _badness(attempt: Attempt) -> tuple[float, float, int]:
-    """Sort key of accepted attempts, the best first: by the scores of both models, then by the seam."""
+    """Returns the sort key of accepted attempts: the scores of both models, then the seam; least is best."""
     critic = attempt.conf if attempt.critic is None else attempt.critic
     return attempt.conf + critic, attempt.seam, attempt.seed
 
