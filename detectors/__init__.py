@@ -1,1 +1,1 @@
-"""Finds malformed hands and limbs in pixels. Knows nothing of diffusion, HTTP or storage."""
+"""Detection of malformed hands and limbs in pixels. No diffusion, no HTTP, no storage."""

@@ -1,4 +1,4 @@
-"""Body parts: their classes, how many a body has, and words for them. One table for everything that asks.
+"""Body parts: their classes, their number in a body, and their default prompts, in one table.
 
 A detector may know other classes; those whose name begins with ``malformed_`` stand for defects.
 """
@@ -13,13 +13,13 @@ _MALFORMED = "malformed_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyPart:
-    """One kind of part.
+    """One kind of body part.
 
     Attributes:
-        name: also the class of a well-formed one.
-        prompt: words for it where there is no prompt; the body's own words if empty.
-        is_countable: whether a body has a known number of them (``Body.parts``).
-        doubles: whether a malformed one may be one too many, which must be painted over to go away.
+        name: name of the part; also the class of a well-formed one.
+        prompt: default prompt for the part; the body's name is used if it is empty.
+        is_countable: True if a body has a known number of these parts (``Body.parts``).
+        doubles: True if a malformed part may be superfluous; it then goes away only if it is painted over.
     """
 
     name: str
@@ -33,8 +33,8 @@ class Body:
     """A body that has parts.
 
     Attributes:
-        name: also its class.
-        parts: number of countable parts by name.
+        name: name of the body; also its class.
+        parts: number of countable parts, by name of the part.
     """
 
     name: str
@@ -72,7 +72,7 @@ def malformed_class(part: str) -> str:
 
 
 def words_for(part: str, seen: Collection[str]) -> str:
-    """Returns plain words for a part in a picture in which these classes were seen; empty if nothing is known."""
+    """Returns a default prompt for a part, given the classes found in the picture; may be empty."""
     bodies = [f"a {name}" for name in BODIES if name in seen]
     whole = " riding ".join(bodies)
     if part in PARTS:

@@ -1,4 +1,4 @@
-"""Arithmetic on xyxy boxes: half-open, in full-image pixels, one per row, numpy only."""
+"""Arithmetic on xyxy boxes: half-open, in full-image pixels, one per row. Only numpy is needed."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Boxes = NDArray[np.float64]
 
 
 def as_boxes(xyxy: ArrayLike) -> Boxes:
-    """One box or many, as rows of a float64 array of shape (N, 4)."""
+    """Returns one box or many as rows of a float64 array of shape (N, 4)."""
     return np.asarray(xyxy, np.float64).reshape(-1, 4)
 
 
 def whole(xyxy: ArrayLike) -> Box:
-    """One box in whole pixels, at least one wide and high."""
+    """Rounds one box to whole pixels, at least one wide and high."""
     x1, y1, x2, y2 = (round(float(value)) for value in np.asarray(xyxy))
     return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
 
 
 def area(xyxy: ArrayLike) -> NDArray[np.float64]:
-    """Area of each box in square pixels, shape (N,); 0 for a box turned inside out."""
+    """Returns the area of each box in square pixels, shape (N,); 0 for a box with negative sides."""
     boxes = as_boxes(xyxy)
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None)
     return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def intersection(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Area shared by each box of ``a`` (N) with each of ``b`` (M), shape (N, M)."""
+    """Returns the area that each box of ``a`` (N) shares with each of ``b`` (M), shape (N, M)."""
     first, second = as_boxes(a)[:, None], as_boxes(b)[None, :]
     low = np.maximum(first[..., :2], second[..., :2])
     high = np.minimum(first[..., 2:], second[..., 2:])
@@ -39,14 +39,14 @@ def intersection(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union of each pair, shape (N, M), in [0, 1]; 0 where both are empty."""
+    """Returns the intersection over union of each pair, shape (N, M), in [0, 1]; 0 where both are empty."""
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def containment(inner: ArrayLike, outer: ArrayLike) -> NDArray[np.float64]:
-    """Share of each ``inner`` box (N) that lies in each ``outer`` one (M), shape (N, M), in [0, 1]."""
+    """Returns the share of each ``inner`` box (N) in each ``outer`` box (M), shape (N, M), in [0, 1]."""
     shared = intersection(inner, outer)
     whole = np.broadcast_to(area(inner)[:, None], shared.shape)
     return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
@@ -61,28 +61,28 @@ def contains_centre(outer: ArrayLike, inner: ArrayLike) -> NDArray[np.bool_]:
 
 
 def clip(xyxy: ArrayLike, size_hw: tuple[int, int]) -> Boxes:
-    """The boxes cut to an image of ``size_hw`` pixels."""
+    """Clips boxes to an image of ``size_hw`` pixels: float64 (N, 4)."""
     height, width = size_hw
     return np.asarray(np.clip(as_boxes(xyxy), 0.0, [width, height, width, height]))
 
 
 def grow(xyxy: ArrayLike, by_px: float | ArrayLike) -> Boxes:
-    """The boxes made larger by ``by_px`` on each side (one number, or one for each box)."""
+    """Enlarges boxes by ``by_px`` pixels on each side (one number, or one for each box): float64 (N, 4)."""
     margin = np.reshape(np.asarray(by_px, np.float64), (-1, 1))
     return np.asarray(as_boxes(xyxy) + margin * np.array([-1.0, -1.0, 1.0, 1.0]))
 
 
 def diagonal(xyxy: ArrayLike) -> NDArray[np.float64]:
-    """Length of each box's diagonal in pixels, shape (N,)."""
+    """Returns the length of each box's diagonal in pixels, shape (N,)."""
     boxes = as_boxes(xyxy)
     return np.asarray(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]))
 
 
 def enclosing(xyxy: ArrayLike) -> Boxes:
-    """The smallest box around all of them, shape (1, 4).
+    """Returns the smallest box around all boxes, shape (1, 4).
 
     Raises:
-        ValueError: if there is no box.
+        ValueError: there is no box.
     """
     boxes = as_boxes(xyxy)
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[None]

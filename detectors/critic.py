@@ -1,6 +1,6 @@
-"""The second opinion: a small network that looks at one part's crop and says how malformed it is.
+"""The critic: a small classifier that scores the crop of one body part as malformed or not.
 
-``critic_crop`` cuts the crop for training and for judging alike.
+``critic_crop`` cuts the crop, for training and for inference.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class CriticConfig:
-    """What is stored beside the weights.
+    """The configuration stored beside the weights.
 
     Attributes:
-        input_px: side of the square that the network sees.
-        context: side of the square cut from the image, as a multiple of the box's longer side.
-        threshold: probability from which a crop counts as malformed.
-        shifts: by body part, what is taken from the logit, so that one threshold serves all parts.
+        input_px: side of the network's square input, in pixels.
+        context: side of the crop as a multiple of the box's longer side.
+        threshold: least probability at which a crop counts as malformed.
+        shifts: offset subtracted from the logit, by body part, so that one threshold serves all parts.
     """
 
     input_px: int = 160
@@ -45,7 +45,7 @@ class CriticConfig:
 
 
 class CriticNet(nn.Module):
-    """The backbone of YOLO26-n, mean over all places, and one output, the logit of "malformed"."""
+    """The backbone of YOLO26-n, global average pooling, and one output: the logit of "malformed"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,17 +55,19 @@ class CriticNet(nn.Module):
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] to (N, 1)."""
+        """Maps pixels (N, 3, H, W) in [-1, 1] to logits (N, 1)."""
         logits: Tensor = self.head(self.features(pixels * 0.5 + 0.5))
         return logits
 
 
 def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 160, context: float = 1.25) -> Image:
-    """A square around a box, edge pixels repeated beyond the image, scaled to the network's size.
+    """Cuts a square around a box and scales it to the network's input.
+
+    Outside the image, the edge pixels are repeated.
 
     Args:
         image: uint8 RGB (H, W, 3).
-        xyxy: the part's box, four numbers, in pixels.
+        xyxy: box of the part, four numbers, in pixels.
         input_px: side of the result.
         context: side of the square as a multiple of the box's longer side.
 
@@ -92,7 +94,7 @@ def critic_crop(image: Image, xyxy: ArrayLike, input_px: int = 160, context: flo
 
 
 def soft_crop(image: Tensor, xyxy: Sequence[float], input_px: int, context: float) -> Tensor:
-    """``critic_crop`` of pictures as tensors, with a gradient.
+    """Cuts the same square as ``critic_crop`` from tensors, differentiably.
 
     Args:
         image: float (B, 3, H, W) in [0, 1].
@@ -114,19 +116,19 @@ def soft_crop(image: Tensor, xyxy: Sequence[float], input_px: int, context: floa
 
 
 def to_input(crops: Sequence[Image]) -> Tensor:
-    """Crops of one size to the network's input: float32 (N, 3, H, W) in [-1, 1]."""
+    """Converts crops of one size to the network's input: float32 (N, 3, H, W) in [-1, 1]."""
     stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
     return stacked / 127.5 - 1.0
 
 
 def probabilities(logits: Tensor, parts: Sequence[str], shifts: Mapping[str, float]) -> list[float]:
-    """Logits (N,) of crops of these body parts to probabilities, each shifted by its part's."""
+    """Converts the logits (N,) of crops to probabilities in [0, 1], each shifted by its part's offset."""
     shift = torch.tensor([shifts.get(part, 0.0) for part in parts], device=logits.device)
     return [float(p) for p in torch.sigmoid(logits - shift).cpu()]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, floating ones as float32 whatever they are stored as."""
+    """Reads the tensors of a safetensors file; floating-point ones are converted to float32."""
     return {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
 
 
@@ -141,10 +143,10 @@ class CropCritic:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CropCritic:
-        """Loads ``config.json`` and ``model.safetensors`` (any float type; run as float32).
+        """Loads ``config.json`` and ``model.safetensors`` (any floating-point type; runs as float32).
 
         Raises:
-            ModelLoadError: if one of them is missing or does not fit.
+            ModelLoadError: one of the files is missing or does not fit.
         """
         weights = folder / WEIGHTS_FILE
         try:
@@ -158,22 +160,22 @@ class CropCritic:
 
     @property
     def threshold(self) -> float:
-        """From this probability on, a crop counts as malformed."""
+        """Least probability, in (0, 1), at which a crop counts as malformed."""
         return self.config.threshold
 
     def crop(self, image: Image, xyxy: ArrayLike) -> Image:
-        """The crop of one part as this critic was trained to see it (see ``critic_crop``)."""
+        """Cuts one part as in this critic's training (see ``critic_crop``): uint8 RGB."""
         return critic_crop(image, xyxy, self.config.input_px, self.config.context)
 
     def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
-        """The logit of "malformed", with a gradient (see ``DifferentiableDetector``): float32 (B,)."""
+        """Returns the logit of "malformed", differentiable (see ``DifferentiableDetector``): float32 (B,)."""
         crops = soft_crop(image.to(self._device), xyxy, self.config.input_px, self.config.context)
         logits: Tensor = self._net(crops * 2 - 1)
         return logits[:, 0]
 
     @torch.inference_mode()
     def malformed(self, crops: Sequence[Image], parts: Sequence[str]) -> list[float]:
-        """Probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
+        """Returns the probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
         if not crops:
             return []
         logits: Tensor = self._net(to_input(crops).to(self._device))

@@ -1,4 +1,4 @@
-"""One columnar record of what a detector saw in one image."""
+"""Detections in one image, as one columnar record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.float32]
 """float32, shape (H, W), in [0, 1]. 1 = repaint, everywhere in the project."""
 PAINTED = 0.5
-"""From this value on, a pixel of a painted mask is painted."""
+"""Least value at which a pixel of a painted mask counts as painted."""
 Box = tuple[int, int, int, int]
 """x1, y1, x2, y2 in full-image pixels, half-open."""
 
@@ -48,7 +48,7 @@ class Detections:
 
     @classmethod
     def of(cls, xyxy: Any, conf: Any, class_id: Any) -> Detections:
-        """Builds a record from anything array-like; the dtypes are made right."""
+        """Builds a record from array-likes and converts them to the right dtypes."""
         return cls(
             np.asarray(xyxy, np.float32).reshape(-1, 4),
             np.asarray(conf, np.float32).reshape(-1),
@@ -57,17 +57,17 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """A record with no rows."""
+        """Returns a record without rows."""
         return cls.of([], [], [])
 
     def __len__(self) -> int:
         return len(self.conf)
 
     def __getitem__(self, index: Any) -> Detections:
-        """Rows by slice, integer array or boolean mask: the only filter there is."""
+        """Selects rows by slice, integer array or boolean mask."""
         rows = np.atleast_1d(np.arange(len(self))[index])
         return Detections(self.xyxy[rows], self.conf[rows], self.class_id[rows])
 
     def by_confidence(self) -> Detections:
-        """The same rows, most confident first; ties keep their order."""
+        """Sorts the rows by falling score; ties keep their order."""
         return self[np.argsort(-self.conf, kind="stable")]

@@ -1,4 +1,4 @@
-"""Defect energy: one number, from a detector's raw scores, for how malformed a region is."""
+"""Defect energy: one number, computed from a detector's raw scores, that rises with malformation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RawScores:
     def of(
         cls, logits: Tensor, sizes_hw: Sequence[tuple[int, int]], strides: Sequence[float], heads: int
     ) -> RawScores:
-        """Scores of ``heads`` heads, one after the other, each over the same grids, row by row."""
+        """Builds the scores of ``heads`` heads in sequence, each over the same grids, row by row."""
         centres = []
         for (rows, columns), stride in zip(sizes_hw, strides, strict=True):
             y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")

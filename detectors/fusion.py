@@ -1,8 +1,8 @@
-"""Two looks made one: the detector's two scores for a part and the critic's probability, by regression.
+"""Late fusion of the detector's two scores for a part and the critic's probability, by logistic regression.
 
-The detector sees the whole picture, the critic one crop; they err in different places. That the detector
-finds no well-formed part where it faintly finds a malformed one says as much as the score for malformed
-itself (``docs/decisions/0011``; late fusion of scores by logistic regression).
+The detector sees the whole picture, the critic one crop, so their errors differ. A missing well-formed
+detection beside a weak malformed one is as informative as the malformed score itself
+(``docs/decisions/0011``).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from detectors.detections import Detections, Image
 from detectors.protocols import Critic
 
 LEAST_SCORE = 1e-3
-"""Below this no model's score says anything more."""
+"""Scores below this carry no information; they are clamped to it."""
 FUSION_LEAST_CONF = 0.01
 PLACE_CONF = 0.25
-"""A part is there from this score on, well-formed or malformed."""
+"""Least score, well-formed or malformed, at which a part counts as present."""
 SAME_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of one body part: what the log-odds of each score are multiplied by, and what is added."""
+    """Weights of each score's log-odds for one body part, and the bias."""
 
     malformed: float
     well_formed: float
@@ -38,15 +38,15 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """Fitted weights, by body part. A part without any keeps the detector's score."""
+    """Fitted weights, by body part. A part without weights keeps the detector's score."""
 
     weights: Mapping[str, Weights]
 
     def score(self, part: str, malformed: float, well_formed: float, critic: float | None) -> float:
-        """Probability in (0, 1) that a part is malformed.
+        """Returns the probability in (0, 1) that a part is malformed.
 
         Args:
-            part: which body part.
+            part: name of the body part.
             malformed: the detector's best score for a malformed one; 0 if none.
             well_formed: its best score for a well-formed one; 0 if none.
             critic: the critic's probability of malformed; without it the detector's score is returned.
@@ -65,16 +65,16 @@ class Fusion:
     def reconsidered(
         self, image: Image, found: Detections, class_names: Sequence[str], critic: Critic
     ) -> Detections:
-        """The detections with one row for "malformed" at each part, its score the one of both looks.
+        """Replaces the malformed detections by one row for each part, with the fused score.
 
         Args:
             image: uint8 RGB (H, W, 3).
-            found: what the detector saw in it, from ``FUSION_LEAST_CONF`` on.
+            found: the detector's detections, with ``FUSION_LEAST_CONF`` or more.
             class_names: class name by ``class_id``.
-            critic: shown every part.
+            critic: scores the crop of every part.
 
         Returns:
-            Rows of other classes, and of well-formed parts, as they were.
+            The new rows; those of other classes and of well-formed parts are unchanged.
         """
         names = [class_names[i] for i in found.class_id]
         doubted = [is_malformed(name) and part_of(name) in self.weights for name in names]
@@ -97,7 +97,7 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class PlaceScores:
-    """One part as the detector sees it: its box, and its best score for either class."""
+    """One part found by the detector: its box and its best score for either class."""
 
     xyxy: Sequence[float]
     malformed: float
@@ -105,9 +105,9 @@ class PlaceScores:
 
 
 def places(found: Detections, malformed_id: int) -> list[PlaceScores]:
-    """The parts among detections of one kind of part, the surest first; boxes on each other are one part.
+    """Groups the detections of one kind of part; overlapping boxes are one part, the highest score first.
 
-    The box is that of the malformed one where that alone makes it a part: a doubled limb needs the loose box.
+    The box is the malformed one where that score alone makes it a part: a doubled limb needs the loose box.
     """
     left, taken = found.by_confidence(), list[PlaceScores]()
     while len(left) and left.conf[0] >= PLACE_CONF:
@@ -121,6 +121,6 @@ def places(found: Detections, malformed_id: int) -> list[PlaceScores]:
 
 
 def log_odds(score: float) -> float:
-    """ln(p / (1 - p)), of a score held within what says something."""
+    """Returns ln(p / (1 - p)) of a score, which is clamped away from 0 and 1 first."""
     held = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     return math.log(held / (1 - held))

@@ -96,7 +96,7 @@ def mask_of(heat: Mask, threshold: float = 0.4, least_share: float = 0.1, most: 
         heat: float32 (H, W) in [0, 1].
         threshold: least heat that counts.
         least_share: a place smaller than this share of the largest one is dropped.
-        most: so many places at most.
+        most: largest number of places.
 
     Returns:
         float32 (H, W), 0 or 1; all 0 if nothing is hot.

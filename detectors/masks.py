@@ -1,4 +1,4 @@
-"""Boxes and painted areas to masks. 1 = repaint, everywhere in the project.
+"""Masks from boxes and painted areas. 1 = repaint, everywhere in the project.
 
 Every function writes only where the mask is not 0, so that a mask of a very large picture
 costs the memory of its region and not of the picture.
@@ -15,7 +15,7 @@ from detectors.detections import PAINTED, Box, Mask
 
 
 def rounded_out(xyxy: np.ndarray, size_hw: tuple[int, int]) -> Box:
-    """The smallest box of whole pixels around ``xyxy``, inside the image, at least 1 px each way."""
+    """Returns the smallest box of whole pixels around ``xyxy``, inside the image, at least 1 px each way."""
     height, width = size_hw
     x1, y1, x2, y2 = (float(value) for value in np.asarray(xyxy).reshape(4))
     left = min(max(math.floor(x1), 0), width - 1)
@@ -24,7 +24,7 @@ def rounded_out(xyxy: np.ndarray, size_hw: tuple[int, int]) -> Box:
 
 
 def box_mask(box: Box, size_hw: tuple[int, int]) -> Mask:
-    """1 inside the box, 0 elsewhere, shape ``size_hw``."""
+    """Returns a mask of shape ``size_hw``: 1 inside the box, 0 elsewhere."""
     x1, y1, x2, y2 = box
     mask = np.zeros(size_hw, np.float32)
     mask[y1:y2, x1:x2] = 1.0
@@ -32,7 +32,7 @@ def box_mask(box: Box, size_hw: tuple[int, int]) -> Mask:
 
 
 def bounds(mask: Mask) -> Box | None:
-    """The tight box around everything above 0; None if there is nothing."""
+    """Returns the tight box around all pixels above 0; None if there are none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -40,7 +40,7 @@ def bounds(mask: Mask) -> Box | None:
 
 
 def grow(mask: Mask, by_px: int) -> Mask:
-    """Binary mask of everything within ``by_px`` (round) of a pixel above 0."""
+    """Dilates a mask: a binary mask of all pixels within ``by_px`` (round) of a pixel above 0."""
     box = bounds(mask)
     if box is None or by_px <= 0:
         return (mask > 0).astype(np.float32)
@@ -52,10 +52,10 @@ def grow(mask: Mask, by_px: int) -> Mask:
 
 
 def feather(mask: Mask, width_px: int) -> Mask:
-    """The mask with a soft edge of ``width_px`` that falls *inwards*, so that no 0 becomes more.
+    """Gives a mask a soft edge of ``width_px`` that falls *inwards*, so that no pixel of 0 rises.
 
-    The edge is narrower where there is not room for it, so that the middle is always 1. The image's own
-    border is no edge: a mask that touches it stays 1 there.
+    The edge is narrower where the room is too small, so that the middle is always 1. The image's own
+    border is not an edge: a mask that touches it stays 1 there.
     """
     box = bounds(mask)
     if box is None or width_px <= 0:
@@ -78,9 +78,9 @@ def feather(mask: Mask, width_px: int) -> Mask:
 
 
 def snap_to_cells(mask: Mask, cell_px: int) -> Mask:
-    """Binary mask in which each ``cell_px`` square holding anything above 0 is wholly 1.
+    """Extends a mask to whole latent cells: each ``cell_px`` square with a pixel above 0 becomes 1.
 
-    A latent cell is repainted or kept as one; half of one cannot be.
+    A latent cell can only be repainted or kept as a whole.
     """
     height, width = mask.shape
     rows, columns = -(-height // cell_px), -(-width // cell_px)
@@ -97,7 +97,7 @@ def count_components(mask: Mask, threshold: float = PAINTED) -> int:
 
 
 def components(mask: Mask, most: int, threshold: float = PAINTED) -> list[Mask]:
-    """The ``most`` largest connected painted areas (8-neighbours), each as a binary mask, largest first."""
+    """Returns the ``most`` largest connected painted areas (8-neighbours) as binary masks, largest first."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask >= threshold).astype(np.uint8))
     order = sorted(range(1, count), key=lambda i: (-int(stats[i, cv2.CC_STAT_AREA]), i))
     found = []

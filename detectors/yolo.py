@@ -1,10 +1,10 @@
 """Detection by an ultralytics model.
 
-Every picture is scaled so that its longer side is ``imgsz`` and padded to a square, each by itself, so that
-a picture's boxes do not depend on what else is in the batch. The bundled model was trained on pictures of
-``imgsz`` pixels in which a hand may fill the frame; in a large photograph a small hand is therefore seen
-small. Large pictures are first reduced by area averaging: bilinear sampling, which ultralytics uses for its
-own scaling, would turn a 16-megapixel photograph into aliasing.
+Every picture is scaled so that its longer side is ``imgsz`` and padded to a square. Each is scaled by
+itself, so that its boxes do not depend on the rest of the batch. The bundled model was trained on pictures
+of ``imgsz`` pixels in which a hand may fill the frame; a small hand in a large photograph stays small.
+Large pictures are first reduced by area averaging: the bilinear sampling of ultralytics would alias a
+16-megapixel photograph.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ LEAST_CONF = 0.001
 
 @dataclass(frozen=True, slots=True)
 class YoloDefaults:
-    """How a model likes to be run; these values are for a model that comes without a ``defaults.json``.
+    """Inference settings of a model; the defaults are for a model without a ``defaults.json``.
 
     Attributes:
-        imgsz: side in pixels of the square that the network sees.
+        imgsz: side of the network's square input, in pixels.
         conf: least score by class name; ``other_conf`` for a class that is not named.
-        iou: overlap from which two boxes of one class are one (models with NMS only).
+        iou: least overlap at which two boxes of one class are merged (only models with NMS).
     """
 
     imgsz: int = 640
@@ -52,10 +52,10 @@ class YoloDefaults:
 
 
 def read_defaults(folder: Path) -> YoloDefaults:
-    """The defaults stored beside a model.
+    """Reads the settings stored beside a model.
 
     Raises:
-        ModelLoadError: if the file is there and cannot be understood.
+        ModelLoadError: the file exists and cannot be read.
     """
     path = folder / DEFAULTS_FILE
     if not path.is_file():
@@ -83,7 +83,7 @@ class YoloDetector:
 
     @property
     def imgsz(self) -> int:
-        """Side in pixels of the square that the network sees."""
+        """Side of the network's square input, in pixels."""
         return self._defaults.imgsz
 
     @classmethod
@@ -92,10 +92,10 @@ class YoloDetector:
 
         Args:
             path: the file; only weights are unpickled, never code.
-            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
         Raises:
-            ModelLoadError: if there is no such file, or it is no detection model.
+            ModelLoadError: there is no such file, or it is not a detection model.
         """
         if not path.is_file():
             raise ModelLoadError(f"no detector at {path}")
@@ -115,7 +115,7 @@ class YoloDetector:
         """Finds parts and defects.
 
         Args:
-            images: uint8 RGB (H, W, 3), of any and of different sizes.
+            images: uint8 RGB (H, W, 3); sizes may differ.
             conf: least score, in [0, 1].
 
         Returns:
@@ -129,34 +129,34 @@ class YoloDetector:
         return found
 
     def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
-        """How malformed a region looks, with a gradient (see ``DifferentiableDetector``).
+        """Returns the differentiable defect energy of a region (see ``DifferentiableDetector``).
 
-        From the raw class logits, before sigmoid and NMS, of the anchors that lie in the region.
+        It is computed from the raw class logits, before sigmoid and NMS, of the anchors in the region.
 
         Args:
             image: float (B, 3, H, W), RGB in [0, 1].
-            xyxy: in pixels of ``image``.
+            xyxy: the region, in pixels of ``image``.
 
         Returns:
             float32 (B,).
 
         Raises:
-            ValueError: if the model's raw output cannot be read, or it has no malformed class.
+            ValueError: the model's raw output cannot be read, or the model has no malformed class.
         """
         return self.defect_and_presence(image, xyxy)[0]
 
     def defect_and_presence(
         self, image: Tensor, xyxy: tuple[float, float, float, float]
     ) -> tuple[Tensor, Tensor]:
-        """``defect_energy``, and how surely there is a part at all, float32 (B,) each."""
+        """Returns ``defect_energy`` and the energy for any part at all, float32 (B,) each."""
         square, place = letterboxed(image.to(self._device), self.imgsz)
         return defect_and_presence(self._raw_scores(square), place.box(xyxy), self.class_names)
 
     def _raw_scores(self, square: Tensor) -> RawScores:
-        """What the head says of each anchor, of all the heads there are.
+        """Returns the class logits of each anchor, of all heads.
 
-        A model without NMS has two, one with many anchors for each part and one with a single one. The
-        second decides what is found, the first has the broader gradient, so both are heard.
+        A model without NMS has two heads: one with many anchors for each part, one with a single anchor.
+        The second decides the detections; the first has the broader gradient. So both are used.
         """
         network = self._differentiable()
         output = network(square)
@@ -169,7 +169,7 @@ class YoloDetector:
         return RawScores.of(torch.cat([head["scores"] for head in heads], 2), sizes_hw, strides, len(heads))
 
     def _differentiable(self) -> Any:
-        """A copy of the network, since prediction runs in inference mode, whose tensors have no gradient."""
+        """Returns a copy of the network for gradients, since prediction runs in inference mode."""
         with self._lock:
             if self._network is None:
                 network = copy.deepcopy(self._model.model).float().eval().to(self._device)
@@ -177,7 +177,7 @@ class YoloDetector:
             return self._network
 
     def _prepare(self, image: Image) -> Image:
-        """BGR as ultralytics takes arrays, no larger than the network's own square."""
+        """Converts a picture to BGR, as ultralytics expects it, no larger than the network's input."""
         height, width = image.shape[:2]
         scale = self.imgsz / max(height, width)
         if scale < 1:
@@ -200,7 +200,7 @@ class YoloDetector:
 
 
 def _to_detections(result: Any, image: Image) -> Detections:
-    """Ultralytics' result, scaled from the reduced picture back to ``image``'s pixels."""
+    """Converts an ultralytics result and scales it from the reduced picture to the pixels of ``image``."""
     rows = result.boxes
     seen_h, seen_w = result.orig_shape
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""The only file that imports ultralytics."""
+"""Access to ultralytics; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 BACKBONE_CHANNELS = 256
-"""Of what ``image_backbone`` gives out, at a 32nd of the input's size."""
+"""Number of output channels of ``image_backbone``, at 1/32 of the input's size."""
 
 
 def import_yolo() -> Any:
-    """Ultralytics' model class, imported with its telemetry, downloads and self-installation off."""
+    """Imports ultralytics' model class, with telemetry, downloads and self-installation off."""
     had_omp = "OMP_NUM_THREADS" in os.environ
     for name, value in {
         "YOLO_OFFLINE": "true",
@@ -29,7 +29,7 @@ def import_yolo() -> Any:
 
 
 def image_backbone() -> nn.Sequential:
-    """The layers of YOLO26-n's image classifier before its head, untrained: (N, 3, H, W) in [0, 1] in."""
+    """Builds the untrained backbone of YOLO26-n's image classifier; its input is (N, 3, H, W) in [0, 1]."""
     import_yolo()
     from ultralytics.nn.tasks import ClassificationModel
 

@@ -1,1 +1,1 @@
-"""The records that flow through the service: parameters, requests, reports, errors. Plain values; no torch, no HTTP."""
+"""Records used throughout the service: parameters, requests, reports, errors. No torch, no HTTP."""

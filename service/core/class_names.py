@@ -1,4 +1,4 @@
-"""Which of a detector's classes a request speaks of."""
+"""Selection of a detector's classes by a request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.core.params import Policy, RepairParams
 
 
 def wanted_classes(class_names: Collection[str], params: RepairParams) -> frozenset[str]:
-    """The class names to look for under a policy.
+    """Returns the class names to look for under a policy.
 
-    A part's name in ``params.classes`` stands for its malformed kind too. Context classes, which have no
-    malformed kind (a person, a horse), are never redrawn unless they are named, or the detector knows no
-    defects at all.
+    A part's name in ``params.classes`` stands for its malformed class too. Context classes, which have no
+    malformed class (a person, a horse), are redrawn only if they are named or if the detector has no
+    malformed classes at all.
     """
     parts = {part_of(name) for name in class_names if is_malformed(name)} or set(class_names)
     named = set(params.classes)
@@ -26,5 +26,5 @@ def wanted_classes(class_names: Collection[str], params: RepairParams) -> frozen
 
 
 def repairable_classes(class_names: Collection[str], params: RepairParams) -> list[str]:
-    """The class names that, named alone, would let something be repaired under the same policy."""
+    """Returns the class names that select something to repair under the same policy when named alone."""
     return [name for name in class_names if wanted_classes(class_names, replace(params, classes=(name,)))]

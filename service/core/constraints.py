@@ -1,4 +1,4 @@
-"""Checks a record against the limits in its own annotations (PEP 593, ``annotated_types``)."""
+"""Checks of a record against the limits in its own annotations (PEP 593, ``annotated_types``)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from service.core.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """A parameter's text, for the API document, the command line's help and the docs."""
+    """The description of a parameter, for the OpenAPI document, the command line's help and the docs."""
 
     text: str
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """Puts the text into the JSON schema; called by pydantic."""
+        """Adds the text to the JSON schema; called by pydantic."""
         return {**handler(core_schema), "description": self.text}
 
 
@@ -30,12 +30,12 @@ class Field:
     """One declared parameter.
 
     Attributes:
-        name: of the record's field.
-        type: without metadata and without ``None``.
-        is_optional: whether ``None`` is allowed.
+        name: name of the record's field.
+        type: type without metadata and without ``None``.
+        is_optional: True if ``None`` is allowed.
         metadata: constraints of the value itself.
-        text: its ``Doc``.
-        default: what is taken where it is left out; ``MISSING`` if it must be given.
+        text: text of its ``Doc``.
+        default: value if it is left out; ``MISSING`` if it must be given.
     """
 
     name: str
@@ -61,8 +61,8 @@ def check_fields(record: Any) -> None:
     """Checks every field of a record against the limits in its annotation.
 
     Raises:
-        InvalidRequest: ``NAME_out_of_range``, or ``NAME_too_long`` of a text; for the first that is wrong.
-        ValueError: of a ``Predicate``.
+        InvalidRequest: ``NAME_out_of_range``, or ``NAME_too_long`` for a text; for the first wrong field.
+        ValueError: raised by a ``Predicate``.
     """
     for declared in fields_of(type(record)):
         value = getattr(record, declared.name)
@@ -82,7 +82,7 @@ def check_value(declared: Field, value: Any) -> None:
 
 
 def out_of_range(name: str, value: object, allowed: object) -> InvalidRequest:
-    """Returns the refusal of a value beyond its limits."""
+    """Returns the error for a value outside its limits."""
     return InvalidRequest(f"{name} is {value}", code=f"{name}_out_of_range", allowed=allowed)
 
 
@@ -92,7 +92,7 @@ def _check(name: str, value: Any, kind: Any, metadata: tuple[Any, ...]) -> None:
         if isinstance(limit, Len):
             _check_length(name, value, limit)
         elif isinstance(limit, Predicate):
-            limit.func(value)  # says itself what is wrong
+            limit.func(value)  # raises an error with its own message
     limits = [limit for limit in metadata if isinstance(limit, (Ge, Gt, Le, Lt, MultipleOf))]
     if limits and not all(_holds(value, limit) for limit in limits):
         raise out_of_range(name, value, " and ".join(map(_told, limits)))
@@ -162,7 +162,7 @@ def _field(name: str, hint: Any, default: Any) -> Field:
 
 
 def _plain(kind: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """The type without its metadata, and all of the metadata."""
+    """Returns the type without its metadata, and all of the metadata."""
     while get_origin(kind) is Annotated:
         kind, *more = get_args(kind)
         metadata = (*more, *metadata)
@@ -192,7 +192,7 @@ def element_of(declared: Field) -> Any:
 
 
 def is_record(kind: Any) -> bool:
-    """Tells whether a parameter's type holds more parameters, so that one option cannot spell it."""
+    """Tells whether a parameter's type has parameters of its own, so that one option cannot express it."""
     kind, _ = _plain(kind, ())
     if hasattr(kind, "__dataclass_fields__") or get_origin(kind) is Mapping:
         return True

@@ -1,15 +1,15 @@
-"""The one exception tree. The core raises these; the API and the command line translate them."""
+"""The exception hierarchy. The core raises these errors; the API and the command line translate them."""
 
 from __future__ import annotations
 
 
 class AnatomendError(Exception):
-    """Anything this project refuses or fails at, with words for the user.
+    """Base class of all errors of this project, with a message for the user.
 
     Attributes:
         code: a stable machine-readable name, in snake_case.
-        exit_code: what the command line exits with.
-        allowed: what would have been accepted, where that can be said.
+        exit_code: exit status of the command line.
+        allowed: accepted values, where they can be listed.
     """
 
     code = "error"
@@ -24,14 +24,14 @@ class AnatomendError(Exception):
 
 
 class InvalidRequest(AnatomendError):
-    """A parameter or a combination of them is not acceptable."""
+    """A parameter or a combination of parameters is invalid."""
 
     code = "invalid_request"
     exit_code = 2
 
 
 class InvalidImage(AnatomendError):
-    """The bytes are no image that we take: not an image, truncated, of an unsupported type."""
+    """The bytes are not a supported image: no image at all, truncated, or of an unsupported type."""
 
     code = "invalid_image"
     exit_code = 2
@@ -45,21 +45,21 @@ class TooLarge(AnatomendError):
 
 
 class NotFound(AnatomendError):
-    """No such image, model or job."""
+    """The image, model or job does not exist."""
 
     code = "not_found"
     exit_code = 2
 
 
 class ModelUnavailable(AnatomendError):
-    """A model cannot be loaded: missing, broken, or of a family that we cannot drive."""
+    """A model cannot be loaded: missing, broken, or of an unsupported family."""
 
     code = "model_unavailable"
     exit_code = 3
 
 
 class InvalidSettings(AnatomendError):
-    """The environment asks for something that cannot be."""
+    """The environment variables hold an invalid setting."""
 
     code = "invalid_settings"
     exit_code = 2
@@ -73,28 +73,28 @@ class NotReady(AnatomendError):
 
 
 class Unauthorized(AnatomendError):
-    """No key was sent where one is needed, or one that opens nothing."""
+    """The API key is missing or unknown."""
 
     code = "invalid_key"
     exit_code = 2
 
 
 class Forbidden(AnatomendError):
-    """Who asks is known, or need not be, but may not do this."""
+    """The caller is not allowed to do this."""
 
     code = "missing_scope"
     exit_code = 2
 
 
 class Conflict(AnatomendError):
-    """What is asked for does not fit the state that something is in."""
+    """The request conflicts with the current state of a resource."""
 
     code = "conflict"
     exit_code = 2
 
 
 class QueueFull(AnatomendError):
-    """Too much is waiting already; nothing was written down."""
+    """The queue is full; the job was not stored."""
 
     code = "queue_full"
     exit_code = 4
@@ -108,44 +108,44 @@ class DatabaseUnavailable(AnatomendError):
 
 
 class Unreadable(AnatomendError):
-    """What was written down once cannot be read any more."""
+    """A stored record can no longer be read."""
 
     code = "unreadable_job"
 
 
 class TimeLimit(AnatomendError):
-    """The work was stopped, since it took longer than any job may."""
+    """The work was stopped because it exceeded the time limit of a job."""
 
     code = "time_limit"
 
 
 class Cancelled(AnatomendError):
-    """Somebody asked for this work to end."""
+    """The work was cancelled by the caller."""
 
     code = "cancelled"
     exit_code = 1
 
 
 class StorageFull(AnatomendError):
-    """There is no room left to keep a picture. What was kept before is untouched."""
+    """There is no space left to store a picture. Stored pictures are not affected."""
 
     code = "storage_full"
 
 
 class StorageUnavailable(AnatomendError):
-    """The place where pictures are kept does not answer, or refuses."""
+    """The picture store does not answer, or refuses the request."""
 
     code = "storage_unavailable"
 
 
 class StorageDamaged(AnatomendError):
-    """A picture is not what it was when it was put: its file was cut short, or written over."""
+    """A stored picture is damaged: its file was truncated or overwritten."""
 
     code = "storage_damaged"
 
 
 class Unreachable(AnatomendError):
-    """A service that a client asks does not answer, or not in time."""
+    """The service that a client calls does not answer, or not in time."""
 
     code = "unreachable"
     exit_code = 4

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobKind(StrEnum):
-    """What is to be done."""
+    """The kind of a job."""
 
     GENERATE = "generate"
     REPAIR = "repair"
@@ -14,7 +14,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """How far it is. The last three are final."""
+    """The state of a job. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -24,5 +24,5 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """True if the state cannot change any more."""
         return self not in (JobState.QUEUED, JobState.RUNNING)

@@ -1,4 +1,4 @@
-"""The listener that an engine tells how the work goes."""
+"""The listener interface, through which an engine reports its progress."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from service.core.report import Attempt
 
 
 class Listener(Protocol):
-    """Told how the work goes, from the thread that does it; what a method raises ends the work at once."""
+    """Receives progress reports in the working thread. An exception from a method ends the work at once."""
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """``phase`` is ``generate``, ``detect`` or ``repair``; ``done`` runs to ``total``."""
+        """Receives the progress of ``generate``, ``detect`` or ``repair``; ``done`` rises to ``total``."""
         ...
 
     def wants_preview(self) -> bool:
-        """Whether ``preview`` should be told now: what nobody sees need not be decoded."""
+        """Tells whether a preview is wanted now; otherwise none is decoded."""
         ...
 
     def preview(self, picture: int, step: int, image: Image) -> None:
-        """What the picture of this index in the request looks like after so many steps; uint8 RGB."""
+        """Receives a preview, uint8 RGB, of the request's picture with this index after ``step`` steps."""
         ...
 
     def found(self, picture: int, regions: Sequence[Region]) -> None:
-        """What is to be repaired in a picture."""
+        """Receives the regions to repair in a picture."""
         ...
 
     def tried(self, picture: int, region: int, attempt: Attempt) -> None:
-        """One attempt at one region of a picture, by their indices."""
+        """Receives one attempt at a region, with the indices of the picture and of the region."""
         ...
 
 
 class Silent:
-    """The listener of those who do not want to know, and the base of those who want to know a part."""
+    """A listener that ignores all reports; a base class for listeners that need only some of them."""
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def wants_preview(self) -> bool:
-        """Nobody looks."""
+        """Returns False: no preview is wanted."""
         return False
 
     def preview(self, picture: int, step: int, image: Image) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def found(self, picture: int, regions: Sequence[Region]) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def tried(self, picture: int, region: int, attempt: Attempt) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
 
 SILENT = Silent()

@@ -1,4 +1,4 @@
-"""The card of a loaded model."""
+"""The model card: facts about a loaded model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from service.core.model_limits import ModelLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """One loaded model, in the words of ``GET /models``.
+    """Facts about one loaded model, as ``GET /models`` returns them.
 
     Attributes:
         role: ``generator``, ``inpainter``, ``detector`` or ``critic``.
         id: name and hash, as written in every report.
-        source: where it was loaded from: ``bundled``, a path or a hub id.
+        source: origin of the model: ``bundled``, a path or a hub id.
         family: the pipeline or network class.
-        native_size_hw: height and width in pixels that the model works at; None if it takes any.
-        defaults: what is used where a request says nothing.
-        limits: what it can be asked for; None if it draws nothing.
+        native_size_hw: native height and width in pixels; None if it takes any size.
+        defaults: defaults for parameters that a request leaves out.
+        limits: sizes and steps that it supports; None if it does not draw.
     """
 
     role: str

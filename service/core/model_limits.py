@@ -1,4 +1,4 @@
-"""What a loaded model can be asked for; told in its card, so that a wish can be refused before it waits."""
+"""Limits of a loaded model. They are part of its card, so that bad requests are refused before queueing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """What one model takes.
+    """The sizes and steps that one model supports.
 
     Attributes:
-        size_step_px: widths and heights are multiples of it, in pixels, and not less.
-        min_steps: fewest denoising steps at full strength.
-        max_steps: most of them; None if its scheduler sets no limit.
+        size_step_px: unit of width and height in pixels; both are positive multiples of it.
+        min_steps: least number of denoising steps at full strength.
+        max_steps: largest number of denoising steps; None if the scheduler sets no limit.
     """
 
     size_step_px: int = 8
@@ -23,17 +23,17 @@ class ModelLimits:
 
     @property
     def least_strength(self) -> float:
-        """Share of its schedule that is one step, where steps are limited; 0 where they are not."""
+        """Least strength, one step of the schedule, if steps are limited; 0 if they are not."""
         return 0.0 if self.max_steps is None else 1.0 / self.max_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
-    """What the two roles take.
+    """The limits of the two roles that draw.
 
     Attributes:
-        generator: makes pictures.
-        redraws: repairs them; the generator itself where nothing else does.
+        generator: limits of the model that generates pictures.
+        redraws: limits of the model that redraws regions; the generator's own if there is no inpainter.
     """
 
     generator: ModelLimits = ModelLimits()
@@ -41,7 +41,7 @@ class EngineLimits:
 
     @classmethod
     def of_cards(cls, cards: Sequence[Mapping[str, Any]]) -> EngineLimits:
-        """As the cards of the loaded models tell, in JSON; the usual ones where they do not."""
+        """Reads the limits from the cards of the loaded models, in JSON; defaults fill the gaps."""
         told = {card["role"]: ModelLimits(**card["limits"]) for card in cards if card.get("limits")}
         generator = told.get("generator", ModelLimits())
         return cls(generator=generator, redraws=told.get("inpainter", generator))

@@ -1,7 +1,7 @@
-"""How to repair: each parameter declared once, with its type, limits, default and text.
+"""The repair parameters, each declared once with its type, limits, default and description.
 
-The HTTP schema and its refusals, the options of the command line and their help are made from these declarations;
-the client's types are held to them by a test. Plain values: no model, no torch, no pydantic.
+The HTTP schema and its checks, the options of the command line and their help are generated from these
+declarations; a test compares the client's types with them. Plain values: no model, no torch, no pydantic.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from service.core.limits import (
 
 
 class Policy(StrEnum):
-    """Which parts are redrawn."""
+    """The choice of parts to redraw."""
 
     MALFORMED = "malformed"
     EVERY = "every"
 
 
 class Order(StrEnum):
-    """Which regions come first, and so which are left when there are too many."""
+    """The order of regions; the last ones are left out if there are too many."""
 
     SCORE = "score"
     AREA = "area"
@@ -52,7 +52,7 @@ class Method(StrEnum):
 
 
 class MaskSource(StrEnum):
-    """What of a region is redrawn: its box, or what the detector's score comes from."""
+    """The redrawn area of a region: its box, or the pixels that the detector's score comes from."""
 
     BOX = "box"
     HEATMAP = "heatmap"
@@ -72,44 +72,45 @@ RegionNumber = Annotated[int, Ge(0), Lt(MAX_REGIONS)]
 RegionNumbers = Annotated[tuple[RegionNumber, ...], Len(0, MAX_REGIONS)]
 
 STRENGTHS, SEEDS_PER_ATTEMPT = (0.4, 0.55, 0.75, 1.0), 4
-"""The ladder where neither a request nor the redrawing model says another."""
+"""The default ladder, used where neither the request nor the redrawing model sets another."""
 
 STRICT: Mapping[str, object] = {"extra": "forbid", "allow_inf_nan": False, "str_strip_whitespace": True}
-"""Read by pydantic at the edges: an unknown name is an error, and so is a number that is none."""
+"""Configuration for pydantic, at the edges: unknown names, NaN and infinity are errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeParams:
-    """How the method ``nudge`` steers."""
+    """Parameters of the method ``nudge``."""
 
     __pydantic_config__: ClassVar[Mapping[str, object]] = STRICT
 
     window: Annotated[
         tuple[Share, Share],
         Doc(
-            "Share of the run in which it happens, from and to. A run with no step in it is nudged once, at the "
-            "step nearest to its middle."
+            "Start and end of the nudging, as shares of the run. A run without a step in this window is "
+            "nudged once, at the step nearest to the middle of the window."
         ),
     ] = (0.2, 0.7)
     strength: Annotated[
         tuple[PositiveShare, PositiveShare],
         Doc(
-            "Size of the change as a multiple of the region's own RMS, at the window's start and end; in between "
-            "it falls geometrically. The denoiser takes back much smaller ones."
+            "Size of the change as a multiple of the region's own RMS, at the start and end of the window; "
+            "in between it falls geometrically. The denoiser undoes much smaller changes."
         ),
     ] = (0.2, 0.05)
     copies: Annotated[
         int,
         Ge(1),
         Le(MAX_COPIES),
-        Doc("Views that the gradient is averaged over: the plain one and jittered ones."),
+        Doc("Number of views that the gradient is averaged over: the plain one and jittered ones."),
     ] = 3
     presence_weight: Annotated[
         float,
         Ge(0),
         Le(100),
         Doc(
-            "Price of a part that is less surely there than before. Without effect for a detector that knows no presence."
+            "Weight of the penalty for a part whose presence becomes less certain. No effect with a detector "
+            "that does not score presence."
         ),
     ] = 1.0
 
@@ -121,7 +122,7 @@ class NudgeParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionSettings:
-    """What is done otherwise for one class or one region; as for the rest where it is left out."""
+    """Settings for one class or one region; a setting left out is that of the whole request."""
 
     __pydantic_config__: ClassVar[Mapping[str, object]] = STRICT
 
@@ -132,16 +133,18 @@ class RegionSettings:
     guidance_scale: Guidance | None = None
     fill: Annotated[
         bool | None,
-        Doc("Whether to paint the part over first; if left out a malformed limb is from 0.75 on."),
+        Doc(
+            "Whether to paint the part over first; if left out, malformed limbs are, at strengths from 0.75."
+        ),
     ] = None
-    prompt: Annotated[PromptText | None, Doc("In place of the picture's own.")] = None
-    negative_prompt: Annotated[PromptText | None, Doc("In place of the picture's own.")] = None
+    prompt: Annotated[PromptText | None, Doc("Used in place of the picture's own.")] = None
+    negative_prompt: Annotated[PromptText | None, Doc("Used in place of the picture's own.")] = None
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     def over(self, others: RegionSettings) -> RegionSettings:
-        """Returns these settings, and the others' where these say nothing."""
+        """Returns these settings, completed by the others where these are None."""
         pairs = ((f.name, getattr(self, f.name), getattr(others, f.name)) for f in fields(RegionSettings))
         merged: dict[str, Any] = {name: theirs if own is None else own for name, own, theirs in pairs}
         return RegionSettings(**merged)
@@ -149,9 +152,9 @@ class RegionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberedRegionSettings(RegionSettings):
-    """The same for one region."""
+    """Settings for one region, given by its number."""
 
-    region: Annotated[RegionNumber, Doc("Its number, as a dry run lists it from 0.")]
+    region: Annotated[RegionNumber, Doc("Number of the region, as listed by a dry run, from 0.")]
 
 
 def _each_region_once(settings: Sequence[NumberedRegionSettings]) -> bool:
@@ -163,7 +166,7 @@ def _each_region_once(settings: Sequence[NumberedRegionSettings]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairParams:
-    """How to repair. ``None`` means the default stored with the model in use."""
+    """Parameters of a repair. ``None`` means the default stored with the model in use."""
 
     __pydantic_config__: ClassVar[Mapping[str, object]] = STRICT
 
@@ -181,26 +184,26 @@ class RepairParams:
         Ge(1),
         Le(MAX_REGIONS),
         Doc(
-            "At most so many of the regions that are found, the first in order. What a mask paints is redrawn "
-            f"whatever this says, up to {MAX_REGIONS} areas."
+            "Largest number of regions to repair, the first in the order. It does not apply to a painted "
+            f"mask, of which up to {MAX_REGIONS} areas are redrawn."
         ),
     ] = 8
     only: Annotated[RegionNumbers, Doc("Numbers of the regions to repair, as a dry run lists them.")] = ()
     skip: Annotated[RegionNumbers, Doc("Numbers of the regions to leave alone.")] = ()
     merge_iou: Annotated[PositiveShare, Doc("Boxes of one part that overlap so much are one region.")] = 0.5
-    methods: Annotated[Methods, Doc("Ways of drawing; each climbs all strengths before the next.")] = (
+    methods: Annotated[Methods, Doc("Repair methods; each is tried at all strengths before the next.")] = (
         Method.REDRAW,
     )
     strengths: Annotated[
         Strengths | None,
         Doc(
-            "The ladder, tried in order; in generated pictures the model's own for the part, if any, else "
-            f"{', '.join(f'{strength:g}' for strength in STRENGTHS)}."
+            "The strengths to try, in order. Default: in generated pictures the model's own for the part, "
+            f"else {', '.join(f'{strength:g}' for strength in STRENGTHS)}."
         ),
     ] = None
     seeds_per_attempt: Annotated[
         Seeds | None,
-        Doc(f"Candidates redrawn at once on each rung; likewise the model's own, else {SEEDS_PER_ATTEMPT}."),
+        Doc(f"Candidates redrawn for each strength. Default: the model's own, else {SEEDS_PER_ATTEMPT}."),
     ] = None
     num_inference_steps: Annotated[
         Steps | None, Doc("Steps of redrawing at full strength; the model's own if left out.")
@@ -208,32 +211,33 @@ class RepairParams:
     guidance_scale: Annotated[Guidance | None, Doc("Guidance of redrawing; the model's own if left out.")] = (
         None
     )
-    grow: Annotated[Share, Doc("How far a box is grown, as a share of its diagonal.")] = 0.1
+    grow: Annotated[Share, Doc("Growth of a box on each side, as a share of its diagonal.")] = 0.1
     feather_px: Annotated[int, Ge(0), Le(MAX_FEATHER_PX), Doc("Width of the mask's soft edge.")] = 6
     mask_source: Annotated[
         MaskSource,
-        Doc("Redraw the box, or what of it is hot in the heat map (the box where nothing is)."),
+        Doc("Redraw the box, or only its hot part in the heat map (the box if nothing is hot)."),
     ] = MaskSource.BOX
     mask_threshold: Annotated[PositiveShare, Doc("Least heat that counts.")] = 0.4
     mask_least_share: Annotated[Share, Doc("Hot places below this share of the largest are dropped.")] = 0.1
-    nudge: Annotated[NudgeParams, Doc("How the method `nudge` steers.")] = NudgeParams()
+    nudge: Annotated[NudgeParams, Doc("Parameters of the method `nudge`.")] = NudgeParams()
     per_class: Annotated[
         Mapping[ClassName, RegionSettings],
         Len(0, 16),
-        Doc("What is done otherwise for a class, by its name, its part's, or `mask`."),
+        Doc("Settings for a class, by the name of the class or of its part, or `mask`."),
     ] = field(default_factory=dict)
     per_region: Annotated[
         tuple[NumberedRegionSettings, ...],
         Len(0, MAX_REGIONS),
         Predicate(_each_region_once),
-        Doc("The same for single regions; it goes before the class."),
+        Doc("Settings for single regions; they override those of the class."),
     ] = ()
     in_order: Annotated[
         tuple[RegionSettings | None, ...],
         Len(0, MAX_REGIONS),
         Doc(
-            "The same by place, where nobody can know how many there will be: the first for region 0 and so on, the "
-            "last for all that follow; null leaves a region alone. Between class and region."
+            "Settings by the region's number, for an unknown number of regions: the first for region 0 and "
+            "so on, the last for all that follow; null leaves a region alone. They override the class; "
+            "`per_region` overrides them."
         ),
     ] = ()
 
@@ -249,53 +253,53 @@ class RepairParams:
         return *self.per_class.values(), *self.per_region, *ordered
 
     def of_region(self, number: int) -> RegionSettings:
-        """Returns what ``per_region`` says of the region of this number."""
+        """Returns the settings of ``per_region`` for the region with this number."""
         return next((s for s in self.per_region if s.region == number), RegionSettings())
 
     def at_place(self, number: int) -> RegionSettings | None:
-        """Returns what ``in_order`` says of the region of this number; None if it is to be left alone."""
+        """Returns the settings of ``in_order`` for the region with this number; None if it is left alone."""
         return self.in_order[min(number, len(self.in_order) - 1)] if self.in_order else RegionSettings()
 
     @property
     def may_nudge(self) -> bool:
-        """Whether any region may be nudged."""
+        """True if any region may be nudged."""
         named = (self.methods, *(settings.methods or () for settings in self.settings))
         return any(Method.NUDGE in methods for methods in named)
 
     @property
     def needs_gradient(self) -> bool:
-        """Whether the detector must be able to say where its score comes from."""
+        """True if the detector's score must be differentiable."""
         return self.may_nudge or self.mask_source is MaskSource.HEATMAP
 
 
 WATCH_FRACTIONS = (0.3, 0.5, 0.7)
-"""Of a run, at which a watch looks that was not fitted."""
+"""Default shares of a run at which previews are inspected, without a fitted watch."""
 
 Fraction = Annotated[float, Gt(0), Lt(1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchParams:
-    """How a picture is watched while it is being made."""
+    """Parameters of the watch, which inspects a picture during its generation."""
 
     __pydantic_config__: ClassVar[Mapping[str, object]] = STRICT
 
     fractions: Annotated[
         Annotated[tuple[Fraction, ...], Len(1, MAX_FRACTIONS)] | None,
         Doc(
-            "Shares of the run at which to look; those that the watch was fitted for if left out. Short runs get "
-            "fewer looks."
+            "Shares of the run at which previews are inspected; if left out, those that the watch was "
+            "fitted for. Short runs are inspected less often."
         ),
     ] = None
-    stop: Annotated[bool, Doc("Whether to stop hopeless runs, or only to tell.")] = True
+    stop: Annotated[bool, Doc("Whether to stop hopeless runs, or only to report them.")] = True
     max_restarts: Annotated[
         int,
         Ge(0),
         Le(MAX_RESTARTS),
-        Doc("So many more seeds while no run came through; the last one is finished in any case."),
+        Doc("Number of further seeds to try while all runs were stopped; the last run is always finished."),
     ] = 3
     in_flight: Annotated[
-        bool, Doc("Whether one small malformed place is first sampled again, from some steps back.")
+        bool, Doc("Whether a single small malformed place is sampled again first, from some steps back.")
     ] = False
 
     def __post_init__(self) -> None:

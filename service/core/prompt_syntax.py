@@ -1,4 +1,4 @@
-"""Reads what a prompt says beside its words: weights, ``BREAK``, tags of additional networks. No torch."""
+"""Parser of prompt syntax: weights, ``BREAK``, and tags of additional networks. No torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGN = re.compile(r"\\[()]|:\s*(\d+\.?\d*|\.\d+)\s*\)|[()]|\s*\bBREAK\b\s*")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words that have one weight; 1 is that of plain words."""
+    """Words of one weight; plain words have weight 1."""
 
     text: str
     weight: float = 1.0
@@ -26,11 +26,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt taken apart.
+    """A parsed prompt.
 
     Attributes:
-        chunks: what ``BREAK`` parts; each is encoded by itself.
-        tags: what was taken out of the text, such as ``<lora:name:0.8>``.
+        chunks: the pieces between ``BREAK``; each chunk is encoded by itself.
+        tags: tags removed from the text, such as ``<lora:name:0.8>``.
     """
 
     chunks: tuple[tuple[Piece, ...], ...]
@@ -38,30 +38,30 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The words alone. Of a prompt that says nothing beside its words it is that prompt, unchanged."""
+        """The words alone. A prompt without special syntax is returned unchanged."""
         return " ".join("".join(piece.text for piece in chunk) for chunk in self.chunks)
 
     @property
     def is_plain(self) -> bool:
-        """Whether the text alone says all of it."""
+        """True if the prompt has only one chunk and no weights."""
         return len(self.chunks) == 1 and not self.weighted
 
     @property
     def weighted(self) -> tuple[Piece, ...]:
-        """The pieces whose weight is not 1."""
+        """The pieces with a weight other than 1."""
         return tuple(piece for chunk in self.chunks for piece in chunk if piece.weight != 1.0)
 
     def unused_tags(self, name: str) -> tuple[Unused, ...]:
-        """A record for each tag; ``name`` is the parameter that the prompt came in."""
+        """Returns a record for each tag; ``name`` is the parameter that held the prompt."""
         return tuple(Unused(name, NO_SUCH_PART, tag) for tag in self.tags)
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a text encoder reads as one: no white space in it.
+    """One word for the text encoder, without white space.
 
     Attributes:
-        tokens: how many it takes.
+        tokens: number of its tokens.
     """
 
     text: str
@@ -70,10 +70,10 @@ class Word:
 
 
 def parse_prompt(text: str) -> Prompt:
-    r"""Takes a prompt apart: ``(words:1.2)`` weighs words, ``BREAK`` parts chunks, ``<lora:…>`` is taken out.
+    r"""Parses a prompt: ``(words:1.2)`` weighs words, ``BREAK`` separates chunks, ``<lora:…>`` is removed.
 
-    Weights in weights are multiplied. Brackets without a number stay as they are, and so do those after a
-    backslash, which is dropped: ``\(words:1.2\)``.
+    Nested weights are multiplied. Brackets without a number are kept, and so are escaped ones, without
+    their backslash: ``\(words:1.2\)``.
 
     Raises:
         InvalidRequest: ``prompt_weight_out_of_range``, for a weight above ``MAX_WEIGHT``.
@@ -104,7 +104,7 @@ def parse_prompt(text: str) -> Prompt:
 
 
 def words_of(chunk: Sequence[Piece], count: Callable[[str], int], room: int) -> list[Word]:
-    """The words of a chunk; what alone takes more than ``room`` tokens is halved until it does not."""
+    """Splits a chunk into words; a word of more than ``room`` tokens is halved until it fits."""
     words = [(part, piece.weight) for piece in chunk for part in piece.text.split()]
     return [
         Word(fitting, weight, count(fitting))
@@ -114,7 +114,7 @@ def words_of(chunk: Sequence[Piece], count: Callable[[str], int], room: int) -> 
 
 
 def windows_of(words: Sequence[Word], room: int) -> list[tuple[Word, ...]]:
-    """The words in windows of at most ``room`` tokens each, as full as they can be; one at least."""
+    """Groups words into windows of at most ``room`` tokens, as full as possible; there is at least one."""
     windows: list[list[Word]] = [[]]
     taken = 0
     for word in words:
@@ -128,7 +128,7 @@ def windows_of(words: Sequence[Word], room: int) -> list[tuple[Word, ...]]:
 
 def _without_tags(text: str) -> tuple[str, tuple[str, ...]]:
     tags: list[str] = []
-    while TAG.search(text):  # again, since taking one out may leave another one behind
+    while TAG.search(text):  # repeated, since the removal of one tag may form another
         tags += [tag.strip() for tag in TAG.findall(text)]
         text = TAG.sub("", text)
     return text, tuple(tags)
@@ -144,7 +144,7 @@ def _check_weight(piece: Piece) -> None:
 
 
 def _weigh(chunks: list[list[Piece]], opened: tuple[int, int], weight: float) -> None:
-    """Weighs all that came since a bracket, and drops the bracket."""
+    """Weighs all pieces since the opening bracket, and drops the bracket."""
     chunk, place = opened
     del chunks[chunk][place]
     for at in range(chunk, len(chunks)):
@@ -153,7 +153,7 @@ def _weigh(chunks: list[list[Piece]], opened: tuple[int, int], weight: float) ->
 
 
 def _merged(chunk: Sequence[Piece]) -> tuple[Piece, ...]:
-    """Neighbours of one weight together, and nothing empty."""
+    """Joins neighbours of equal weight and drops empty pieces."""
     merged: list[Piece] = []
     for piece in chunk:
         if not piece.text:

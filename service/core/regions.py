@@ -9,15 +9,15 @@ from detectors.detections import Box, Mask
 from service.core.params import RepairParams
 
 MASK_CLASS = "mask"
-"""The class name of painted regions, in requests and reports."""
+"""Class name of painted regions, in requests and reports."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Region:
-    """One place to redraw: where, why, and its two masks (full-image size).
+    """One region to redraw: its box, the reason, and two masks of the picture's size.
 
     Attributes:
-        number: its place among all that were found to be repaired, before ``only`` and ``skip``.
+        number: its index among all regions found, before ``only`` and ``skip``.
     """
 
     xyxy: Box
@@ -29,17 +29,17 @@ class Region:
 
     @property
     def is_painted(self) -> bool:
-        """Whether a mask says that it is redrawn, and nothing was found there."""
+        """True if the region comes from a painted mask and not from a detection."""
         return self.class_name == MASK_CLASS
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RepairPlan:
-    """What will be redrawn, in this order.
+    """The regions to redraw, in order.
 
     Attributes:
-        spared: how many defects or painted areas are left as they are, by the parameter that says so.
-        is_painted: a mask said where, and nothing was sought.
+        spared: number of defects or painted areas left unchanged, by the parameter that excludes them.
+        is_painted: True if the regions come from a painted mask; no detector ran.
     """
 
     regions: tuple[Region, ...]

@@ -12,7 +12,7 @@ from service.core.runs import Sampling
 
 
 class Outcome(StrEnum):
-    """What became of one picture: ``clean`` only where it was looked and nothing is wrong."""
+    """The outcome for one picture; ``clean`` means inspected and without defects."""
 
     CLEAN = "clean"
     REPAIRED = "repaired"
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the gate said about one attempt."""
+    """The gate's verdict on one attempt."""
 
     ACCEPTED = "accepted"
     STILL_MALFORMED = "still_malformed"
@@ -36,16 +36,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One candidate and what the gate said of it.
+    """One candidate and the gate's scores for it.
 
     Attributes:
-        conf: the worst malformed score the gate saw in the region afterwards, in [0, 1].
+        conf: the worst malformed score in the region afterwards, in [0, 1].
         critic: the critic's probability of malformed, in [0, 1]; None without a critic.
         seam: colour step across the mask's edge relative to the one before; about 1 is unchanged.
-        foreign_colour: share of the mask in a colour that was not there before, in [0, 1]; 0 where other
-            colours were asked for.
-        guide_before: the defect energy that the guide saw before its first nudge; None without nudging.
-        guide_after: the same after its last one. Only their difference means something.
+        foreign_colour: share of the mask in a colour that was not there before, in [0, 1]; 0 if other
+            colours were requested.
+        guide_before: the guide's defect energy before the first nudge; None without nudging.
+        guide_after: the same after the last nudge. Only their difference has a meaning.
     """
 
     method: str
@@ -62,7 +62,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RegionOutcome:
-    """What became of one region. ``conf_after`` is that of the pixels in the answer."""
+    """The outcome for one region. ``conf_after`` is the score of the pixels in the answer."""
 
     region: Region
     attempts: tuple[Attempt, ...]
@@ -73,12 +73,12 @@ class RegionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """One input that had no effect, or not all of the effect that was asked for.
+    """One input that had no effect, or only a part of the requested effect.
 
     Attributes:
         name: the parameter, as the caller wrote it.
-        reason: why, and what is done in its place.
-        where: which part of it, where that is not all.
+        reason: the reason, and what is done instead.
+        where: the part without effect, if it is not the whole input.
     """
 
     name: str
@@ -91,13 +91,13 @@ class RepairReport:
     """One finished picture with every decision that led to it.
 
     Attributes:
-        image: the answer, uint8 RGB; the very same array as ``original`` if nothing was accepted.
-        original: what came in or was first generated.
-        seed: what it was made from.
+        image: the answer, uint8 RGB; the same array as ``original`` if nothing was accepted.
+        original: the uploaded or first generated picture, uint8 RGB.
+        seed: the seed of the picture.
         timings_s: seconds by phase (``generate``, ``detect``, ``repair``).
-        sampling: the runs that it was chosen from; None for an upload.
+        sampling: the runs from which it was chosen; None for an upload.
         unused: inputs that had no effect.
-        reason: what ``outcome`` alone does not say; empty where it says all.
+        reason: an explanation of ``outcome``; empty if none is needed.
     """
 
     image: Image

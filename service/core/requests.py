@@ -1,4 +1,4 @@
-"""Requests to the engine."""
+"""Requests to the engine, as frozen records."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def new_seed() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
-    """A request for pictures. ``None`` sizes and steps mean the model's own defaults.
+    """A request to generate pictures. Sizes and steps of None mean the model's own defaults.
 
     Attributes:
-        repair: how to repair; the pictures are only looked through if None.
-        best_of: candidates for each picture; the one that looks best is taken.
-        watch: how they are watched; not at all if None.
+        repair: repair parameters; if None, the pictures are only inspected.
+        best_of: number of candidates for each picture; the best one is kept.
+        watch: parameters of the watch; None for no watch.
     """
 
     prompt: PromptText
@@ -66,12 +66,12 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RepairRequest:
-    """A picture to look through and repair.
+    """A request to inspect and repair a picture.
 
     Attributes:
         image: uint8 RGB (H, W, 3).
-        mask: float32 (H, W) in [0, 1], 1 = repaint; boxes are then not sought.
-        dry_run: plan only, change nothing.
+        mask: float32 (H, W) in [0, 1], 1 = repaint; the detector is then not used to find regions.
+        dry_run: True to plan only, without any change.
     """
 
     image: Image

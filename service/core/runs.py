@@ -1,4 +1,4 @@
-"""The runs of a watched generator, as the report tells of them: frozen records."""
+"""Records of the generator's runs, for the report."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 BACK_SHARE = 0.2
-"""How far, of the whole run, a repair in flight goes back from where the defect was seen."""
+"""Distance, as a share of the whole run, by which a repair in flight goes back from the sighting."""
 
 
 class RunEnd(StrEnum):
-    """How one run of the generator ended."""
+    """The end of one run of the generator."""
 
     FINISHED = "finished"
     ABORTED = "aborted"
 
 
 class ThresholdsOrigin(StrEnum):
-    """Where the watch's thresholds come from."""
+    """The origin of the watch's thresholds."""
 
     FITTED = "fitted"
     GUESSED = "guessed"
@@ -25,17 +25,17 @@ class ThresholdsOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """What the watch held against a run.
+    """A finding of the watch against a run.
 
     Attributes:
-        rule: ``far_over``, ``seen_twice``, or ``one_place`` for what is repaired in flight.
-        class_name: of the defect.
-        conf: the detector's score of the surest place in the preview, in [0, 1].
-        expected: the sum of its scores for the class: how many such defects are to be expected.
-        threshold: the one that the sum reached.
-        step: denoiser calls that were made by then.
-        fraction: the calibrated fraction of the run whose threshold it was.
-        xyxy: where, in pixels of the picture.
+        rule: ``far_over``, ``seen_twice``, or ``one_place`` for a repair in flight.
+        class_name: class of the defect.
+        conf: the detector's highest score for the class in the preview, in [0, 1].
+        expected: sum of the detector's scores for the class: the expected number of such defects.
+        threshold: the threshold that the sum reached.
+        step: number of denoiser calls made by then.
+        fraction: the calibrated fraction of the run to which the threshold belongs.
+        xyxy: box of the defect, in pixels of the picture.
     """
 
     rule: str
@@ -50,13 +50,13 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
-    """A run that was taken back to sample one place again; all else followed its old way exactly.
+    """A repair in flight: a run set back to sample one place again; all other latents stay exactly the same.
 
     Attributes:
-        alarm: why.
-        from_step: denoiser calls that stayed as they were.
-        seed: of the fresh noise.
-        cured: whether the watch had nothing more against it after that.
+        alarm: the reason.
+        from_step: number of denoiser calls that were kept.
+        seed: seed of the fresh noise.
+        cured: True if the watch found no defect afterwards.
     """
 
     alarm: Alarm
@@ -70,21 +70,22 @@ class Run:
     """One run of the generator for one picture.
 
     Attributes:
-        seed: what it was made from.
-        end: whether it was finished.
-        step: denoiser calls after which it ended.
-        steps: that a whole run takes.
-        alarm: why it was stopped, or would have been; None if the watch had nothing against it.
-        in_flight: the repair on its way, if there was one.
-        chosen: whether the picture in the answer is this one.
-        conf: how malformed the gate found the finished picture's worst place, in [0, 1]; None if it was not
+        seed: seed of the run.
+        end: finished or aborted.
+        step: number of denoiser calls after which it ended.
+        steps: number of denoiser calls of a whole run.
+        alarm: the reason why it was stopped, or would have been; None if the watch found nothing.
+        in_flight: the repair in flight, if there was one.
+        chosen: True if the picture in the answer comes from this run.
+        conf: the gate's score of the worst place in the finished picture, in [0, 1]; None if it was not
             compared with others.
-        critic: the critic's worst probability of malformed; None likewise, or if nothing was shown to it.
-        defects: places to repair; None if it was not compared.
-        denoiser_calls: that were really made; more than ``step`` after a repair in flight.
-        decodes: full ones, of the finished picture.
-        previews: cheap decodes for the watch.
-        detector_passes: pictures shown to the detector, by the watch and to compare candidates.
+        critic: the critic's worst probability of malformed; None if it was not compared or nothing was
+            shown to the critic.
+        defects: number of places to repair; None if it was not compared.
+        denoiser_calls: number of denoiser calls made; more than ``step`` after a repair in flight.
+        decodes: number of full decodes, of the finished picture.
+        previews: number of cheap decodes for the watch.
+        detector_passes: number of pictures shown to the detector, by the watch and to compare candidates.
     """
 
     seed: int
@@ -105,13 +106,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a generated picture came about.
+    """The runs behind one generated picture.
 
     Attributes:
-        runs: all of them, in the order in which they were made.
-        preview: what the watch looked through: ``own``, a ``taesd`` name or ``linear``; None if not watched.
-        thresholds: where the watch's thresholds come from; None if not watched.
-        notes: what one should know of it, in words.
+        runs: all runs, in order.
+        preview: the watch's preview decoder: ``own``, a ``taesd`` name or ``linear``; None if not watched.
+        thresholds: origin of the watch's thresholds; None if not watched.
+        notes: remarks for the reader, in plain text.
     """
 
     runs: tuple[Run, ...]

@@ -1,4 +1,4 @@
-"""Checks requests against the loaded models: what the records' own limits cannot know. Done once, at the door."""
+"""Checks of requests against the loaded models, beyond the records' own limits; run once, on arrival."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def check_generate(
     max_side_px: int,
     limits: EngineLimits | None = None,
 ) -> None:
-    """Checks a request for pictures.
+    """Checks a request to generate pictures.
 
     Args:
         request: the request.
-        class_names: the detector's.
-        max_side_px: largest width or height.
-        limits: of the loaded models; the usual ones if None.
+        class_names: class names of the detector.
+        max_side_px: largest width or height in pixels.
+        limits: limits of the loaded models; the usual ones if None.
 
     Raises:
-        InvalidRequest: with a code for the first thing that is wrong.
+        InvalidRequest: with a code for the first error found.
     """
     limits = limits or EngineLimits()
     _check_prompts(request.prompt, request.negative_prompt)
@@ -46,7 +46,7 @@ def check_generate(
         if side is not None:
             _check_side(name, side, max_side_px, limits.generator.size_step_px)
     _check_steps(request.num_inference_steps, limits.generator)
-    # The last seed that may be told must be one that can be asked for.
+    # The last seed in the report must be one that a request can ask for.
     running = request.num_images * request.seeds_per_image
     if request.seed is not None and request.seed > MAX_SEED - max(running - 1, 0):
         raise out_of_range("seed", request.seed, [0, MAX_SEED - max(running - 1, 0)])
@@ -57,15 +57,15 @@ def check_generate(
 def check_repair(
     request: RepairRequest, class_names: Collection[str], limits: EngineLimits | None = None
 ) -> None:
-    """Checks a picture to repair, with its mask and parameters.
+    """Checks a request to repair a picture, with its mask and parameters.
 
     Args:
         request: the request.
-        class_names: the detector's.
-        limits: of the loaded models; the usual ones if None.
+        class_names: class names of the detector.
+        limits: limits of the loaded models; the usual ones if None.
 
     Raises:
-        InvalidRequest: with a code for the first thing that is wrong.
+        InvalidRequest: with a code for the first error found.
     """
     check_image(request.image)
     _check_prompts(request.prompt, request.negative_prompt)
@@ -117,7 +117,7 @@ def check_params(
     """Checks repair parameters against the detector's classes and the limits of the model that redraws.
 
     Raises:
-        InvalidRequest: with a code for the first thing that is wrong.
+        InvalidRequest: with a code for the first error found.
     """
     limits = limits or ModelLimits()
     for name in params.classes:
@@ -137,7 +137,7 @@ def check_params(
 
 
 def _check_repairable(params: RepairParams, class_names: Collection[str]) -> None:
-    """Refuses a class that is named and that nothing would ever be repaired of."""
+    """Refuses a named class of which nothing would ever be repaired."""
     wanted = {part_of(name) for name in wanted_classes(class_names, params)}
     for name in params.classes:
         if part_of(name) not in wanted:

@@ -1,1 +1,1 @@
-"""Loading and running latent diffusion models."""
+"""Loading and running of latent diffusion models."""

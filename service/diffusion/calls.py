@@ -1,4 +1,4 @@
-"""What is done around each call of a pipeline's networks: somebody may end the run, and no NaN gets out."""
+"""Hooks around each call of a pipeline's networks: a run can be ended there, and NaN is refused."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ NOT_FINITE_HELP = (
 
 
 class Steps:
-    """Tells how many steps of a run are done: after each, and before each call of a network.
+    """Reports the number of steps done in a run: after each step, and before each call of a network.
 
-    The same number is told again and again, so that whoever is told can end a run within one call.
+    The same number is reported repeatedly, so that the receiver can end a run within one call.
     """
 
     def __init__(self, on_step: Callable[[int], None] | None, first: int = 0) -> None:
-        """Takes who is told, and how many steps were done before this run."""
+        """Takes the receiver, and the number of steps done before this run."""
         self._on_step = on_step or (lambda _done: None)
         self._first = self._done = first
 
     def at_call(self, *_: object) -> None:
-        """Tells it before a call: a hook for a network."""
+        """Reports before a call; a forward pre-hook for a network."""
         self._on_step(self._done)
 
     def after_step(
         self, _pipeline: Any, step: int, _timestep: Any, tensors: dict[str, Any]
     ) -> dict[str, Any]:
-        """Tells it after a step: the pipelines' own ``callback_on_step_end``."""
+        """Reports after a step; a ``callback_on_step_end`` for a pipeline."""
         self._done = self._first + step + 1
         self._on_step(self._done)
         return tensors
 
 
 def denoiser_of(pipeline: Any) -> nn.Module:
-    """The network that is called for each step."""
+    """Returns the denoiser, the network that is called for each step."""
     denoiser: nn.Module = getattr(pipeline, "unet", None) or pipeline.transformer
     return denoiser
 
 
 def networks_of(pipeline: Any) -> list[nn.Module]:
-    """What takes the time of a run: the denoiser and both halves of the autoencoder."""
+    """Returns the networks that take the time of a run: the denoiser and both halves of the autoencoder."""
     coders = (getattr(pipeline.vae, name, None) for name in ("encoder", "decoder"))
     return [denoiser_of(pipeline), *(coder for coder in coders if coder is not None)]
 
 
 @contextmanager
 def attended(pipeline: Any, steps: Steps) -> Iterator[None]:
-    """Has ``steps`` told before each network's call, and what is decoded looked at, for the time of a run.
+    """Attaches ``steps`` and a check of decoded pictures to a pipeline's networks, for the time of a run.
 
     Raises:
-        ModelUnavailable: ``model_output_not_finite``, as soon as something decoded holds NaN or infinity.
+        ModelUnavailable: ``model_output_not_finite``, as soon as a decoded picture holds NaN or infinity.
     """
     with ExitStack() as stack:
         for network in networks_of(pipeline):
@@ -72,7 +72,7 @@ def attended(pipeline: Any, steps: Steps) -> Iterator[None]:
 
 
 def check_finite(is_finite: bool) -> None:
-    """Refuses what a model gave, if it is no numbers.
+    """Refuses output that is not finite.
 
     Raises:
         ModelUnavailable: ``model_output_not_finite``.

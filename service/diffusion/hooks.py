@@ -1,8 +1,8 @@
-"""The one place where a running pipeline is looked into and bent: ``scheduler.step``, wrapped for a run.
+"""Hooks into a running pipeline, by way of a wrapped ``scheduler.step``.
 
 Every denoising pipeline of diffusers calls ``scheduler.step(model_output, t, sample)`` once per call of its
-denoiser. The tap works out x0 there and hands it to hooks; what they change goes into ``model_output``, and
-the library's own step is taken.
+denoiser. The tap computes x0 there and passes it to hooks. Their changes go into ``model_output``, and then
+the library's own step runs.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from service.diffusion.parameterization import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One call of the denoiser, about to be turned into a step.
+    """One call of the denoiser, before the scheduler's step.
 
     Attributes:
-        index: calls made before this one in this run. A second-order scheduler makes two for most steps.
-        total: calls that the run will make.
-        timestep: as the pipeline gave it.
-        parameterization: noise level and kind of prediction.
-        sample: the noisy latents (B, C, h, w) that the denoiser saw, never packed.
-        x0: float32 (B, C, h, w), what it takes for the finished latents.
-        scheduler: the pipeline's, before its step.
+        index: number of calls before this one in this run. A second-order scheduler makes two for most
+            steps.
+        total: number of calls in the whole run.
+        timestep: timestep, as the pipeline passes it.
+        parameterization: noise level and prediction type.
+        sample: the noisy latents (B, C, h, w), the denoiser's input; never packed.
+        x0: float32 (B, C, h, w), the predicted finished latents.
+        scheduler: the pipeline's scheduler, before its step.
     """
 
     index: int
@@ -48,18 +49,18 @@ class Step:
 
     @property
     def progress(self) -> float:
-        """Share of the run's denoiser calls that are made, this one included, in (0, 1]."""
+        """Share of the run's denoiser calls made so far, including this one, in (0, 1]."""
         return (self.index + 1) / self.total
 
     @property
     def is_last(self) -> bool:
-        """Whether the picture is finished after this step."""
+        """True if the picture is finished after this step."""
         return self.index + 1 >= self.total
 
 
 @runtime_checkable
 class BeforeHook(Protocol):
-    """Looks at a step before it is taken."""
+    """A hook that runs before a step."""
 
     def __call__(self, step: Step) -> Tensor | None:
         """Returns a changed x0 (same shape), or None to change nothing. May raise ``StopRun``."""
@@ -68,7 +69,7 @@ class BeforeHook(Protocol):
 
 @runtime_checkable
 class AfterHook(Protocol):
-    """Looks at what a step led to."""
+    """A hook that runs after a step."""
 
     def after(self, step: Step, latents: Tensor) -> Tensor | None:
         """Returns changed latents for the next step (B, C, h, w), or None to change nothing."""
@@ -76,14 +77,14 @@ class AfterHook(Protocol):
 
 
 Hook = BeforeHook | AfterHook
-"""One method, or both."""
+"""A hook with one of the methods, or both."""
 
 
 class StopRun(Exception):
-    """Raised by a hook to end the run: neither the steps that are left nor the final decode happen.
+    """Raised by a hook to end the run, without the remaining steps and the final decode.
 
     Attributes:
-        reason: the record that says why, for the report.
+        reason: record of the reason, for the report.
     """
 
     def __init__(self, reason: object) -> None:
@@ -96,18 +97,18 @@ def tap(pipeline: Any, hooks: Sequence[Hook], packing: Packing | None = None) ->
     """Calls ``hooks``, in order, at every step of the one run of ``pipeline`` inside the ``with``.
 
     Without hooks nothing is wrapped; with hooks that change nothing the run is the library's, bit for bit.
-    The wrapper is taken off again however the block ends. Taps may be nested, and the inner one's hooks
-    then come last.
+    The wrapper is always removed at the end of the block. Taps may be nested; the inner tap's hooks then run
+    last.
 
     Args:
         pipeline: any diffusers pipeline with a ``scheduler``. Other pipelines that share the scheduler
             are tapped as well.
-        hooks: each with ``__call__``, ``after`` or both.
+        hooks: hooks with ``__call__``, ``after`` or both.
         packing: the grid behind packed latents (see ``Packing.of``); None if they are not packed.
 
     Raises:
-        StopRun: as a hook raises it.
-        ModelUnavailable: at the first step, if the scheduler is of a kind that is not understood.
+        StopRun: raised by a hook.
+        ModelUnavailable: at the first step, if the scheduler is not supported.
     """
     if not hooks:
         yield
@@ -115,7 +116,7 @@ def tap(pipeline: Any, hooks: Sequence[Hook], packing: Packing | None = None) ->
     scheduler = pipeline.scheduler
     tapped = _Tapped(scheduler, scheduler.step, hooks, packing)
 
-    @functools.wraps(scheduler.step)  # pipelines read the signature to learn what a scheduler takes
+    @functools.wraps(scheduler.step)  # pipelines inspect the signature for the scheduler's parameters
     def step(*args: Any, **kwargs: Any) -> Any:
         return tapped.step(*args, **kwargs)
 
@@ -123,13 +124,13 @@ def tap(pipeline: Any, hooks: Sequence[Hook], packing: Packing | None = None) ->
         try:
             yield
         except StopRun:
-            pipeline.maybe_free_model_hooks()  # what the pipeline itself does after its last line
+            pipeline.maybe_free_model_hooks()  # the pipeline itself does this at its end
             raise
 
 
 @contextmanager
 def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    """Sets an attribute of one object, and brings back what was there, be it the class's own."""
+    """Sets an attribute of one object inside the ``with``, and restores the old one, even the class's own."""
     missing = object()
     before = vars(owner).get(name, missing)
     setattr(owner, name, value)

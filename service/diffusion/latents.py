@@ -1,4 +1,4 @@
-"""Where latents lie: packed or as a grid of cells, and which cells a mask or box of pixels means."""
+"""Geometry of latents: packing, and the latent cells of a mask or box in pixels."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from detectors.detections import Box, Mask
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The grid behind latents that a pipeline hands on as a row of 2 x 2 patches, as Flux does.
+    """The grid of latents that a pipeline packs as a row of 2 x 2 patches, as Flux does.
 
     Attributes:
-        cells_hw: rows and columns of the grid, both even.
+        cells_hw: numbers of rows and columns of the grid, both even.
     """
 
     cells_hw: tuple[int, int]
 
     @classmethod
     def of(cls, pipeline: Any, height: int, width: int) -> Packing | None:
-        """The packing of a pipeline's latents for a picture of so many pixels; None if it packs none."""
+        """Returns the packing of a pipeline's latents at this size in pixels; None if they are not packed."""
         if not hasattr(pipeline, "_pack_latents"):
             return None
         patch_px = 2 * int(pipeline.vae_scale_factor)
         return cls((2 * (height // patch_px), 2 * (width // patch_px)))
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """(B, patches, 4 C) to (B, C, rows, columns)."""
+        """Unpacks latents (B, patches, 4 C) to (B, C, rows, columns)."""
         rows, columns = self.cells_hw
         patches = packed.transpose(1, 2).reshape(len(packed), -1, rows // 2, columns // 2)
         return F.pixel_shuffle(patches, 2)
 
     def pack(self, latents: Tensor) -> Tensor:
-        """The inverse of ``unpack``."""
+        """Packs latents (B, C, rows, columns) to (B, patches, 4 C)."""
         return F.pixel_unshuffle(latents, 2).flatten(2).transpose(1, 2)
 
 
 def mask_to_cells(mask: Mask, cells_hw: tuple[int, int]) -> Tensor:
-    """A mask of pixels as one of latent cells: each takes the largest value that lies in it.
+    """Reduces a mask of pixels to latent cells; each cell gets the largest value inside it.
 
     Args:
         mask: float32 (H, W) in [0, 1].
-        cells_hw: rows and columns.
+        cells_hw: numbers of rows and columns.
 
     Returns:
         float32 (1, 1, rows, columns) in [0, 1], above 0 wherever a pixel of the cell is.
@@ -61,12 +61,12 @@ def cells_around(
     cells_hw: tuple[int, int],
     context: float,
 ) -> Box:
-    """A square of latent cells around a box of pixels, moved and cut to fit the picture.
+    """Returns a square of latent cells around a box of pixels, moved and cut to fit the picture.
 
     Args:
         xyxy: box in pixels.
         image_hw: height and width in pixels.
-        cells_hw: rows and columns of the latents.
+        cells_hw: numbers of rows and columns of the latents.
         context: side of the square as a multiple of the box's longer side.
 
     Returns:

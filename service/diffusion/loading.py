@@ -1,4 +1,4 @@
-"""Finds and loads a diffusers pipeline: bundled, a folder, a single file or a hub id."""
+"""Loading of diffusers pipelines: bundled, from a folder, from a single file or by a hub id."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ GENERATOR_FOLDER, INPAINTER_FOLDER = "generator", "inpainter"
 DEFAULTS_FILE = "anatomend.json"
 SINGLE_FILE_SUFFIXES = (".safetensors", ".ckpt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# Fewer steps than the library's own defaults: with today's samplers the rest is not seen.
+# Fewer steps than the library's own defaults: with current samplers, more steps make no visible difference.
 FAMILY_STEPS = {"StableDiffusionPipeline": 30, "StableDiffusionXLPipeline": 30}
-# By what the library calls a single file that it recognises; all else is a Stable Diffusion 1 or 2.
+# Keys: prefixes of the library's names for single files; all others are Stable Diffusion 1 or 2.
 FAMILIES = {
     "xl_": "StableDiffusionXLPipeline",
     "playground": "StableDiffusionXLPipeline",
@@ -38,24 +38,24 @@ FAMILIES = {
     "flux": "FluxPipeline",
 }
 VARIANTS = (None, "fp16", "bf16")
-"""Of a model's weights, as their files' names end; the first that there is."""
+"""Variants of a model's weights, by the suffix of their files; the first that exists is used."""
 HASHED_WHOLE_BYTES = 32 * 2**20
 HASHED_END_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model comes from: a folder or file (``path``), or a hub id (``path`` is None)."""
+    """The origin of a model: a folder or file (``path``), or a hub id (``path`` is None)."""
 
     name: str
     path: Path | None
 
 
 def resolve_source(model: str, models_dir: Path, bundled: str = GENERATOR_FOLDER) -> Source:
-    """What the setting ``model`` points to; ``bundled`` names the folder of ``models_dir`` that is bundled.
+    """Resolves the setting ``model``; ``bundled`` is the bundled model's folder in ``models_dir``.
 
     Raises:
-        ModelUnavailable: if it is no folder with a pipeline, no file and no hub id; says what was tried.
+        ModelUnavailable: it is not a folder with a pipeline, a checkpoint file or a hub id.
     """
     if model == BUNDLED:
         return Source(BUNDLED, _pipeline_folder(models_dir / bundled))
@@ -83,21 +83,21 @@ def load_diffusion(
     batch_bytes: int = BATCH_BYTES,
     redraws: bool = True,
 ) -> DiffusionModel:
-    """Loads the pipelines for a setting (see ``service.runtime.settings.Settings.model``), and tries them out.
+    """Loads the pipelines for a setting (see ``service.runtime.settings.Settings.model``) and tests them.
 
-    Half precision on an accelerator; float32
-    on the CPU, where a UNet may work in bfloat16. No safety checker.
+    They run in half precision on an accelerator and in float32 on the CPU, where a UNet may run in bfloat16.
+    The safety checker is not loaded.
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` (already resolved, not ``auto``).
         precision: see ``service.runtime.settings.Settings.precision``.
         bundled: see ``resolve_source``.
         batch_bytes: see ``DiffusionModel``.
-        redraws: whether it is to redraw as well as to generate.
+        redraws: True if it also redraws.
 
     Raises:
-        ModelUnavailable: if it cannot be found or loaded, is of a family that cannot inpaint, or makes no
-            picture.
+        ModelUnavailable: the model cannot be found or loaded, its family cannot inpaint, or its test run
+            fails.
     """
     source = resolve_source(model, models_dir, bundled)
     from diffusers import AutoPipelineForInpainting
@@ -147,7 +147,7 @@ def _load_pipeline(source: Source, device: str) -> Any:
     else:
         place = str(source.path or source.name)
         config = DiffusionPipeline.load_config(place)
-        # Transformers were trained in bfloat16 and overflow in float16; UNets are the other way about.
+        # Transformers were trained in bfloat16 and overflow in float16; UNets were trained in float16.
         half = torch.bfloat16 if "transformer" in config else torch.float16
         pipeline = _any_variant(
             AutoPipelineForText2Image,
@@ -159,9 +159,9 @@ def _load_pipeline(source: Source, device: str) -> Any:
 
 
 def _left_out(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Which parts are not to be loaded: the checker, and those that the folder says it lacks.
+    """Returns the components not to load, as arguments: the checker, and those that the folder lacks.
 
-    The library asks for some of the latter all the same, such as SD3's T5, unless it is told.
+    The library loads some of the latter by default, such as SD3's T5.
     """
     missing: dict[str, Any] = {
         name: None for name, kind in config.items() if isinstance(kind, (list, tuple)) and kind[0] is None
@@ -171,10 +171,10 @@ def _left_out(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _any_variant(loader: Any, place: str, **how: Any) -> Any:
-    """What is there: weights with plain names, else those of a variant.
+    """Loads weights with plain names, else those of the first variant that exists.
 
     Raises:
-        Exception: whatever the library raised for plain names, if there is none.
+        OSError, ValueError: as the library raised for plain names, if there are no weights.
     """
     failures: list[Exception] = []
     for variant in VARIANTS:
@@ -195,7 +195,7 @@ def _from_single_file(path: Path, dtype: torch.dtype) -> Any:
 
 
 def _defaults(pipeline: Any, source: Source) -> SamplingDefaults:
-    """From the model folder's own file, else by family, else what the library takes."""
+    """Returns the defaults of the model folder's own file, else of the family, else of the library."""
     library = inspect.signature(pipeline.__call__).parameters
     steps = FAMILY_STEPS.get(type(pipeline).__name__, library["num_inference_steps"].default)
     side = native_side_px(pipeline)
@@ -233,7 +233,7 @@ def _check_defaults(defaults: SamplingDefaults, limits: ModelLimits) -> None:
 
 
 def _per_class(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, RegionSettings]:
-    """Settings by class or part, as they are written in JSON."""
+    """Parses settings by class or part from JSON."""
     made = {}
     for name, settings in stored.items():
         values: dict[str, Any] = dict(settings)
@@ -248,16 +248,16 @@ def _per_class(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, RegionSetti
 
 
 def native_side_px(pipeline: Any) -> int:
-    """Side in pixels of the square picture that the model was trained on."""
+    """Returns the side in pixels of the square pictures that the model was trained on."""
     backbone = getattr(pipeline, "unet", None) or pipeline.transformer
     cells = backbone.config.get("sample_size") or pipeline.default_sample_size
     return int((cells if isinstance(cells, int) else min(cells)) * pipeline.vae_scale_factor)
 
 
 def _model_id(source: Source) -> str:
-    """Name and hash. Of a file too large to be read at every start, the two ends are hashed.
+    """Returns name and hash of a model. Only the two ends of very large files are hashed, to start fast.
 
-    What is written about a model is no part of it: a new word in its card leaves it the same.
+    Markdown files are ignored: a change of the model's card does not change its id.
     """
     if source.path is None:
         return source.name

@@ -1,4 +1,4 @@
-"""How much memory a batch takes, measured on something small, so that large ones can be split."""
+"""Memory needs of a batch, measured on a small example, so that large batches can be split."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 BATCH_BYTES = 2 * 2**30
-"""What a batch may take where nobody says."""
+"""Default memory limit of a batch, in bytes."""
 ALIVE_AT_ONCE = 6
-"""So many of the largest activation are alive together at the most; the rest of a network is smaller."""
+"""Largest number of activations of the largest size that are in memory together; the others are smaller."""
 
 
 class Meter:
-    """Bytes that were counted."""
+    """A count of bytes."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -41,9 +41,9 @@ def largest_activation(networks: Iterable[nn.Module]) -> Iterator[Meter]:
 
 
 def weighed_graph(call: Callable[[], Any]) -> tuple[Any, int]:
-    """Calls something as for a gradient, and tells how many bytes would be kept for going back.
+    """Calls a function and returns its result and the number of bytes that a backward pass would keep.
 
-    None of them is: the result has no gradient.
+    The bytes are not kept, so the result cannot be differentiated.
     """
     kept = 0
 
@@ -60,5 +60,5 @@ def weighed_graph(call: Callable[[], Any]) -> tuple[Any, int]:
 
 
 def fitting(budget: int, each: float) -> int:
-    """How many of so many bytes each fit into a budget; one always does."""
+    """Returns the number of items of ``each`` bytes that fit into a budget; at least 1."""
     return max(1, int(budget // each)) if each > 0 else 2**31

@@ -27,17 +27,17 @@ from service.diffusion.resume import Resume, resume_inside
 
 MAX_TRAIN_STEPS = 1000
 PREVIEWS = 3
-"""How often at most a run is shown on its way: each costs a decode, if a small one."""
+"""Largest number of previews sent during a run; each costs a small decode."""
 SHOWN_SHRINK = 2
-"""What is shown on the way is decoded at half the size."""
+"""Factor by which previews are smaller than the usual decode."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingDefaults:
-    """What is used where a request says nothing; sizes in pixels.
+    """Defaults for parameters that a request leaves out; sizes in pixels.
 
     Attributes:
-        per_class: how parts of generated pictures are redrawn best, by class or part.
+        per_class: best settings to redraw parts of generated pictures, by class or part.
     """
 
     num_inference_steps: int
@@ -51,10 +51,10 @@ class DiffusionModel:
     """Two pipelines that share their weights. Not safe to call from several threads at once.
 
     Noise comes from CPU generators, one per picture, so that a picture depends neither on the device
-    nor on what else is in the batch (up to the last bit of the arithmetic of batched kernels).
+    nor on the rest of the batch (except for the rounding of batched kernels).
 
     Attributes:
-        bytes_per_px: of its largest activation, for each pixel of a picture; 0 until it is measured.
+        bytes_per_px: size of its largest activation, for each pixel of a picture; 0 until it is measured.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class DiffusionModel:
         previews_dir: Path | None = None,
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
-        """Takes what was loaded.
+        """Takes the loaded pipelines.
 
         Args:
             text_to_image: a diffusers pipeline.
-            inpainting: another, on the same weights.
+            inpainting: an inpainting pipeline on the same weights.
             model_id: name and hash, for the report.
-            source: where it was loaded from.
-            defaults: for what a request leaves open.
-            previews_dir: where tiny autoencoders may lie, see ``preview_for``.
-            batch_bytes: what pictures that are made together may take.
+            source: origin of the model.
+            defaults: defaults for parameters that a request leaves out.
+            previews_dir: folder of tiny autoencoders, see ``preview_for``.
+            batch_bytes: memory limit of a batch, in bytes.
         """
         self._text_to_image = text_to_image
         self._inpainting = inpainting
@@ -91,17 +91,17 @@ class DiffusionModel:
 
     @property
     def family(self) -> str:
-        """The pipeline's class name."""
+        """Class name of the pipeline."""
         return type(self._text_to_image).__name__
 
     @property
     def pipeline(self) -> Any:
-        """The one that redraws, to be measured by others."""
+        """The inpainting pipeline, for measurements."""
         return self._inpainting
 
     @property
     def components(self) -> Mapping[str, Any]:
-        """The pipeline's parts, by the library's names for them: to be counted or driven by others."""
+        """Components of the text-to-image pipeline, by the library's names."""
         return dict(self._text_to_image.components)
 
     @property
@@ -111,46 +111,46 @@ class DiffusionModel:
 
     @property
     def native_px(self) -> int:
-        """Side of the square at which it redraws: its default size's shorter side, as far as it goes."""
+        """Side in pixels of the square at which it redraws: its default size's shorter side, rounded down."""
         step = self.limits.size_step_px
         return min(self.defaults.width, self.defaults.height) // step * step
 
     @property
     def limits(self) -> ModelLimits:
-        """What it can be asked for."""
+        """Sizes and steps that it supports."""
         return limits_of(self._inpainting)
 
     @property
     def most_at_once(self) -> int:
-        """Candidates of its native size that are redrawn together: as many as fit into its memory budget."""
+        """Largest number of candidates of its native size in one batch, by its memory limit; 1 or more."""
         return fitting(self.batch_bytes, self.bytes_per_px * self.native_px**2 * ALIVE_AT_ONCE)
 
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
-        """How it redraws parts of its generator's pictures best, by class or part."""
+        """Best settings for parts of its generator's pictures, by class or part."""
         return self.defaults.per_class
 
     @property
     def can_be_tapped(self) -> bool:
-        """Whether runs can be looked into: the scheduler is of a kind that is understood."""
+        """True if hooks can be used: the scheduler is supported."""
         return is_understood(self._text_to_image.scheduler)
 
     @property
     def can_resume(self) -> bool:
-        """Whether a run can be taken up again inside a mask."""
+        """True if a run can be resumed inside a mask."""
         return self.can_be_tapped and not self._needs_mask
 
     def unused(self, prompt: str, name: str) -> tuple[Unused, ...]:
-        """What of a prompt, which came in the parameter ``name``, has no effect on what it draws."""
+        """Returns the parts of a prompt, from the parameter ``name``, that have no effect on the picture."""
         return unused_of(self._text_to_image, prompt, name)
 
     def heeds_negative(self, guidance_scale: float | None) -> bool:
-        """Whether a negative prompt has an effect, with this guidance or, if None, its own."""
+        """Tells whether a negative prompt has an effect at this guidance scale; the model's own if None."""
         scale = self.defaults.guidance_scale if guidance_scale is None else guidance_scale
         return heeds_negative(self._text_to_image, scale)
 
     def preview(self, shrink: int = 1) -> Preview:
-        """The cheapest look at x0 that there is; made once. See ``preview_for``."""
+        """Returns the cheapest decoder of x0, cached. See ``preview_for``."""
         if shrink not in self._previews:
             self._previews[shrink] = preview_for(
                 self._text_to_image, shrink=shrink, taesd_dir=self._previews_dir
@@ -173,24 +173,24 @@ class DiffusionModel:
         hooks: Sequence[Hook] = (),
         resume: Resume | None = None,
     ) -> Image:
-        """One picture from noise, or from where a kept run is taken up.
+        """Generates one picture from noise, or by resuming a recorded run.
 
         Args:
-            width: in pixels, as the height a multiple of ``limits.size_step_px``.
-            on_step: told how many steps are done, after each and before each call of a network; what it
-                raises ends the run.
-            on_preview: told a few times how many steps are done and what the picture looks like. The picture
-                that is made is the same, bit for bit, with it and without.
-            wants_preview: asked before each.
+            width: width in pixels; like the height, a multiple of ``limits.size_step_px``.
+            on_step: called with the number of steps done, after each step and before each call of a network;
+                an exception from it ends the run.
+            on_preview: called a few times with the number of steps done and a preview. It does not change
+                the picture by a bit.
+            wants_preview: called before each preview; it is left out if the result is False.
             hooks: called at every step, before a preview is sent (see ``tap``).
-            resume: the run to take up; ``seed`` is then not used.
+            resume: the run to resume; ``seed`` is then not used.
 
         Returns:
             uint8 RGB (height, width, 3).
 
         Raises:
-            ModelUnavailable: ``model_output_not_finite``, where it gives no picture.
-            StopRun: as a hook raises it; nothing is decoded then.
+            ModelUnavailable: ``model_output_not_finite``, if the output holds NaN or infinity.
+            StopRun: raised by a hook; nothing is decoded then.
         """
         if self._needs_mask:
             blank = np.full((height, width, 3), 127, np.uint8)
@@ -213,7 +213,7 @@ class DiffusionModel:
             return self._run(pipeline, prompt, negative_prompt, [resume.seed], steps, arguments)[0]
 
     def generate_plainly(self, prompt: str, seed: int, hooks: Sequence[Hook] = ()) -> Image:
-        """As ``generate``, with the model's own size, steps and guidance and no negative prompt."""
+        """Generates a picture with the model's own size, steps and guidance, and no negative prompt."""
         defaults = self.defaults
         return self.generate(
             prompt,
@@ -240,23 +240,23 @@ class DiffusionModel:
         hooks: Sequence[Hook] = (),
         on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
-        """Redraws where the mask is 1, one candidate per seed, all in one batch.
+        """Redraws the masked area, one candidate per seed, all in one batch.
 
         Args:
             image: uint8 RGB (H, W, 3), sides multiples of ``limits.size_step_px``.
-            mask: float32 (H, W); from 0.5 on a pixel is repainted.
-            strength: in (0, 1], the share of the noise schedule that is run; at least one step is.
-            num_inference_steps: at strength 1; the model's own if None.
-            guidance_scale: the model's own if None.
+            mask: float32 (H, W); a pixel is repainted at 0.5 or more.
+            strength: share of the noise schedule to run, in (0, 1]; at least one step is run.
+            num_inference_steps: number of steps at strength 1; the model's own if None.
+            guidance_scale: guidance scale; the model's own if None.
             hooks: called at every step (see ``tap``).
-            on_step: as for ``generate``.
+            on_step: see ``generate``.
 
         Returns:
             uint8 RGB (H, W, 3) each. Pixels outside the mask went through the autoencoder
-            and are *not* those of ``image``.
+            and differ from those of ``image``.
 
         Raises:
-            ModelUnavailable, StopRun: as ``generate``.
+            ModelUnavailable, StopRun: see ``generate``.
         """
         height, width = mask.shape
         steps = num_inference_steps or self.defaults.num_inference_steps
@@ -273,9 +273,9 @@ class DiffusionModel:
         steps: int,
         first: int,
     ) -> list[Hook]:
-        """What sends previews, decoded by the cheapest means there is.
+        """Returns the hook that sends previews from the cheapest decoder, if any.
 
-        A scheduler that cannot be looked into is no reason to make no picture: there are no previews then.
+        A scheduler that is not supported does not prevent a picture; there are only no previews then.
         """
         if on_preview is None or not self.can_be_tapped:
             return []
@@ -287,16 +287,16 @@ class DiffusionModel:
 
     @property
     def _needs_mask(self) -> bool:
-        """Whether the UNet was made for inpainting only and takes mask and picture as extra channels."""
+        """True if the UNet is an inpainting one, which takes mask and picture as extra channels."""
         unet = getattr(self._text_to_image, "unet", None)
         return unet is not None and unet.config.in_channels != self._text_to_image.vae.config.latent_channels
 
     @property
     def _encoder_draws_lots(self) -> bool:
-        """Whether a picture has to be encoded anew for each candidate, with its own generator.
+        """True if the encoder samples, so that each candidate must be encoded with its own generator.
 
-        Of a single copy all latents would be drawn with the first one's, which would make that candidate
-        unlike the others. A tiny autoencoder has no distribution to draw from.
+        The latents of a single copy would all be sampled with the first generator, which would make that
+        candidate unlike the others. A tiny autoencoder does not sample.
         """
         from diffusers import AutoencoderTiny
 

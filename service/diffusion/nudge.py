@@ -1,8 +1,8 @@
-"""Steers x0, inside a region, towards what a detector takes to be well-formed.
+"""Nudge: guidance of x0, inside a region, along a detector's gradient towards well-formed parts.
 
-On x0 and not through the denoiser, whose Jacobian is near the identity there: a nudge then costs a small
-decode and a detector pass. Universal guidance (Bansal et al., 2023) takes the gradient through the denoiser;
-``bench.nudge_controls`` has that one for comparison, and a random direction, which must lose to both.
+The gradient is taken at x0 and not through the denoiser, whose Jacobian is near the identity there. So a
+nudge costs only a small decode and a detector pass. Universal guidance (Bansal et al., 2023) takes the
+gradient through the denoiser; ``bench.nudge_controls`` compares with it and with a random direction.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BoxF = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeTuning:
-    """Tuning of the nudge that no request chooses.
+    """Constants of the nudge, which requests cannot set.
 
     Attributes:
-        jitter: how far the jittered views are moved and scaled, as a share of the crop.
+        jitter: largest shift and change of scale of the jittered views, as a share of the crop.
         clip: largest change of a cell, as a multiple of the RMS change; above 0.
         context: side of the decoded crop as a multiple of the region's longer side; 1 or more.
     """
@@ -47,15 +47,15 @@ class NudgeTuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeStep:
-    """One nudge in the guide's own eyes: the mean over the batch, on the plain view.
+    """The guide's scores for one nudge: means over the batch, on the plain view.
 
     Attributes:
-        index: the step's.
-        strength: as a multiple of the region's RMS.
-        energies: the guide's defect energy before and after, of each picture of the batch.
-        energy_before: the guide's defect energy.
-        energy_after: the same after the nudge.
-        presence_before: how surely there is a part; None if the guide cannot say.
+        index: index of the step.
+        strength: size of the nudge, as a multiple of the region's RMS.
+        energies: the guide's defect energy before and after, for each picture of the batch.
+        energy_before: mean defect energy before the nudge.
+        energy_after: mean defect energy after the nudge.
+        presence_before: mean energy for any part, before the nudge; None if the guide has none.
         presence_after: the same after the nudge.
     """
 
@@ -69,10 +69,10 @@ class NudgeStep:
 
 
 class Nudge:
-    """A hook that nudges one region; the same in all pictures of a batch.
+    """A hook that nudges one region, the same in all pictures of a batch.
 
     Attributes:
-        steps: what was done, in order: the report.
+        steps: the nudges so far, in order.
     """
 
     def __init__(
@@ -88,19 +88,18 @@ class Nudge:
         batch_bytes: int = BATCH_BYTES,
         before_call: Callable[[], None] = lambda: None,
     ) -> None:
-        """Takes where to nudge, and by what.
+        """Takes the region, the guide and the parameters.
 
         Args:
-            preview: decodes x0, differentiable.
-            guide: says how malformed the region is. It should be neither gate nor judge.
+            preview: decodes x0, differentiably.
+            guide: scores the malformation of the region. It should not be a model that judges the result.
             xyxy: the region, in pixels of the finished picture.
-            mask: float32 (H, W) of that picture; nothing changes in a latent cell in which it is 0.
-            params: how.
-            seed: of the jitter.
-            tuning: what no request chooses.
-            batch_bytes: what may be kept for a gradient at once; of larger batches a few pictures at a time
-                are gone back through.
-            before_call: called before each call of the guide; what it raises ends the run.
+            mask: float32 (H, W) of that picture; latent cells in which it is 0 do not change.
+            params: parameters of the nudge; the defaults if None.
+            seed: seed of the jitter.
+            tuning: constants of the nudge; the defaults if None.
+            batch_bytes: memory limit for a gradient, in bytes; larger batches are split.
+            before_call: called before each call of the guide; an exception from it ends the run.
         """
         self._preview = preview
         self._guide = guide
@@ -116,7 +115,7 @@ class Nudge:
         self.steps: list[NudgeStep] = []
 
     def __call__(self, step: Step) -> Tensor | None:
-        """The nudged x0 inside the window, None outside it."""
+        """Returns the nudged x0 in the window of steps, None outside it."""
         if step.index not in steps_within(step.total, self._params.window):
             return None
         weight = mask_to_cells(self._mask, (step.x0.shape[2], step.x0.shape[3])).to(step.x0.device)
@@ -131,7 +130,7 @@ class Nudge:
 
     @property
     def energies(self) -> list[tuple[float, float]]:
-        """Of each picture of the batch the defect energy before the first nudge and after the last."""
+        """Defect energy of each picture of the batch before the first nudge and after the last."""
         first, last = self.steps[0].energies, self.steps[-1].energies
         return [(before, after) for (before, _), (_, after) in zip(first, last, strict=True)]
 
@@ -154,27 +153,27 @@ class Nudge:
         return torch.cat(slopes)
 
     def generator_of(self, step: Step) -> torch.Generator:
-        """Returns the step's own source of randomness, on the CPU."""
+        """Returns the step's own random generator, on the CPU."""
         return torch.Generator().manual_seed((self._seed << 16) + step.index)
 
     @property
     def presence(self) -> Tensor | None:
-        """Presence of the part before the first nudge (B,); None where the guide cannot say."""
+        """Presence of the part before the first nudge, (B,); None if the guide has no such score."""
         return self._presence
 
     def loss(self, latents: Tensor, presence_before: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Returns the guide's defect energy and the price of a fading part, summed over the batch."""
+        """Returns the guide's defect energy plus the penalty for a fading part, summed over the batch."""
         crop, region = self._crop(latents)
         looked = views(crop, self._params.copies, self._tuning.jitter, generator)
         asked = [self._ask(view, region) for view in looked]
         loss = torch.stack([energy for energy, _ in asked]).mean(0)
-        presence = asked[0][1]  # of the plain view, as was the one that it is compared with
+        presence = asked[0][1]  # of the plain view, like ``presence_before``
         if presence is not None and presence_before is not None:
             loss = loss + self._params.presence_weight * F.relu(presence_before - presence)
         return loss.sum()
 
     def _crop(self, latents: Tensor) -> tuple[Tensor, BoxF]:
-        """The decoded surroundings of the region, and the region in their pixels."""
+        """Decodes the surroundings of the region; returns them and the region in their pixels."""
         height, width = self._mask.shape
         rows, columns = latents.shape[2:]
         x1, y1, x2, y2 = cells_around(self._xyxy, (height, width), (rows, columns), self._tuning.context)
@@ -200,7 +199,7 @@ class Nudge:
             return self._ask(*self._crop(latents))
 
     def _first_look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The same, and weighs by the way how many pictures a gradient can be taken of at once."""
+        """Scores the region like ``_look``, and measures how many pictures fit into one gradient."""
         start = latents.detach().clone().requires_grad_()
         (energy, presence), weight = weighed_graph(lambda: self._ask(*self._crop(start)))
         self._at_once = fitting(self._batch_bytes, weight / len(latents) * self._params.copies)
@@ -230,9 +229,9 @@ class Nudge:
 
 
 def steps_within(total: int, window: tuple[float, float]) -> frozenset[int]:
-    """Indices of the steps that lie in a window of the run; at least one, the nearest to its middle.
+    """Returns the indices of the steps in a window of the run; at least one, the nearest to its middle.
 
-    The last step is left out unless it is the only one: what it would change nothing could mend.
+    The last step is left out unless it is the only one, since no later step could correct the change.
     """
     last = max(1, total - 1)
     inside = [i for i in range(last) if window[0] <= (i + 1) / total <= window[1]]
@@ -241,7 +240,7 @@ def steps_within(total: int, window: tuple[float, float]) -> frozenset[int]:
 
 
 def masked_rms(latents: Tensor, weight: Tensor) -> Tensor:
-    """Root mean square of each picture's latents under a mask.
+    """Returns the root mean square of each picture's latents under a mask.
 
     Args:
         latents: (B, C, h, w).
@@ -255,7 +254,7 @@ def masked_rms(latents: Tensor, weight: Tensor) -> Tensor:
 
 
 def unit_direction(slope: Tensor, weight: Tensor, clip: float) -> Tensor:
-    """A slope under a mask, of RMS 1 there before what is beyond ``clip`` is cut off; 0 if it is flat.
+    """Normalizes a gradient under a mask to RMS 1, then clips it to ``clip``; 0 if the gradient is 0.
 
     Args:
         slope: (B, C, h, w).
@@ -268,15 +267,15 @@ def unit_direction(slope: Tensor, weight: Tensor, clip: float) -> Tensor:
 
 
 def views(picture: Tensor, copies: int, jitter: float, generator: torch.Generator) -> list[Tensor]:
-    """The picture as it is, and copies that are a little moved and scaled.
+    """Returns the picture, and slightly shifted and scaled copies of it.
 
-    A gradient that holds for all of them belongs to the part and not to the pixel grid.
+    Their mean gradient depends on the part and less on the pixel grid.
 
     Args:
         picture: (B, 3, H, W).
-        copies: in all, the plain one included.
+        copies: number of views, including the plain one.
         jitter: largest shift and change of scale, as a share of the picture.
-        generator: on the CPU.
+        generator: random generator on the CPU.
     """
     found = [picture]
     for _ in range(copies - 1):

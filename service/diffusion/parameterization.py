@@ -1,7 +1,7 @@
-"""What a denoiser's output says about the finished picture: x0, for every scheduler and kind of prediction.
+"""Conversion of a denoiser's output to x0, for every supported scheduler and prediction type.
 
-All of them take a noisy sample to be ``alpha * x0 + sigma * noise``. They differ in the two numbers and in
-what the model predicts, so x0 is ``keep * sample + gain * model_output`` with two numbers for each pair
+All schedulers model a noisy sample as ``alpha * x0 + sigma * noise``. They differ in these two numbers and
+in the prediction type. So x0 is ``keep * sample + gain * model_output``, with two numbers for each case
 (Salimans and Ho, "Progressive distillation", 2022, appendix D; Lipman et al., "Flow matching", 2023).
 """
 
@@ -18,7 +18,7 @@ from service.core.errors import ModelUnavailable
 
 
 class PredictionType(StrEnum):
-    """What the model predicts, by the schedulers' own names."""
+    """Prediction types of a model, by the schedulers' own names."""
 
     EPSILON = "epsilon"
     SAMPLE = "sample"
@@ -28,12 +28,12 @@ class PredictionType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameterization:
-    """How to read one model output.
+    """Noise level and prediction type of one model output.
 
     Attributes:
-        kind: what the model predicts.
+        kind: the prediction type.
         alpha: share of x0 in the sample, in [0, 1].
-        sigma: share of the unit noise in it, 0 or more.
+        sigma: scale of the unit noise in the sample, 0 or more.
     """
 
     kind: PredictionType
@@ -42,7 +42,7 @@ class Parameterization:
 
     @property
     def keep(self) -> float:
-        """What the sample is multiplied with on the way to x0."""
+        """Factor of the sample in x0."""
         if self.kind is PredictionType.EPSILON:
             return 1.0 / self.alpha
         if self.kind is PredictionType.V:
@@ -51,7 +51,7 @@ class Parameterization:
 
     @property
     def gain(self) -> float:
-        """What the model output is multiplied with on the way to x0."""
+        """Factor of the model output in x0."""
         if self.kind is PredictionType.EPSILON:
             return -self.sigma / self.alpha
         if self.kind is PredictionType.V:
@@ -59,16 +59,16 @@ class Parameterization:
         return -self.sigma if self.kind is PredictionType.FLOW else 1.0
 
     def x0(self, model_output: Tensor, sample: Tensor) -> Tensor:
-        """The predicted finished latents, float32 of the sample's shape; differentiable in both."""
+        """Returns the predicted finished latents, float32 of the sample's shape; differentiable in both."""
         return self.keep * sample.float() + self.gain * model_output.float()
 
     def output_for(self, changed: Tensor, x0: Tensor, model_output: Tensor, sample: Tensor) -> Tensor:
-        """The model output that predicts ``changed``.
+        """Returns the model output that predicts ``changed``.
 
         Args:
             changed: the wanted x0.
-            x0: what was predicted, after the scheduler's clipping, if it clips.
-            model_output: what the model gave.
+            x0: the predicted x0, after the scheduler's clipping, if it clips.
+            model_output: the model's output.
             sample: the noisy latents.
 
         Returns:
@@ -76,28 +76,28 @@ class Parameterization:
             ``changed`` equals ``x0``.
 
         Raises:
-            ValueError: where no noise is left, so that no output could change x0.
+            ValueError: no noise is left, so that no output could change x0.
         """
         if self.gain == 0.0:
             raise ValueError("x0 cannot be changed where the sample holds no noise")
-        # By way of the difference: rounding then matters only for what changes.
+        # Computed from the difference, so that rounding affects only what changes.
         moved = model_output.float() + (changed.float() - self.x0(model_output, sample)) / self.gain
         return torch.where(changed != x0, moved.to(model_output.dtype), model_output)
 
     def renoised(self, x0: Tensor, noise: Tensor) -> Tensor:
-        """A sample of this noise level around ``x0``, float32."""
+        """Returns a noisy sample of this noise level around ``x0``, float32."""
         return self.alpha * x0.float() + self.sigma * noise.float()
 
 
 def parameterization_of(scheduler: Any, timestep: Any) -> Parameterization:
-    """How to read the output that ``scheduler.step`` is about to be given.
+    """Returns the parameterization of the output for the next ``scheduler.step``.
 
     Args:
         scheduler: a diffusers scheduler in the middle of a run.
         timestep: one of its timesteps, number or tensor.
 
     Raises:
-        ModelUnavailable: if the scheduler is of a kind that is not understood.
+        ModelUnavailable: the scheduler is not supported.
     """
     kind = _kind(scheduler)
     if hasattr(scheduler, "sigmas") and hasattr(scheduler, "index_for_timestep"):
@@ -109,7 +109,7 @@ def parameterization_of(scheduler: Any, timestep: Any) -> Parameterization:
 
 
 def is_understood(scheduler: Any) -> bool:
-    """Whether ``parameterization_of`` can read this scheduler's runs."""
+    """Tells whether ``parameterization_of`` supports this scheduler."""
     try:
         _kind(scheduler)
     except ModelUnavailable:
@@ -118,7 +118,7 @@ def is_understood(scheduler: Any) -> bool:
 
 
 def restricted(scheduler: Any, x0: Tensor) -> Tensor:
-    """``x0`` as the scheduler clips it, if it is set to."""
+    """Returns ``x0`` clipped as the scheduler does, if it is set to clip."""
     config = scheduler.config
     if config.get("thresholding"):
         thresholded: Tensor = scheduler._threshold_sample(x0)
@@ -130,7 +130,7 @@ def restricted(scheduler: Any, x0: Tensor) -> Tensor:
 
 
 def schedule_index(scheduler: Any, timestep: Any) -> int:
-    """Where in ``scheduler.timesteps`` the coming step is."""
+    """Returns the index of the next step in ``scheduler.timesteps``."""
     for known in ("step_index", "begin_index"):
         index = getattr(scheduler, known, None)
         if index is not None:
@@ -142,9 +142,11 @@ def schedule_index(scheduler: Any, timestep: Any) -> int:
 
 def _kind(scheduler: Any) -> PredictionType:
     config = scheduler.config
-    if "sigma_data" in config:  # EDM preconditioning: the output is neither of the four
+    if "sigma_data" in config:  # EDM preconditioning: the output is of none of the prediction types
         raise _not_understood(scheduler)
-    if hasattr(scheduler, "scale_noise"):  # only the flow-matching ones have it, and they predict one thing
+    if hasattr(
+        scheduler, "scale_noise"
+    ):  # only flow-matching schedulers have it, and they have one prediction type
         return PredictionType.FLOW
     named = config.get("prediction_type")
     try:
@@ -154,17 +156,17 @@ def _kind(scheduler: Any) -> PredictionType:
 
 
 def _level_of_sigma(scheduler: Any, sigma: float, kind: PredictionType) -> tuple[float, float]:
-    """Alpha and sigma of a sample, whose scale depends on the family of the scheduler."""
+    """Returns alpha and sigma of a sample, whose scale depends on the family of the scheduler."""
     if kind is PredictionType.FLOW or scheduler.config.get("use_flow_sigmas"):
         return 1.0 - sigma, sigma
     if "solver_order" in scheduler.config or "predictor_order" in scheduler.config:
-        alpha = (1.0 + sigma**2) ** -0.5  # DPM-Solver, UniPC, DEIS, SA: samples keep their variance
+        alpha = (1.0 + sigma**2) ** -0.5  # DPM-Solver, UniPC, DEIS, SA: variance-preserving
         return alpha, alpha * sigma
-    return 1.0, sigma  # Euler, Heun, LMS and kin: noise is added, nothing is scaled down
+    return 1.0, sigma  # Euler, Heun, LMS and others: variance-exploding
 
 
 def _sigma(scheduler: Any, timestep: Any) -> float:
-    """Noise level at which the model was asked; in the second half of a step it may be one in between."""
+    """Returns the noise level of the model's input; in the second half of a step it may lie in between."""
     index = schedule_index(scheduler, timestep)
     if not getattr(scheduler, "state_in_first_order", True):
         between = getattr(scheduler, "mid_point_sigma", None)

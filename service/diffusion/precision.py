@@ -1,4 +1,4 @@
-"""What makes a model fast on a CPU and is not needed elsewhere: the order of channels, and bfloat16."""
+"""Optimizations for CPUs: channels-last memory format, and bfloat16."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CAST = ("sample", "encoder_hidden_states", "timestep_cond")
 
 
 def wants_bfloat16(precision: str, device: str) -> bool:
-    """Whether the denoiser is to run in bfloat16 on the CPU.
+    """Tells whether the denoiser runs in bfloat16 on the CPU.
 
     Args:
-        precision: ``auto``, ``float32`` or ``bfloat16``, as in ``service.runtime.settings.Settings.precision``.
-        device: already resolved, not ``auto``. On an accelerator half precision is used anyway.
+        precision: ``auto``, ``float32`` or ``bfloat16``; see ``service.runtime.settings.Settings.precision``.
+        device: the device, already resolved, not ``auto``. Accelerators always use half precision.
 
     Raises:
-        InvalidSettings: ``bfloat16`` on an accelerator, or ``float32``, where this choice is not offered.
+        InvalidSettings: a precision other than ``auto`` on an accelerator.
     """
     if device != "cpu":
         if precision != "auto":
@@ -35,22 +35,22 @@ def wants_bfloat16(precision: str, device: str) -> bool:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor does; elsewhere bfloat16 is slower than float32."""
+    """Tells whether this processor multiplies bfloat16; on others it is slower than float32."""
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in MULTIPLIES_BFLOAT16)
 
 
 def channels_last(*modules: nn.Module | None) -> None:
-    """Has convolutions work with the channels of a pixel side by side: the CPU's kernels are faster so."""
+    """Converts modules to the channels-last memory format, for which the CPU's kernels are faster."""
     for module in modules:
         if module is not None:
             module.to(memory_format=torch.channels_last)
 
 
 def in_bfloat16(unet: nn.Module) -> None:
-    """Has a UNet work in bfloat16, while those around it give and get float32.
+    """Converts a UNet to bfloat16; its inputs and outputs stay float32.
 
-    Time steps stay as they are: bfloat16 cannot tell 999 from 1000.
+    Time steps are not converted: bfloat16 cannot distinguish 999 from 1000.
     """
     unet.to(torch.bfloat16)
     unet.register_forward_pre_hook(_to_bfloat16, with_kwargs=True)
@@ -60,7 +60,7 @@ def in_bfloat16(unet: nn.Module) -> None:
 def _to_bfloat16(
     _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    # By position a UNet takes the sample, the time step and the text.
+    # Positional arguments of a UNet: the sample, the time step and the text.
     given = tuple(arg if place == 1 else _cast(arg, torch.bfloat16) for place, arg in enumerate(args))
     named = {name: _cast(v, torch.bfloat16) if name in _CAST else v for name, v in kwargs.items()}
     return given, named

@@ -1,4 +1,4 @@
-"""A cheap look at x0: small decoders in the place of the full one, which costs more than some steps do."""
+"""Previews of x0: small decoders in place of the full one, which costs more than some steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detectors.detections import Image
 from service.diffusion.hooks import Step
 from service.diffusion.precision import multiplies_bfloat16
 
-# The tiny autoencoders that belong to a family's latents, by the pipeline's class name.
+# The tiny autoencoders for a family's latents, by the pipeline's class name.
 TAESD = {
     "StableDiffusionPipeline": "taesd",
     "StableDiffusionInpaintPipeline": "taesd",
@@ -32,23 +32,23 @@ FIT_IMAGES, FIT_CELLS = 24, 16
 
 
 class Preview(Protocol):
-    """Turns latents into a rough picture."""
+    """A decoder of latents to a rough picture."""
 
     @property
     def kind(self) -> str:
-        """Which decoder it is, for the report: ``own``, a ``taesd`` name, or ``linear``."""
+        """Kind of the decoder, for the report: ``own``, a ``taesd`` name, or ``linear``."""
         ...
 
     @property
     def cell_px(self) -> int:
-        """Pixels of the preview for each latent cell, along one side."""
+        """Number of preview pixels for each latent cell, along one side."""
         ...
 
     def decode(self, x0: Tensor) -> Tensor:
-        """The picture behind latents; differentiable.
+        """Decodes latents, differentiably.
 
         Args:
-            x0: (B, C, h, w), scaled as the pipeline samples them. Any part of the whole will do.
+            x0: (B, C, h, w), scaled as the pipeline samples them; any crop of the latents is allowed.
 
         Returns:
             float32 (B, 3, h * cell_px, w * cell_px) in [0, 1].
@@ -57,7 +57,7 @@ class Preview(Protocol):
 
 
 class TinyPreview:
-    """A ``Preview`` by an ``AutoencoderTiny``."""
+    """A ``Preview`` with an ``AutoencoderTiny``."""
 
     def __init__(self, vae: Any, kind: str, shrink: int = 1) -> None:
         """Takes the autoencoder.
@@ -65,18 +65,18 @@ class TinyPreview:
         Args:
             vae: a diffusers ``AutoencoderTiny``.
             kind: its name for the report.
-            shrink: latents are averaged over so many cells each way before they are decoded; in ``kind`` too.
+            shrink: number of cells each way that are averaged before decoding; it is added to ``kind``.
         """
         self._vae = vae
         self._shrink = shrink
-        # A look at a run is no finished picture: an error of one in 255 is not seen in it.
+        # In a preview, an error of 1 of 255 is invisible.
         self._in_bfloat16 = vae.device.type == "cpu" and multiplies_bfloat16()
         self.kind = kind if shrink == 1 else f"{kind}/{shrink}"
         scale = vae.config.upsampling_scaling_factor ** (len(vae.config.decoder_block_out_channels) - 1)
         self.cell_px = max(1, int(scale) // shrink)
 
     def decode(self, x0: Tensor) -> Tensor:
-        """See ``Preview.decode``."""
+        """Decodes latents; see ``Preview.decode``."""
         if self._shrink > 1:
             x0 = F.avg_pool2d(x0, self._shrink, ceil_mode=True)
         latents = x0 / self._vae.config.scaling_factor
@@ -86,23 +86,23 @@ class TinyPreview:
 
 
 class LinearPreview:
-    """A ``Preview`` of one pixel for each cell: its colour, as a linear function of its channels."""
+    """A ``Preview`` of one pixel for each cell; its colour is a linear function of the cell's channels."""
 
     kind = "linear"
     cell_px = 1
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        """Takes the map: weight (3, C) and bias (3,), from latents to RGB in [0, 1]."""
+        """Takes the linear map from latents to RGB in [0, 1]: weight (3, C) and bias (3,)."""
         self._weight, self._bias = weight, bias
 
     @classmethod
     def fitted(cls, vae: Any) -> LinearPreview:
-        """The map that fits best, by least squares, what ``vae`` makes of pictures with nature's spectrum.
+        """Fits the map to ``vae`` by least squares, on random pictures with a natural spectrum.
 
         Args:
             vae: a diffusers autoencoder of pictures; its encoder is run once.
         """
-        if vae.dtype == torch.float16:  # some overflow in it, and this is done once
+        if vae.dtype == torch.float16:  # some autoencoders overflow in float16, and this runs once
             vae = copy.deepcopy(vae).float()
         pictures = natural_pictures(FIT_IMAGES, FIT_CELLS * _cell_px(vae)).to(vae.device, vae.dtype)
         with torch.no_grad():
@@ -114,7 +114,7 @@ class LinearPreview:
         return cls(found[:-1].T.to(vae.device), found[-1].to(vae.device))
 
     def decode(self, x0: Tensor) -> Tensor:
-        """See ``Preview.decode``."""
+        """Decodes latents; see ``Preview.decode``."""
         weight, bias = self._weight.to(x0.device), self._bias.to(x0.device)
         colours = torch.einsum("rc,bchw->brhw", weight, x0.float()) + bias[:, None, None]
         return colours.clamp(0.0, 1.0)
@@ -123,13 +123,13 @@ class LinearPreview:
 def preview_for(
     pipeline: Any, *, shrink: int = 1, taesd_dir: Path | None = None, from_hub: bool = False
 ) -> Preview:
-    """The best preview that is there: the model's own decoder if it is tiny, a ``taesd``, else a linear map.
+    """Returns the best available preview: the model's own tiny decoder, a ``taesd``, or a linear map.
 
     Args:
         pipeline: a diffusers pipeline with a ``vae``.
-        shrink: how many cells each way become one before a tiny decoder runs.
-        taesd_dir: where folders named ``taesd``, ``taesdxl``, ``taesd3``, ``taef1`` may lie.
-        from_hub: whether the hub (or its cache) may be asked for one that is not there.
+        shrink: number of cells each way that are averaged before a tiny decoder runs.
+        taesd_dir: folder with subfolders ``taesd``, ``taesdxl``, ``taesd3`` or ``taef1``; None for none.
+        from_hub: True to load a missing one from the hub or its cache.
     """
     from diffusers import AutoencoderTiny
 
@@ -140,7 +140,10 @@ def preview_for(
     for place in places:
         try:
             tiny = AutoencoderTiny.from_pretrained(place, torch_dtype=pipeline.vae.dtype)
-        except (OSError, ValueError):  # not there, or not to be reached: the linear map's ``kind`` says so
+        except (
+            OSError,
+            ValueError,
+        ):  # missing or out of reach: the linear map is used, as its ``kind`` shows
             continue
         if tiny.config.latent_channels == pipeline.vae.config.latent_channels:
             return TinyPreview(tiny.to(pipeline.vae.device).eval(), str(name), shrink)
@@ -148,13 +151,13 @@ def preview_for(
 
 
 def to_images(pictures: Tensor) -> list[Image]:
-    """Decoded pictures, float (B, 3, H, W) in [0, 1], as uint8 RGB (H, W, 3) each."""
+    """Converts decoded pictures, float (B, 3, H, W) in [0, 1], to uint8 RGB (H, W, 3) each."""
     pixels = (pictures.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
     return [np.ascontiguousarray(picture) for picture in pixels.permute(0, 2, 3, 1).numpy()]
 
 
 class SendPreviews:
-    """A hook that sends a small picture every few steps."""
+    """A hook that sends a preview every few steps."""
 
     def __init__(
         self,
@@ -163,18 +166,18 @@ class SendPreviews:
         every: int = 1,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Takes where to send them.
+        """Takes the decoder and the receiver.
 
         Args:
             preview: the decoder.
-            send: told how many steps are done, of how many, and the pictures of the batch.
-            every: at every so many-th step, and at the last.
-            wanted: asked each time before anything is decoded.
+            send: called with the number of steps done, the number of all steps, and the batch's pictures.
+            every: interval in steps; the last step is always sent.
+            wanted: called before each decode; no preview is sent if the result is False.
         """
         self._preview, self._send, self._every, self._wanted = preview, send, every, wanted
 
     def __call__(self, step: Step) -> None:
-        """Decodes and sends, if it is time."""
+        """Decodes and sends a preview if one is due."""
         done = step.index + 1
         if (done % self._every == 0 or step.is_last) and self._wanted():
             with torch.no_grad():
@@ -182,7 +185,7 @@ class SendPreviews:
 
 
 def natural_pictures(count: int, side_px: int, seed: int = 0) -> Tensor:
-    """Random coloured pictures whose detail falls off with its fineness as it does in photographs (1/f).
+    """Returns random coloured pictures with the amplitude spectrum of photographs (1/f).
 
     Returns:
         float32 (count, 3, side_px, side_px) in [0, 1].
@@ -203,7 +206,7 @@ def _places(name: str, folder: Path | None, from_hub: bool) -> list[str]:
 
 
 def _encoded(vae: Any, signed: Tensor) -> Tensor:
-    """Latents as the pipeline samples them, without noise."""
+    """Encodes pictures to latents as the pipeline scales them, without noise."""
     encoded = vae.encode(signed)
     latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
     shift, scale = vae.config.get("shift_factor") or 0.0, float(vae.config.scaling_factor)

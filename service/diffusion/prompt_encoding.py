@@ -1,9 +1,9 @@
-"""From prompts to what a pipeline is called with, and what of them it does not read.
+"""Encoding of prompts for a pipeline, and the parts of prompts that it does not read.
 
-A text encoder reads a window of so many tokens, and the pipelines drop the rest. A UNet that takes its text
-by cross-attention takes any number of windows, one after the other; so longer prompts are encoded window by
-window, each by the pipeline's own ``encode_prompt``. A prompt that fits and says nothing beside its words
-goes to the pipeline as it is.
+A text encoder reads a window with a limited number of tokens, and the pipelines drop the rest. A UNet with
+cross-attention accepts any number of windows in sequence. So longer prompts are encoded window by window,
+each by the pipeline's own ``encode_prompt``. A prompt that fits and has no special syntax is passed to the
+pipeline unchanged.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from service.core.report import Unused
 EMBEDDINGS = ("prompt_embeds", "negative_prompt_embeds")
 POOLED = ("pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 MOST_CUT_CHARS = 200
-"""Of what was cut off a prompt so many are named."""
+"""Largest number of characters that are reported of a cut-off part of a prompt."""
 
 Window = Sequence[Word]
 
 
 def prompt_arguments(pipeline: Any, prompt: str, negative_prompt: str) -> dict[str, Any]:
-    """How a pipeline is told of two prompts: as words, or encoded.
+    """Returns the pipeline's arguments for two prompts: as text, or encoded.
 
     Raises:
-        InvalidRequest: as ``parse_prompt`` does.
+        InvalidRequest: see ``parse_prompt``.
     """
     wanted, unwanted = parse_prompt(prompt), parse_prompt(negative_prompt)
     if _takes_windows(pipeline) and not (_fits(pipeline, wanted) and _fits(pipeline, unwanted)):
@@ -44,12 +44,12 @@ def prompt_arguments(pipeline: Any, prompt: str, negative_prompt: str) -> dict[s
 
 
 def unused_of(pipeline: Any, prompt: str, name: str) -> tuple[Unused, ...]:
-    """What of a prompt a pipeline makes nothing of.
+    """Returns the parts of a prompt that have no effect in a pipeline.
 
     Args:
-        pipeline: what is to draw.
-        prompt: as it was asked.
-        name: the parameter that it came in.
+        pipeline: the pipeline that draws.
+        prompt: the prompt, as requested.
+        name: the parameter that held it.
     """
     parsed = parse_prompt(prompt)
     unused = list(parsed.unused_tags(name))
@@ -68,13 +68,13 @@ def unused_of(pipeline: Any, prompt: str, name: str) -> tuple[Unused, ...]:
 
 
 def heeds_negative(pipeline: Any, guidance_scale: float) -> bool:
-    """Whether a pipeline that is called with this guidance makes anything of a negative prompt."""
+    """Tells whether a negative prompt has an effect in a pipeline at this guidance scale."""
     known = _parameters(pipeline)
     if "negative_prompt" not in known:
         return False
     if (
         "true_cfg_scale" in known
-    ):  # its guidance_scale is an input of a distilled model, and this one is not set
+    ):  # its guidance_scale is an input of a distilled model; true_cfg_scale is not set
         return bool(known["true_cfg_scale"].default > 1.0)
     unet = getattr(pipeline, "unet", None)
     is_distilled = unet is not None and unet.config.get("time_cond_proj_dim") is not None
@@ -82,7 +82,7 @@ def heeds_negative(pipeline: Any, guidance_scale: float) -> bool:
 
 
 def _takes_windows(pipeline: Any) -> bool:
-    """Whether it is a Stable Diffusion or an SDXL, the families whose text may be of any length."""
+    """Tells whether it is Stable Diffusion or SDXL, the families that accept text of any length."""
     given = _parameters(pipeline)
     return getattr(pipeline, "unet", None) is not None and all(name in given for name in EMBEDDINGS)
 
@@ -92,7 +92,7 @@ def _parameters(pipeline: Any) -> Any:
 
 
 def _readers(pipeline: Any) -> list[tuple[Any, int]]:
-    """Each tokenizer with how many tokens of a prompt its encoder reads, those at its ends not counted."""
+    """Returns each tokenizer with the number of tokens that its encoder reads, without the special ones."""
     longest = _parameters(pipeline).get("max_sequence_length")
     readers = []
     for end in ("", "_2", "_3"):
@@ -115,7 +115,7 @@ def _fits(pipeline: Any, prompt: Prompt) -> bool:
 
 
 def _beyond(text: str, tokenizer: Any, room: int) -> str:
-    """The words that do not fit, or the first of them if there are many; empty if all do."""
+    """Returns the words that do not fit, or the first of them if there are many; empty if all fit."""
     if _count(tokenizer, text) <= room:
         return ""
     words = words_of([Piece(text)], partial(_count, tokenizer), room)
@@ -137,11 +137,11 @@ def _windows(pipeline: Any, prompt: Prompt) -> list[tuple[Word, ...]]:
 
 @torch.no_grad()
 def _encoded(pipeline: Any, prompt: Prompt, negative_prompt: Prompt) -> dict[str, Tensor]:
-    """The embeddings of both, of equal length, as the pipeline's arguments.
+    """Returns the embeddings of both prompts, of equal length, as the pipeline's arguments.
 
-    What a model adds of the prompt as a whole (SDXL's pooled embedding) is that of the first window.
+    The pooled embedding (SDXL) is that of the first window.
     """
-    # Without a negative prompt a pipeline may take zeros, which are not the embedding of no words.
+    # Without a negative prompt a pipeline may use zeros, which differ from the embedding of an empty prompt.
     has_negative = bool(negative_prompt.text.strip())
     wanted, unwanted = _windows(pipeline, prompt), _windows(pipeline, negative_prompt)
     pairs = zip_longest(wanted, unwanted, fillvalue=())
@@ -170,12 +170,12 @@ def _encode(pipeline: Any, prompt: str, negative_prompt: str | None) -> Sequence
 
 
 def _weighed(embedding: Tensor, nothing: Tensor, window: Window) -> Tensor:
-    """Moves each word's tokens away from what no words give, by their weight: 0 is as if it were not there.
+    """Scales each token's difference from the empty prompt's embedding by its weight; 0 removes a word.
 
     Args:
-        embedding: (1, tokens, C), of the window.
-        nothing: of the same shape, of no words.
-        window: its words.
+        embedding: embedding of the window, (1, tokens, C).
+        nothing: embedding of the empty prompt, of the same shape.
+        window: the words of the window.
     """
     weights = torch.ones(embedding.shape[1])
     each = [word.weight for word in window for _ in range(word.tokens)]

@@ -1,6 +1,6 @@
-"""Keeps where a run has been, and resumes it there inside a mask: repair in flight.
+"""Repair in flight: recording of a run, and resumption from one of its steps inside a mask.
 
-Nothing is decoded and encoded again, so what lies outside the mask is what it was, to the last bit.
+Nothing is decoded and encoded again, so the latents outside the mask stay the same, to the last bit.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from service.diffusion.hooks import Hook, Step, replaced, tap
 from service.diffusion.latents import Packing, mask_to_cells
 from service.diffusion.parameterization import Parameterization
 
-# Not the scheduler's own state: its frozen configuration, and methods that were wrapped on the instance.
+# Not part of the scheduler's state: its frozen configuration, and methods wrapped on the instance.
 NOT_STATE = frozenset({"_internal_dict", "step", "scale_model_input", "set_timesteps"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResumePoint:
-    """A place from which a run can go on.
+    """A step from which a run can be resumed.
 
     Attributes:
-        parameterization: noise level there.
-        x0: float32 (B, C, h, w), what was predicted there.
+        parameterization: noise level at this step.
+        x0: float32 (B, C, h, w), the x0 predicted there.
         state: the scheduler's attributes, with the history of a multistep method.
     """
 
@@ -41,21 +41,21 @@ class ResumePoint:
 class RunRecorder:
     """A hook that saves x_t before every step, and after the last.
 
-    Put it before a hook that may stop the run: the step at which that happens is then kept as well.
+    It must come before a hook that may stop the run, so that the last step is recorded too.
 
     Attributes:
-        samples: (B, C, h, w) each, by index of the step; one more than steps after a whole run.
-        kept: by index, the steps from which the run can be resumed.
+        samples: samples (B, C, h, w) by index of the step; one more than steps after a whole run.
+        kept: the steps from which the run can be resumed, by index.
     """
 
     def __init__(self, at: Collection[int] | None = None) -> None:
-        """Takes the indices of steps from which to resume; None means every one."""
+        """Takes the indices of steps from which to resume; None means all."""
         self._at = at
         self.samples: list[Tensor] = []
         self.kept: dict[int, ResumePoint] = {}
 
     def __call__(self, step: Step) -> None:
-        """Saves the sample, and the scheduler's state where it is wanted."""
+        """Saves the sample and, at the chosen steps, the scheduler's state."""
         self.samples.append(step.sample.clone())
         if self._at is None or step.index in self._at:
             state = _copied(vars(step.scheduler))
@@ -69,13 +69,13 @@ class RunRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resume:
-    """Where a kept run is taken up again.
+    """The point at which a recorded run is resumed.
 
     Attributes:
-        recorder: what the run left.
-        index: a key of ``recorder.kept``.
+        recorder: record of the run.
+        index: index of the step, a key of ``recorder.kept``.
         mask: float32 (H, W) in pixels of the picture; above 0 = sample again.
-        seed: of the fresh noise.
+        seed: seed of the fresh noise.
     """
 
     recorder: RunRecorder
@@ -85,28 +85,28 @@ class Resume:
 
     @property
     def cells(self) -> Tensor:
-        """The mask as ``resume_inside`` takes it."""
+        """The mask in latent cells, (1, 1, h, w), for ``resume_inside``."""
         rows, columns = self.recorder.samples[self.index].shape[-2:]
         return mask_to_cells(self.mask, (rows, columns))
 
 
 class HoldOutside:
-    """A hook that holds a run to kept samples wherever a mask is 0, for as long as there are some."""
+    """A hook that replaces samples by recorded ones wherever a mask is 0, as long as there are any."""
 
     def __init__(self, samples: Sequence[Tensor], first: int, inside: Tensor) -> None:
-        """Takes what to follow.
+        """Takes the recorded samples and the mask.
 
         Args:
-            samples: by index of the step in the run that was kept.
-            first: the index there of this run's first step.
-            inside: bool, broadcast over (B, C, h, w); False = follow.
+            samples: samples by index of the step in the recorded run.
+            first: index in the recorded run of this run's first step.
+            inside: bool, broadcast over (B, C, h, w); False = use the recorded sample.
         """
         self._samples = samples
         self._first = first
         self._inside = inside
 
     def after(self, step: Step, latents: Tensor) -> Tensor | None:
-        """The latents inside, the kept ones outside."""
+        """Returns the new latents inside the mask and the recorded ones outside."""
         index = self._first + step.index + 1
         if index >= len(self._samples):
             return None
@@ -123,24 +123,24 @@ def resume_inside(
     hooks: Sequence[Hook] = (),
     packing: Packing | None = None,
 ) -> Iterator[Tensor]:
-    """Goes back to a kept step and samples again inside a mask, from fresh noise around the x0 of then.
+    """Goes back to a recorded step and samples again inside a mask, from fresh noise around that step's x0.
 
-    For one call of the same text-to-image pipeline with the same arguments and ``latents=`` set to what
-    the ``with`` gives; only the steps from ``index`` on are run. Outside the mask every sample is
-    the kept one; after a run that was stopped, that holds up to where it was stopped, and from there on the
-    whole picture goes on together.
+    The ``with`` is for one call of the same text-to-image pipeline, with the same arguments and with
+    ``latents=`` set to its value. Only the steps from ``index`` on are run. Outside the mask every sample
+    is the recorded one. If the recorded run was stopped, that holds up to its last step; from there on the
+    whole picture is sampled.
 
     Args:
-        pipeline: the one whose run ``recorder`` saw, from its first step on.
-        recorder: what it saw.
-        index: a key of ``recorder.kept``.
-        cells: (1, 1, h, w); above 0 = sample again.
-        seeds: of the fresh noise, one for each picture in the batch.
-        hooks: more of them, called before the kept samples are put back.
-        packing: as for ``tap``.
+        pipeline: the pipeline whose run was recorded, from its first step on.
+        recorder: record of the run.
+        index: index of the step, a key of ``recorder.kept``.
+        cells: mask in latent cells, (1, 1, h, w); above 0 = sample again.
+        seeds: seeds of the fresh noise, one for each picture in the batch.
+        hooks: further hooks, called before the recorded samples are restored.
+        packing: see ``tap``.
 
     Raises:
-        KeyError: if nothing was kept at ``index``.
+        KeyError: no step was kept at ``index``.
     """
     kept, sample = recorder.kept[index], recorder.samples[index]
     inside = (cells > 0).to(sample.device)
@@ -150,7 +150,7 @@ def resume_inside(
     row = start if packing is None else packing.pack(start)
     scheduler = pipeline.scheduler
     vars(scheduler).update(_copied(kept.state))
-    # Pipelines multiply the latents that they are given with this, where the scheduler has it.
+    # Pipelines multiply their input latents by this factor, if the scheduler has it.
     given = row / getattr(scheduler, "init_noise_sigma", 1.0)
     with (
         tap(pipeline, [*hooks, HoldOutside(recorder.samples, index, inside)], packing),
@@ -161,10 +161,10 @@ def resume_inside(
 
 @contextmanager
 def _from(scheduler: Any, index: int, state: Mapping[str, Any], sample: Tensor) -> Iterator[None]:
-    """Lets the next run begin at ``index`` with ``sample``, and the scheduler in ``state``.
+    """Starts the next run at ``index`` with ``sample``, and with the scheduler in ``state``.
 
-    The pipeline sets the timesteps anew; it is shown the later ones only. The scheduler itself counts
-    from the schedule's start, so its state is put back when the pipeline first uses it after that.
+    The pipeline sets the timesteps anew, and gets only the later ones. The scheduler itself counts from
+    the start of the schedule, so its state is restored when the pipeline first uses it after that.
     """
     to_restore, to_give = [state], [sample]
 
@@ -182,7 +182,7 @@ def _from(scheduler: Any, index: int, state: Mapping[str, Any], sample: Tensor) 
 
     def step(model_output: Tensor, timestep: Any, latents: Tensor, *args: Any, **kwargs: Any) -> Any:
         arrive()
-        exact = to_give.pop() if to_give else latents  # what came by way of the pipeline was rounded
+        exact = to_give.pop() if to_give else latents  # the pipeline has rounded its own latents
         return before["step"](model_output, timestep, exact, *args, **kwargs)
 
     wrapped = [w for w in (set_timesteps, scale_model_input, step) if hasattr(scheduler, w.__name__)]
@@ -195,7 +195,7 @@ def _from(scheduler: Any, index: int, state: Mapping[str, Any], sample: Tensor) 
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with tensors of its own, since some schedulers add to theirs in place."""
+    """Copies the state and its tensors, since some schedulers change theirs in place."""
     return {name: _copy(value) for name, value in state.items() if name not in NOT_STATE}
 
 

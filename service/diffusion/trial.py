@@ -1,4 +1,4 @@
-"""A tiny run of a model that was just loaded: what cannot make a picture is found before anybody waits."""
+"""A tiny test run of a newly loaded model, which finds broken models before the first request."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from service.diffusion.memory_budget import largest_activation
 from service.diffusion.model import DiffusionModel
 
 CELLS, STEPS = 8, 2
-"""The smallest size that no family refuses, and the fewest steps that look at one after the first."""
+"""Smallest size that all families support, and the least number of steps with one after the first."""
 
 
 def try_out(model: DiffusionModel, redraws: bool = True) -> None:
-    """Makes a picture and redraws half of it; notes in the model how much memory a pixel takes.
+    """Generates a picture and redraws half of it; stores the memory needs per pixel in the model.
 
-    No later run draws other noise for it.
+    It does not change the global random state.
 
     Args:
-        model: just loaded.
-        redraws: whether it is to redraw; not every scheduler can, and where another model does, need not.
+        model: the newly loaded model.
+        redraws: True to test redrawing too; not every scheduler supports it, nor does every model need it.
 
     Raises:
-        ModelUnavailable: if it cannot, saying what was raised.
+        ModelUnavailable: the run fails; the message holds the original error.
     """
     step = model.limits.size_step_px
     side = -(-CELLS * model.cell_px // step) * step

@@ -1,1 +1,1 @@
-"""The composition root: loaded models put together; one request in, one report out."""
+"""The composition root: it loads and connects the models, and turns a request into a report."""

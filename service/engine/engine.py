@@ -1,4 +1,4 @@
-"""The composition root: loads the models once; one request in, one report out."""
+"""The composition root: it loads the models once and turns each request into a report."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ DRY_RUN_REASON = "looked only: no repair was asked for"
 
 
 class DiffusionEngine:
-    """Three loaded models and what is done with them.
+    """The engine: up to four loaded models (generator, inpainter, detector, critic) and their use.
 
     Calls are deterministic: the same request and seed give the same bytes on the same machine. The models
-    keep state while they run, so one call at a time; whoever serves several callers queues them.
+    keep state while they run, so only one call may run at a time; a server with several callers queues them.
     """
 
     def __init__(
@@ -73,17 +73,18 @@ class DiffusionEngine:
         generator_calibration: GeneratorCalibration | None = None,
         gate_params: GateParams = GATE_PARAMS,
     ) -> None:
-        """Puts loaded parts together.
+        """Connects the loaded models.
 
         Args:
-            generator: makes pictures, and redraws unless ``inpainter`` does.
-            detector: finds defects, and looks again afterwards.
-            critic: the gate's second opinion.
-            inpainter: redraws in the generator's place.
-            max_side_px: largest width or height to generate.
-            sources: where each role was loaded from, for ``models``.
-            preview_thresholds: fitted for the watch; guessed if None.
-            generator_calibration: what counts in the generator's own pictures, if it was fitted for these models.
+            generator: generates pictures, and redraws regions if there is no ``inpainter``.
+            detector: finds defects, and inspects the repairs.
+            critic: the gate's second model; None for none.
+            inpainter: redraws regions in place of the generator.
+            max_side_px: largest width or height to generate, in pixels.
+            sources: origin of the model of each role, for ``models``.
+            preview_thresholds: fitted thresholds of the watch; guessed if None.
+            generator_calibration: calibration for the generator's own pictures; it applies only if it was
+                fitted for these models.
             gate_params: limits of the gate for any picture.
         """
         self._generator = generator
@@ -109,10 +110,10 @@ class DiffusionEngine:
 
     @classmethod
     def load(cls, settings: Settings) -> DiffusionEngine:
-        """Loads all models that the settings name. Sets the process's torch threads if asked to.
+        """Loads all models that the settings name. Sets torch's number of threads if the settings do.
 
         Raises:
-            ModelUnavailable: naming what was tried.
+            ModelUnavailable: a model cannot be loaded; the message names it.
         """
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -139,19 +140,19 @@ class DiffusionEngine:
         return self._detector.class_names
 
     def models(self) -> list[ModelCard]:
-        """The loaded models: generator, detector and, if there are such, what else redraws, and critic."""
+        """Returns the cards of the loaded models: generator, detector, and inpainter and critic if loaded."""
         roles = Roles(self._generator, self._inpainter, self._detector, self._critic)
         return model_cards(roles, self._sources, self._generator_inspector.calibration.conf)
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
-        """What is found in a picture, well-formed and malformed.
+        """Detects parts in a picture, well-formed and malformed.
 
         Args:
             image: uint8 RGB (H, W, 3).
             conf: least score in (0, 1) for every class; each class's own default if None.
 
         Raises:
-            InvalidRequest: if the picture or the score cannot be used.
+            InvalidRequest: the picture or the score is invalid.
         """
         check_image(image)
         if conf is not None:
@@ -161,28 +162,28 @@ class DiffusionEngine:
         )
 
     def heatmap(self, image: Image, seen: Detections) -> Image:
-        """Where the scores of all that is malformed come from, in colour over the picture.
+        """Draws a heat map of the scores of all malformed parts over the picture: uint8 RGB (H, W, 3).
 
         Args:
             image: uint8 RGB (H, W, 3).
-            seen: what ``detect`` found in it.
+            seen: detections of ``detect`` in the picture.
 
         Raises:
-            InvalidRequest: ``no_gradient``, if the detector cannot say.
+            InvalidRequest: ``no_gradient``, if the detector is not differentiable.
         """
         return self._inspector.heatmap(image, seen)
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
-        """Pictures from a prompt, each looked through and repaired.
+        """Generates pictures from a prompt; inspects and repairs each.
 
-        Picture ``i`` is what a request for one picture with ``seed + i * request.seeds_per_image`` gives.
-        Without ``repair`` the picture is looked through only, so that the report says what is wrong with it.
+        Picture ``i`` equals that of a request for one picture with ``seed + i * request.seeds_per_image``.
+        Without ``repair`` the pictures are only inspected, so that the report lists their defects.
 
         Raises:
-            InvalidRequest: with a code and what is allowed.
+            InvalidRequest: with a code and the allowed values.
         """
         check_generate(request, self.class_names, self._max_side_px, self._limits)
-        self._methods(request.repair or RepairParams())  # refuses before the work
+        self._methods(request.repair or RepairParams())  # raises before the work starts
         first_seed = new_seed() if request.seed is None else request.seed
         prompts = Prompts(request.prompt, request.negative_prompt)
         dry_run = request.repair is None
@@ -202,10 +203,10 @@ class DiffusionEngine:
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
-        """One picture of any size, looked through and repaired.
+        """Inspects and repairs one picture of any size.
 
         Raises:
-            InvalidRequest: with a code and what is allowed.
+            InvalidRequest: with a code and the allowed values.
         """
         check_repair(request, self.class_names, self._limits)
         self._methods(request.params)
@@ -252,7 +253,7 @@ class DiffusionEngine:
             repaired = Repaired(look.image, tuple(_left_alone(region) for region in look.plan.regions))
         else:
             with _timed(timings, "repair"):
-                # How it redraws best was found out on pictures of its own kind; an upload may be any picture.
+                # The model's best settings were found on generated pictures; an upload may be any picture.
                 own = self._inpainter.per_class if sampling is not None else {}
                 ladder = Ladder(
                     methods=self._methods(look.plan.params),
@@ -278,10 +279,10 @@ class DiffusionEngine:
         )
 
     def _methods(self, params: RepairParams) -> Methods:
-        """The repair methods that the loaded models allow for.
+        """Returns the repair methods that the loaded models support.
 
         Raises:
-            InvalidRequest: ``no_gradient``, if a gradient is needed that there is not.
+            InvalidRequest: ``no_gradient``, if a gradient is needed and not available.
         """
         guide = self._inspector.guide if params.needs_gradient else None
         methods = repair_methods(self._inpainter, guide if params.may_nudge else None)
@@ -291,10 +292,10 @@ class DiffusionEngine:
 
 
 def outcome_of(outcomes: Sequence[RegionOutcome], gate: Gate) -> Outcome:
-    """What became of the regions of a picture as a whole.
+    """Combines the outcomes of a picture's regions.
 
-    A region is settled if it was repaired or if nothing is wrong there; a well-formed part that ``every``
-    had redrawn and that was kept as it was is nothing left undone.
+    A region is settled if it was repaired or has no defect. A well-formed part that the policy ``every``
+    redrew without success also counts as settled.
     """
     accepted = [outcome for outcome in outcomes if outcome.accepted]
     undone = [outcome for outcome in outcomes if not outcome.accepted and _needs_repair(outcome, gate)]

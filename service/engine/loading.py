@@ -1,4 +1,4 @@
-"""Where to run, and which detector and critic to load, by the settings."""
+"""Choice of the device, and loading of the models that the settings name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BYTES_PER_MB = 10**6
 
 
 def choose_device(device: str) -> str:
-    """The device to run on; ``auto`` takes an accelerator if there is one.
+    """Returns the device to run on; ``auto`` takes an accelerator if there is one.
 
     Raises:
-        InvalidSettings: if torch knows no such device.
+        InvalidSettings: torch has no such device.
     """
     if device == "auto":
         mps = torch.backends.mps.is_available()
@@ -40,16 +40,16 @@ def load_generator(settings: Settings, device: str) -> DiffusionModel:
     """Loads the generator that the settings name.
 
     Raises:
-        ModelUnavailable: naming what was tried.
+        ModelUnavailable: it cannot be loaded; the message names it.
     """
     return _load(settings.model, settings, device, GENERATOR_FOLDER, redraws=not repair_model_of(settings))
 
 
 def load_inpainter(settings: Settings, device: str) -> DiffusionModel | None:
-    """Loads what redraws in the generator's place; None if the generator is to do it.
+    """Loads the inpainter, which redraws in place of the generator; None if the generator redraws.
 
     Raises:
-        ModelUnavailable: naming what was tried.
+        ModelUnavailable: it cannot be loaded; the message names it.
     """
     model = repair_model_of(settings)
     if not model:
@@ -70,7 +70,7 @@ def _load(model: str, settings: Settings, device: str, bundled: str, *, redraws:
 
 
 def repair_model_of(settings: Settings) -> str:
-    """What redraws, with ``auto`` made definite; empty if the generator does."""
+    """Resolves the setting of the inpainter, ``auto`` included; empty if the generator redraws."""
     if settings.repair_model != AUTO:
         return settings.repair_model
     has_inpainter = settings.model == BUNDLED and (settings.models_dir / INPAINTER_FOLDER).is_dir()
@@ -78,7 +78,7 @@ def repair_model_of(settings: Settings) -> str:
 
 
 def detector_path(settings: Settings) -> Path:
-    """The detector's file."""
+    """Returns the path of the detector's file."""
     bundled = settings.models_dir / "detector" / "detector.pt"
     return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
 
@@ -87,7 +87,7 @@ def load_detector(settings: Settings, device: str) -> YoloDetector:
     """Loads the detector that the settings name.
 
     Raises:
-        ModelUnavailable: naming the file that was tried.
+        ModelUnavailable: it cannot be loaded; the message names the file.
     """
     path = detector_path(settings)
     try:
@@ -97,30 +97,30 @@ def load_detector(settings: Settings, device: str) -> YoloDetector:
 
 
 def load_preview_thresholds(settings: Settings) -> PreviewThresholds | None:
-    """What the watch goes by, from the file beside the detector; None if there is none.
+    """Loads the watch's thresholds from the file beside the detector; None if there is none.
 
     Raises:
-        ModelUnavailable: if the file is there and cannot be read.
+        ModelUnavailable: the file exists and cannot be read.
     """
     path = detector_path(settings).parent / THRESHOLDS_FILE
     return PreviewThresholds.load(path) if path.is_file() else None
 
 
 def load_generator_calibration(settings: Settings) -> GeneratorCalibration | None:
-    """What counts in the generator's own pictures, from the file beside the detector; None if there is none.
+    """Loads the generator's calibration from the file beside the detector; None if there is none.
 
     Raises:
-        ModelUnavailable: if the file is there and cannot be read.
+        ModelUnavailable: the file exists and cannot be read.
     """
     path = detector_path(settings).parent / GENERATOR_CALIBRATION_FILE
     return GeneratorCalibration.load(path) if path.is_file() else None
 
 
 def load_critic(settings: Settings, device: str) -> CropCritic | None:
-    """Loads the critic that the settings name; None if they say ``none``.
+    """Loads the critic that the settings name; None if the setting is ``none``.
 
     Raises:
-        ModelUnavailable: naming the folder that was tried.
+        ModelUnavailable: it cannot be loaded; the message names the folder.
     """
     if settings.critic == NO_CRITIC:
         return None

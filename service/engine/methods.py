@@ -1,4 +1,4 @@
-"""The mapping from a repair method's name to what does it, for the models that are loaded."""
+"""The mapping from names of repair methods to implementations, for the loaded models."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from service.repair.methods.redraw import Inpainter, Redraw
 
 
 def repair_methods(inpainter: Inpainter, guide: DifferentiableDetector | None) -> Methods:
-    """Returns the methods that these models allow for.
+    """Returns the methods that these models support.
 
     Args:
-        inpainter: draws.
-        guide: gives the gradient of a nudge; no nudge without one, or where no hook can reach the model.
+        inpainter: the model that redraws.
+        guide: gives the gradient of a nudge. Without it, or if the model takes no hooks, there is no nudge.
     """
     methods: dict[Method, RepairMethod] = {Method.REDRAW: Redraw(inpainter=inpainter)}
     if guide is not None and isinstance(inpainter, DiffusionModel) and inpainter.can_be_tapped:

@@ -1,4 +1,4 @@
-"""What is told of the loaded models."""
+"""Cards of the loaded models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from service.repair.methods.redraw import Inpainter
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roles:
-    """Who does what.
+    """The loaded models by role.
 
     Attributes:
-        generator: makes pictures.
-        inpainter: redraws; may be the generator.
-        detector: finds.
-        critic: has the second word; None if nobody has.
+        generator: generates pictures.
+        inpainter: redraws regions; may be the generator.
+        detector: finds parts and defects.
+        critic: scores crops for the gate; None if there is none.
     """
 
     generator: DiffusionModel
@@ -29,12 +29,12 @@ class Roles:
 
 
 def model_cards(roles: Roles, sources: Mapping[str, str], own_conf: Mapping[str, float]) -> list[ModelCard]:
-    """A card for each loaded model.
+    """Returns a card for each loaded model.
 
     Args:
         roles: the models.
-        sources: where each role was loaded from.
-        own_conf: score from which each class counts in the generator's own pictures, by class name.
+        sources: origin of the model of each role.
+        own_conf: least score of each class in the generator's own pictures, by class name.
     """
     generator, detector, critic = roles.generator, roles.detector, roles.critic
     size_hw = generator.defaults.height, generator.defaults.width
@@ -76,7 +76,7 @@ def model_cards(roles: Roles, sources: Mapping[str, str], own_conf: Mapping[str,
 
 
 def _told(defaults: SamplingDefaults) -> dict[str, object]:
-    """The defaults with only those settings by class that say something."""
+    """Returns the defaults as a mapping; settings that are None are left out of those by class."""
     said = {
         name: {key: value for key, value in asdict(settings).items() if value is not None}
         for name, settings in defaults.per_class.items()

@@ -1,4 +1,4 @@
-"""What a report owes its reader beside the regions: what had no effect, and what an outcome leaves unsaid."""
+"""Parts of the report beside the regions: unused parameters, and the reason of an outcome."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OF_THE_SEARCH = (
 )
 _OF_THE_HEATMAP = ("mask_threshold", "mask_least_share")
 _UNWISHED = ("max_regions", "mask")
-"""Limits that leave out what nobody asked to have left out."""
+"""Limits that leave out regions without a request to do so."""
 
 
 def concluded(settled: Outcome, plan: RepairPlan, class_names: Collection[str]) -> tuple[Outcome, str]:
-    """The outcome of a picture and what it leaves unsaid, given what became of the regions alone.
+    """Returns the outcome of a picture and its reason, given the combined outcome of its regions.
 
-    A picture is called clean only if no defect was spared, and if the detector knows any; and repaired only
-    if no limit cut the work short.
+    A picture is clean only if no defect was spared, and the detector has malformed classes or the policy is
+    ``every``. It is repaired only if no limit left out a region.
     """
     reason = _spared(plan.spared)
     if settled is Outcome.CLEAN and plan.spared:
@@ -45,7 +45,7 @@ def concluded(settled: Outcome, plan: RepairPlan, class_names: Collection[str]) 
 
 
 def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
-    """The parameters of a plan that had no effect; those that ask for the default ask for nothing."""
+    """Returns the parameters of a plan that had no effect; those with the default value do not count."""
     params, is_painted = plan.params, plan.is_painted
     where_sought = [*_sought(params)] if is_painted else []
     told = [Unused(name, "a mask says what is redrawn") for name in where_sought]
@@ -65,14 +65,14 @@ def unused_in_repair(plan: RepairPlan) -> tuple[Unused, ...]:
 
 
 def unused_in_watch(watch: WatchParams | None) -> tuple[Unused, ...]:
-    """The parameters of a watch that had no effect."""
+    """Returns the parameters of a watch that had no effect."""
     if watch is None or watch.stop or watch.max_restarts == WatchParams().max_restarts:
         return ()
     return (Unused("watch.max_restarts", "no run is stopped"),)
 
 
 def _sought(params: RepairParams) -> Iterator[str]:
-    """The parameters other than default that speak of places to be found."""
+    """Yields the parameters other than default that apply only to detected places."""
     yield from _changed(params, *_OF_THE_SEARCH, "mask_source", *_OF_THE_HEATMAP)
 
 

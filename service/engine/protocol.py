@@ -1,4 +1,4 @@
-"""What the edges ask of the engine, and where it comes from."""
+"""The engine's interface for the API, the worker and the command line, and its loader."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from service.runtime.settings import STUB, Settings
 
 
 class Engine(Protocol):
-    """What the edges ask of the engine."""
+    """The engine's interface."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The detector's class names by id."""
+        """The detector's class names, by ``class_id``."""
         ...
 
     def models(self) -> Sequence[ModelCard]:
-        """The models in use."""
+        """Returns the cards of the loaded models."""
         ...
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
-        """Pictures from a prompt, repaired where they are malformed."""
+        """Generates pictures from a prompt and repairs their defects."""
         ...
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
-        """One picture, repaired where it is malformed."""
+        """Repairs the defects of one picture."""
         ...
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
-        """What the detector sees."""
+        """Detects parts in a picture: uint8 RGB (H, W, 3); ``conf`` in (0, 1), or each class's default."""
         ...
 
     def heatmap(self, image: Image, seen: Detections) -> Image:
-        """Where the scores of what was seen come from, in colour over the picture."""
+        """Draws a heat map of the malformed parts' scores over the picture: uint8 RGB (H, W, 3)."""
         ...
 
 
@@ -46,10 +46,10 @@ LoadEngine = Callable[[Settings], Engine]
 
 
 def load_engine(settings: Settings) -> Engine:
-    """Loads the engine that the settings name; model libraries are imported only now, which takes seconds.
+    """Loads the engine that the settings name; the slow imports of model libraries happen only here.
 
     Raises:
-        ModelUnavailable: naming what was tried.
+        ModelUnavailable: a model cannot be loaded; the message names it.
     """
     if settings.model == STUB:
         from service.engine.stub import StubEngine

@@ -1,4 +1,4 @@
-"""A simulated engine: noise for pictures, sleep for work. For load tests of all that is around the models."""
+"""A simulated engine for load tests of the service without models: noise for pictures, sleep for work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODEL_ID = "stub (simulated: draws noise, repairs nothing real)"
 
 
 class StubEngine:
-    """Sleeps ``step_s`` for each denoising step, and calls the upper left quarter of an upload malformed."""
+    """Sleeps ``step_s`` for each denoising step; finds a defect in the upper left quarter of an upload."""
 
     class_names: tuple[str, ...] = CLASS_NAMES
 
@@ -30,7 +30,7 @@ class StubEngine:
         self._step_s = step_s
 
     def models(self) -> Sequence[ModelCard]:
-        """One card, which says that this is a simulation."""
+        """Returns one card, which says that this is a simulation."""
         return [
             ModelCard(
                 role="generator",
@@ -43,7 +43,7 @@ class StubEngine:
         ]
 
     def generate(self, request: GenerateRequest, listener: Listener = SILENT) -> list[RepairReport]:
-        """Noise of the asked-for size; the same for the same seed."""
+        """Returns noise of the requested size; the same for the same seed."""
         first = new_seed() if request.seed is None else request.seed
         steps = request.num_inference_steps or STEPS
         size_hw = request.height or SIZE_PX, request.width or SIZE_PX
@@ -61,7 +61,7 @@ class StubEngine:
         return reports
 
     def repair(self, request: RepairRequest, listener: Listener = SILENT) -> RepairReport:
-        """The picture with noise in its upper left quarter, and nothing else changed."""
+        """Returns the picture with noise in its upper left quarter, otherwise unchanged."""
         seed = new_seed() if request.seed is None else request.seed
         height, width = request.image.shape[:2]
         corner = max(height // 2, 1), max(width // 2, 1)
@@ -103,14 +103,14 @@ class StubEngine:
         return _report(image, request.image, seed, (outcome,))
 
     def detect(self, image: Image, conf: float | None = None) -> Detections:
-        """One malformed hand in the upper left quarter."""
+        """Returns one malformed hand in the upper left quarter."""
         time.sleep(self._step_s)
         height, width = image.shape[:2]
         seen = Detections.of([[0, 0, max(width / 2, 1), max(height / 2, 1)]], [0.9], [1])
         return seen[seen.conf >= (conf or 0.0)]
 
     def heatmap(self, image: Image, seen: Detections) -> Image:
-        """Nothing: noise has no reasons."""
+        """Raises ``InvalidRequest``, code ``no_gradient``: a simulation has no gradient."""
         raise InvalidRequest(
             "a simulation cannot say where its scores come from", code="no_gradient", allowed="no heat map"
         )

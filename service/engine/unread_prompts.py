@@ -1,4 +1,4 @@
-"""What of a request's words the loaded models do not read."""
+"""Parts of a request's prompts that the loaded models do not read."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ IN_REPAIRS = " of the repair"
 
 @runtime_checkable
 class Reader(Protocol):
-    """What can tell how it reads a prompt (``DiffusionModel`` does)."""
+    """A model that can report how it reads a prompt (such as ``DiffusionModel``)."""
 
     def unused(self, prompt: str, name: str) -> tuple[Unused, ...]:
-        """What of a prompt, which came in the parameter ``name``, has no effect on what it draws."""
+        """Returns the parts of a prompt, from the parameter ``name``, that have no effect on the picture."""
         ...
 
     def heeds_negative(self, guidance_scale: float | None) -> bool:
-        """Whether a negative prompt has an effect, with this guidance or, if None, its own."""
+        """Tells whether a negative prompt has an effect at this guidance scale; the model's own if None."""
         ...
 
 
 def unread_in_picture(model: object, prompts: Prompts, guidance_scale: float | None) -> tuple[Unused, ...]:
-    """What the model that draws a picture does not use; nothing of one that cannot tell.
+    """Returns the parts of the prompts that the generator does not use; empty for a model that cannot tell.
 
     Args:
-        model: what draws.
+        model: the model that draws.
         prompts: prompt and negative prompt.
-        guidance_scale: as asked for; the model's own if None.
+        guidance_scale: the requested value; the model's own if None.
     """
     if not isinstance(model, Reader):
         return ()
@@ -44,13 +44,13 @@ def unread_in_picture(model: object, prompts: Prompts, guidance_scale: float | N
 def unread_in_repair(
     model: object, prompts: Prompts, params: RepairParams, known: tuple[Unused, ...] | None = None
 ) -> tuple[Unused, ...]:
-    """What the model that redraws does not use, of the picture's words and of those for some regions.
+    """Returns the parts of the picture's and the regions' prompts that the redrawing model does not use.
 
     Args:
-        model: what redraws.
+        model: the model that redraws.
         prompts: prompt and negative prompt of the picture.
-        params: the wishes, which may hold other words.
-        known: what is told already of the model that drew the picture; None if nothing did.
+        params: repair parameters, which may hold prompts of their own.
+        known: parts already reported for the generator; None for an upload.
     """
     if not isinstance(model, Reader):
         return ()

@@ -1,1 +1,1 @@
-"""Runs of the generator: candidates, the watch over them, and the choice of the best."""
+"""Runs of the generator: candidates, the watch, and the choice of the best."""

@@ -1,4 +1,4 @@
-"""When a run is hopeless: decided from what a detector saw in its previews. No torch; plain records."""
+"""Rules to abort a run, from detections in its previews. Plain records; no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from service.core.params import WATCH_FRACTIONS
 THRESHOLDS_FILE = "previews.json"
 MOST_LOCAL_SHARE = 0.25
 SEEN_CONF = 0.25
-"""Of a sighting that is more than a faint suspicion."""
+"""Least score of a sighting that is more than a faint suspicion."""
 
 
 class Rule(StrEnum):
-    """What made a run hopeless, or worth a repair in flight."""
+    """The rule that aborted a run or started a repair in flight."""
 
     FAR_OVER = "far_over"
     TWICE = "seen_twice"
@@ -30,11 +30,11 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Sums of one class's scores in a preview (see ``Look.expected``) from which they count.
+    """Limits for the sum of one class's scores in a preview (see ``Look.expected``).
 
     Attributes:
-        hit: must be reached in two looks running.
-        far: enough by itself; not below ``hit``.
+        hit: aborts if it is reached in two looks in a row.
+        far: aborts if it is reached once; not below ``hit``.
     """
 
     hit: float
@@ -50,9 +50,9 @@ class PreviewDefect:
     """A malformed part in one preview.
 
     Attributes:
-        class_name: of the detector.
-        conf: in [0, 1].
-        xyxy: in pixels of the finished picture.
+        class_name: class name of the detector.
+        conf: score in [0, 1].
+        xyxy: box in pixels of the finished picture.
     """
 
     class_name: str
@@ -62,11 +62,11 @@ class PreviewDefect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was seen at one moment of a run.
+    """Detections in one preview of a run.
 
     Attributes:
-        index: the step's.
-        fraction: the calibrated fraction of the run that this look stands for.
+        index: index of the step.
+        fraction: the calibrated fraction of the run to which this look belongs.
         defects: malformed parts, most confident first.
     """
 
@@ -75,19 +75,19 @@ class Look:
     defects: tuple[PreviewDefect, ...] = ()
 
     def expected(self, class_name: str) -> float:
-        """The sum of a class's scores: how many such parts there are to be expected.
+        """Returns the sum of a class's scores: the expected number of such parts.
 
-        Which run is worse is told better by it than by the worst part, since most have some (decision 15).
+        It ranks runs better than the worst part does, since most runs have a bad part (decision 15).
         """
         return sum(seen.conf for seen in self.defects if seen.class_name == class_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchTrigger:
-    """Why a run was stopped, for the report.
+    """The reason why a run was stopped, for the report.
 
     Attributes:
-        defect: the surest one of the class.
+        defect: the detection of the class with the highest score.
         expected: sum of the class's scores, which reached the limit.
     """
 
@@ -108,9 +108,9 @@ class PreviewThresholds:
     """The detector's thresholds for previews, in which everything looks a little malformed.
 
     Attributes:
-        limits: by fraction of the run, by class name. A class that is not named never counts.
-        detector: id of the model they were fitted for; empty if they were not fitted.
-        preview: kind of preview that they were fitted on.
+        limits: limits by fraction of the run and class name. A class that is not named never counts.
+        detector: id of the detector they were fitted for; empty if they were not fitted.
+        preview: kind of preview they were fitted on.
         generator: id of the model whose runs they were fitted on.
     """
 
@@ -121,14 +121,14 @@ class PreviewThresholds:
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """At which moments of a run to look, rising: those that they are for."""
+        """Fractions of a run for which there are limits, rising."""
         return tuple(sorted(self.limits)) or WATCH_FRACTIONS
 
     @classmethod
     def guessed(
         cls, default_conf: Mapping[str, float], fractions: Sequence[float] = WATCH_FRACTIONS
     ) -> PreviewThresholds:
-        """For a detector without fitted ones: stricter than for finished pictures, most of all early."""
+        """Guesses thresholds from those for finished pictures: higher, most of all early in a run."""
         return cls(
             limits={
                 fraction: {
@@ -140,10 +140,10 @@ class PreviewThresholds:
 
     @classmethod
     def load(cls, path: Path) -> PreviewThresholds:
-        """Reads what ``save`` wrote.
+        """Reads a file written by ``save``.
 
         Raises:
-            ModelUnavailable: if it cannot be read.
+            ModelUnavailable: the file cannot be read.
         """
         try:
             stored = json.loads(path.read_text("utf-8"))
@@ -175,7 +175,7 @@ class PreviewThresholds:
         path.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
 
     def limit(self, fraction: float, class_name: str) -> Limit | None:
-        """At the nearest fraction there is; None for a class that never counts."""
+        """Returns the limit of a class at the nearest fraction; None for a class that never counts."""
         if not self.limits:
             return None
         nearest = min(self.limits, key=lambda known: (abs(known - fraction), known))
@@ -183,14 +183,14 @@ class PreviewThresholds:
 
 
 def checkpoints(total: int, fractions: Sequence[float] = WATCH_FRACTIONS) -> dict[int, float]:
-    """At which steps to look: step index to fraction.
+    """Returns the steps at which to look: step index to fraction.
 
-    The last step is never among them, unless it is the only one: after it there is nothing to save but
-    the decode. In short runs fewer looks are left.
+    The last step is never among them, unless it is the only one: after it only the decode could be saved.
+    Short runs get fewer looks.
 
     Args:
-        total: steps of the run, 1 or more.
-        fractions: of the run, each in (0, 1).
+        total: number of steps of the run, 1 or more.
+        fractions: fractions of the run, each in (0, 1).
     """
     found: dict[int, float] = {}
     for fraction in sorted(fractions):
@@ -201,9 +201,9 @@ def checkpoints(total: int, fractions: Sequence[float] = WATCH_FRACTIONS) -> dic
 
 
 def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> WatchTrigger | None:
-    """Whether to stop after the last of ``looks``.
+    """Decides after the last of ``looks``: returns the reason to stop, or None to go on.
 
-    A class far over its limit is enough; else the same class must have been a hit in the look before.
+    A class that reaches its limit ``far`` is enough; else the class must reach ``hit`` in two looks in a row.
     """
     if not looks:
         return None
@@ -228,19 +228,19 @@ def decide(looks: Sequence[Look], thresholds: PreviewThresholds) -> WatchTrigger
 
 
 def has_hit(look: Look, thresholds: PreviewThresholds) -> bool:
-    """Whether anything in it counts: by itself, or once it is seen again."""
+    """Tells whether any class in the look reaches its limit ``hit``."""
     return any(_is_hit(look, name, thresholds) for name in _surest(look))
 
 
 def one_place(look: Look, size_hw: tuple[int, int], default_conf: Mapping[str, float]) -> WatchTrigger | None:
-    """The only malformed place of an otherwise good picture, if it is small: worth a repair in flight.
+    """Returns the only malformed place of an otherwise good picture if it is small, for a repair in flight.
 
-    It must be as sure as is guessed for previews, since fitted limits are for sums of several parts.
+    Its score must reach the guessed threshold for previews: fitted limits are for sums of several parts.
 
     Args:
-        look: what was seen.
+        look: detections in the preview.
         size_hw: height and width of the picture in pixels.
-        default_conf: score from which a class counts in a finished picture, by class name.
+        default_conf: least score of a class in a finished picture, by class name.
     """
     seen = [defect for defect in look.defects if defect.conf >= SEEN_CONF]
     if not seen:
@@ -272,7 +272,7 @@ def _is_hit(look: Look, class_name: str, thresholds: PreviewThresholds) -> bool:
 
 
 def _surest(look: Look) -> dict[str, PreviewDefect]:
-    """Of each class that was seen the surest sighting."""
+    """Returns the detection with the highest score of each class."""
     found: dict[str, PreviewDefect] = {}
     for seen in sorted(look.defects, key=lambda seen: -seen.conf):
         found.setdefault(seen.class_name, seen)

@@ -1,4 +1,4 @@
-"""One picture from several runs: seeds, restarts within a budget, and the choice among what came through."""
+"""One picture from several runs: seeds, a budget of restarts, and the choice among the finished runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.repair.inspection import Inspector
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """The picture that was taken."""
+    """The chosen picture."""
 
     image: Image
     seed: int
@@ -30,12 +30,12 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Makes the runs for a picture and takes the best.
+    """Makes the runs for a picture and chooses the best.
 
     Attributes:
-        generator: makes the pictures.
+        generator: the model that generates the pictures.
         inspector: compares finished pictures; its detector watches the runs.
-        fitted: the watch's thresholds, where some were fitted for these models.
+        fitted: fitted thresholds of the watch; None for guessed ones.
     """
 
     generator: DiffusionModel
@@ -43,19 +43,19 @@ class Candidates:
     fitted: PreviewThresholds | None
 
     def best(self, request: GenerateRequest, first_seed: int, picture: int, listener: Listener) -> Chosen:
-        """The best of the candidates for one picture of a request.
+        """Generates the candidates for one picture of a request and returns the best.
 
-        Candidate ``k`` is made from the picture's first seed plus ``k``. Only if all of them were stopped are
-        further seeds tried, and the last of these is finished whatever the watch sees.
+        Candidate ``k`` is made from the picture's first seed plus ``k``. Further seeds are tried only if all
+        candidates were stopped; the last of these runs is always finished.
 
         Args:
-            request: what to make.
-            first_seed: of the whole request.
-            picture: its index in the request.
-            listener: told of the steps.
+            request: the request.
+            first_seed: first seed of the whole request.
+            picture: index of the picture in the request.
+            listener: receives the progress.
 
         Raises:
-            InvalidRequest: if the model cannot be watched as wished.
+            InvalidRequest: the model does not support the requested watch.
         """
         watcher = self._watcher(request)
         start = first_seed + picture * request.seeds_per_image
@@ -119,7 +119,7 @@ class Candidates:
         )
 
     def _best_of(self, request: GenerateRequest, runs: list[Run], finished: Mapping[int, Image]) -> int:
-        """The place of the best run; notes in ``runs`` what was seen of each, if there was a choice."""
+        """Returns the index of the best run; if there was a choice, stores the scores of each in ``runs``."""
         if len(finished) == 1:
             return next(iter(finished))
         badness = {}
@@ -139,7 +139,7 @@ class Candidates:
 
 @dataclass(slots=True)
 class _Progress:
-    """Tells of steps as if no run were stopped: a restart is heard of again where it gets farther."""
+    """Reports steps as if no run were stopped: a restart is reported only once it gets farther."""
 
     listener: Listener
     picture: int
@@ -149,7 +149,7 @@ class _Progress:
     told: int = 0
 
     def at(self, run: int, done: int) -> None:
-        """So many steps of this run are done."""
+        """Reports that ``done`` steps of this run are done."""
         whole = self.best_of * self.steps
         self.told = max(self.told, min(run * self.steps + min(done, self.steps), whole))
         self.listener.progress("generate", self.picture * whole + self.told, self.num_images * whole)

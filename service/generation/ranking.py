@@ -1,4 +1,4 @@
-"""Which of several finished candidates looks best: by the gate, which later judges their repairs too."""
+"""Ranking of finished candidates by the gate, which later judges their repairs too."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from service.repair.window import window_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
-    """How a candidate looks; of two the better one is less.
+    """The rank of a candidate; the better of two ranks is less.
 
     Attributes:
         conf: score of its worst place, in [0, 1].
-        expected: sum of the scores of its places; without any, of what is suspected below the threshold.
+        expected: sum of the scores of its places; without any, of the detections below the threshold.
         critic: the critic's worst probability of malformed; None if nothing was shown to it.
-        defects: places to repair.
-        passes: pictures that the detector was shown to find this out.
-        is_empty: whether nothing that the detector knows is in it, well-formed or not.
+        defects: number of places to repair.
+        passes: number of pictures shown to the detector for this rank.
+        is_empty: True if the detector found nothing at all in it, well-formed or not.
     """
 
     conf: float
@@ -37,16 +37,16 @@ class Rank:
 
     @property
     def badness(self) -> tuple[bool, int, float]:
-        """What is empty comes last: it has no bad hand either. Else fewer places come first, then the sum.
+        """Sort key: empty pictures last, then by number of places, then by the sum of scores.
 
-        The worst place says less: most pictures have a bad one (decision 15).
+        The worst place says less, since most pictures have a bad one (decision 15).
         """
         return self.is_empty, self.defects, self.expected
 
 
 @dataclass(slots=True)
 class Counted:
-    """A detector that counts the pictures it is shown."""
+    """A detector that counts its pictures."""
 
     detector: Detector
     passes: int = 0
@@ -59,21 +59,21 @@ class Counted:
         self.default_conf = self.detector.default_conf
 
     def detect(self, images: Sequence[Image], conf: float) -> list[Detections]:
-        """What the detector sees."""
+        """Detects parts (see ``Detector.detect``) and counts the pictures."""
         self.passes += len(images)
         return self.detector.detect(images, conf)
 
 
 def rank(image: Image, inspector: Inspector, params: RepairParams) -> Rank:
-    """How one candidate looks.
+    """Ranks one candidate.
 
-    Each place that would be repaired is read as before a repair. Pictures without one are ranked by what the
-    detector suspects in them below its threshold.
+    The gate scores each place to repair. A picture without such a place is ranked by its detections below
+    the threshold.
 
     Args:
-        image: uint8 RGB.
-        inspector: finds the places; its detector and critic read them.
-        params: what counts as a place; the policy does not matter here.
+        image: uint8 RGB (H, W, 3).
+        inspector: finds the places; its detector and critic score them.
+        params: repair parameters, which select the places; the policy is ignored.
     """
     counted = Counted(inspector.detector)
     counting = replace(inspector, detector=counted)

@@ -1,4 +1,4 @@
-"""Looks at a picture while it is being made, and stops the run when a defect is beyond doubt."""
+"""The watch: a hook that inspects previews of a run, and stops it when a defect is certain."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from service.generation.abort_rules import (
 LEAST_CONF = 0.05
 
 StopRule = Callable[[WatchTrigger], bool]
-"""Whether to stop for this reason."""
+"""Returns True to stop the run for this reason."""
 Mendable = Callable[[Look], WatchTrigger | None]
-"""What of a look is worth a repair in flight, if anything."""
+"""Returns the place of a look that is worth a repair in flight, if any."""
 
 
 class WatchHook:
     """A hook for a run of one picture.
 
     Attributes:
-        looks: what was seen, in order.
-        reason: why the run was stopped, or would have been; None if nothing was beyond doubt.
+        looks: the looks, in order.
+        reason: the reason why the run was stopped, or would have been; None if there was none.
     """
 
     def __init__(
@@ -52,21 +52,21 @@ class WatchHook:
         mendable: Mendable | None = None,
         on_preview: Callable[[Look, Image], None] | None = None,
     ) -> None:
-        """Takes what to look with.
+        """Takes the decoder, the detector and the rules.
 
         Args:
             preview: decodes x0.
-            detector: finds what is malformed.
-            thresholds: what counts in a preview.
+            detector: finds malformed parts.
+            thresholds: thresholds for previews.
             size_hw: height and width in pixels of the finished picture, for the boxes.
-            fractions: of the run at which to look; short runs get fewer looks (see ``checkpoints``).
-            stop: whether to stop the run, or only to tell; or what decides it each time.
-            first: index of this run's first step in the whole run, if that is taken up again.
-            sparing: leaves out the last look where nothing counted in the one before. So late it seldom finds
-                what was not seen yet, and there is little left to save.
-            mendable: says of each look whether one place is worth a repair in flight; that goes before
-                whether the run is hopeless.
-            on_preview: told of each look, with the picture that was looked at.
+            fractions: fractions of the run at which to look; short runs get fewer (see ``checkpoints``).
+            stop: True to stop the run, False only to record the reason, or a function that decides.
+            first: index of this run's first step in the whole run, if a run is resumed.
+            sparing: True to leave out the last look if nothing counted in the one before. So late, it seldom
+                finds anything new, and little time is left to save.
+            mendable: selects the place of a look that is worth a repair in flight; it takes precedence over
+                the rules to abort.
+            on_preview: called after each look, with the preview.
         """
         self._preview = preview
         self._detector = detector
@@ -82,11 +82,11 @@ class WatchHook:
         self.reason: WatchTrigger | None = None
 
     def __call__(self, step: Step) -> None:
-        """Looks, if it is time.
+        """Inspects a preview if a look is due at this step.
 
         Raises:
-            StopRun: with an ``WatchTrigger``.
-            ValueError: if the run makes more than one picture at once.
+            StopRun: with a ``WatchTrigger``.
+            ValueError: the run makes more than one picture at once.
         """
         index, total = self._first + step.index, self._first + step.total
         fraction = checkpoints(total, self._fractions).get(index)

@@ -1,4 +1,4 @@
-"""One watched run of the generator: looked at, stopped where it is hopeless, mended in flight if wished."""
+"""One watched run of the generator: it may be stopped early, or repaired in flight on request."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from service.generation.abort_rules import (
 from service.generation.watch_hook import Mendable, StopRule, WatchHook
 
 GROWN_SHARE = 0.1
-"""How far a box is grown for it on each side, of its diagonal."""
+"""Growth of a box on each side for a repair in flight, as a share of its diagonal."""
 SEED_RANGE = 2**32
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Drawing:
-    """What all runs for one picture have in common; sizes in pixels.
+    """The arguments shared by all runs for one picture; sizes in pixels.
 
     Attributes:
-        on_step: told how many steps are done of the run.
-        on_preview: told how many, and what it looks like; None if nobody looks.
-        wants_preview: asked before each preview.
+        on_step: called with the number of steps done in the run.
+        on_preview: called with that number and a preview, uint8 RGB; None for no previews.
+        wants_preview: called before each preview; it is left out if the result is False.
     """
 
     prompt: str
@@ -59,7 +59,7 @@ class Drawing:
         return self.height, self.width
 
     def by(self, model: DiffusionModel, seed: int, **more: Any) -> Image:
-        """The picture that a model makes of it, uint8 RGB (height, width, 3)."""
+        """Generates the picture with a model and a seed: uint8 RGB (height, width, 3)."""
         return model.generate(
             self.prompt,
             negative_prompt=self.negative_prompt,
@@ -76,7 +76,7 @@ class Drawing:
 
 
 def unwatched(model: DiffusionModel, drawing: Drawing, seed: int) -> tuple[Image, Run]:
-    """One run that nobody looks into."""
+    """Makes one run without a watch."""
     steps = drawing.num_inference_steps
     image = drawing.by(model, seed)
     return image, Run(
@@ -88,15 +88,15 @@ class Count:
     """A hook that counts denoiser calls.
 
     Attributes:
-        calls: that were made.
-        total: that the last run would make, from where it began.
+        calls: number of calls made.
+        total: number of calls that the last run would make from its start.
     """
 
     def __init__(self) -> None:
         self.calls = self.total = 0
 
     def __call__(self, step: Step) -> None:
-        """Counts."""
+        """Counts one call."""
         self.calls += 1
         self.total = step.total
 
@@ -106,13 +106,13 @@ class RunWatcher:
     """Makes watched runs.
 
     Attributes:
-        model: makes the pictures.
-        detector: looks at them on the way.
-        preview: what it looks through.
-        thresholds: what counts there.
-        origin: where these come from.
-        notes: what one should know of them.
-        params: how to watch.
+        model: the generator.
+        detector: inspects the previews.
+        preview: decodes the previews.
+        thresholds: thresholds for previews.
+        origin: origin of the thresholds.
+        notes: remarks on them, for the report.
+        params: parameters of the watch.
     """
 
     model: DiffusionModel
@@ -131,13 +131,13 @@ class RunWatcher:
         fitted: PreviewThresholds | None,
         params: WatchParams,
     ) -> RunWatcher:
-        """With thresholds that were fitted for just these models, else guessed ones, and a note why.
+        """Builds a watcher with thresholds fitted for these models, else with guessed ones and a note why.
 
         Args:
-            model: makes the pictures.
-            detector: looks at them.
-            fitted: what lies beside the detector; None if nothing does.
-            params: how to watch.
+            model: the generator.
+            detector: inspects the previews.
+            fitted: the thresholds stored beside the detector; None if there are none.
+            params: parameters of the watch.
         """
         preview = model.preview()
         objection = _objection(fitted, model, detector, preview)
@@ -150,12 +150,12 @@ class RunWatcher:
         return cls(model, detector, preview, guessed, ThresholdsOrigin.GUESSED, tuple(notes), params)
 
     def run(self, drawing: Drawing, seed: int, may_stop: bool) -> tuple[Image | None, Run]:
-        """One run; the picture is None if it was stopped.
+        """Makes one run; the picture is None if it was stopped.
 
         Args:
-            drawing: what to make.
-            seed: what from.
-            may_stop: whether a hopeless run may be stopped; if not, it is finished.
+            drawing: arguments of the run.
+            seed: seed of the run.
+            may_stop: True if the run may be stopped; else it is always finished.
         """
         flight, may_stop = self.params.in_flight, may_stop and self.params.stop
         count, recorder = Count(), RunRecorder()
@@ -204,7 +204,7 @@ def _stops(may_stop: bool, reason: WatchTrigger) -> bool:
 
 
 def alarm_of(reason: WatchTrigger) -> Alarm:
-    """The same for the report."""
+    """Converts the reason of a stop to the report's record."""
     seen, limit = reason.defect, reason.limit
     return Alarm(
         rule=reason.rule.value,
@@ -221,7 +221,7 @@ def alarm_of(reason: WatchTrigger) -> Alarm:
 def _objection(
     fitted: PreviewThresholds | None, model: DiffusionModel, detector: Detector, preview: Preview
 ) -> str | None:
-    """Why thresholds cannot be used; None if they can."""
+    """Returns the reason why the thresholds do not apply; None if they do."""
     if fitted is None:
         return f"there is no {THRESHOLDS_FILE} beside the detector"
     pairs = (
@@ -236,7 +236,7 @@ def _objection(
 def _resume(
     recorder: RunRecorder, stopped: WatchTrigger, size_hw: tuple[int, int], seed: int, steps: int
 ) -> Resume:
-    """Back by some steps, in the place of the defect."""
+    """Goes back by ``BACK_SHARE`` of the run, inside the box of the defect."""
     index = max(0, stopped.index - max(1, round(BACK_SHARE * steps)))
     fresh = int(np.random.default_rng([seed, index]).integers(SEED_RANGE))
     return Resume(recorder, index, _place(stopped.defect.xyxy, size_hw), fresh)

@@ -50,7 +50,6 @@ class Job:
 
     Attributes:
         attempts: the number of times that a worker has started it.
-        progress: phase, done and total, as last reported.
         position: the number of queued jobs before it; None if it is not queued.
         result: the answer, once it has succeeded.
         problem: ``code``, ``detail`` and perhaps ``allowed``, once it has failed.

@@ -1,1 +1,1 @@
-"""Plan, redraw, blend, verify: the closed loop on pixels."""
+"""The closed loop on pixels: plan, redraw, blend, verify."""

@@ -1,9 +1,9 @@
-"""By which measure a picture is judged: any picture's, and that for what the service's own generator makes.
+"""Calibration of the thresholds: one for any picture, and one for pictures of the service's own generator.
 
-A threshold that raises few alarms on any picture, most of them well-formed, misses most of what is wrong with
-pictures of a small generator, half of whose limbs are malformed. For the models that they were fitted for,
-these thresholds take the place of the detector's own (``docs/decisions/0010``), and the critic takes part in
-finding (``docs/decisions/0011``).
+A threshold with few false alarms on any picture, where most parts are well-formed, misses most defects in
+pictures of a small generator, where half of the limbs are malformed. For the models that they were fitted
+for, these thresholds replace the detector's own (``docs/decisions/0010``), and the critic takes part in
+detection (``docs/decisions/0011``).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ GENERATOR_CALIBRATION_FILE = "generated.json"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """By which a picture is judged.
+    """Thresholds for one kind of picture.
 
     Attributes:
-        conf: score from which each class counts, by class name.
-        fusion: makes one score of the detector's and the critic's; None if the detector's is taken.
+        conf: least score of each class, by class name.
+        fusion: fuses the scores of detector and critic; None to use the detector's alone.
         gate: limits of the gate.
     """
 
@@ -39,12 +39,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedCalibration:
-    """What holds where a critic takes part in finding.
+    """Thresholds for detection with the critic.
 
     Attributes:
         conf: least score of each malformed class, by class name, on the scale of ``fusion``.
-        fusion: what it is the score of.
-        critic: id of the critic it was fitted for.
+        fusion: the fitted fusion of both scores.
+        critic: id of the critic that it was fitted for.
     """
 
     conf: Mapping[str, float]
@@ -54,13 +54,13 @@ class FusedCalibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorCalibration:
-    """Fitted on labelled pictures of one generator.
+    """Thresholds fitted on labelled pictures of one generator.
 
     Attributes:
-        conf: least score of each malformed class, by class name, where the detector looks alone.
-        detector: id of the model they were fitted for.
-        generator: id of the model that made the pictures.
-        fused: what holds with the critic, if it was fitted.
+        conf: least score of each malformed class, by class name, for the detector alone.
+        detector: id of the detector that they were fitted for.
+        generator: id of the model that generated the pictures.
+        fused: thresholds for detection with the critic; None if they were not fitted.
         gate: limits of the gate for these pictures; those that hold for any picture if None.
     """
 
@@ -72,10 +72,10 @@ class GeneratorCalibration:
 
     @classmethod
     def load(cls, path: Path) -> GeneratorCalibration:
-        """Reads what ``save`` wrote.
+        """Reads a file written by ``save``.
 
         Raises:
-            ModelUnavailable: if it cannot be read.
+            ModelUnavailable: the file cannot be read.
         """
         try:
             stored = json.loads(path.read_text("utf-8"))
@@ -97,7 +97,7 @@ class GeneratorCalibration:
     def over(
         self, usual: Calibration, detector: Detector, critic: Critic | None, generator: str
     ) -> Calibration:
-        """Returns this calibration over the usual one; the usual one alone for other models."""
+        """Returns the usual calibration overridden by this one; the usual one alone for other models."""
         if (detector.model_id, generator) != (self.detector, self.generator):
             return usual
         gate = self.gate or usual.gate
@@ -113,13 +113,13 @@ def calibration_for(
     generator: str,
     gate: GateParams = GATE_PARAMS,
 ) -> Calibration:
-    """Returns the calibration for a generator's own pictures; the usual one where none was fitted for them.
+    """Returns the calibration for a generator's own pictures; the usual one if none was fitted.
 
     Args:
-        own: what was fitted, if anything.
+        own: the fitted calibration, if any.
         detector: the detector in use.
         critic: the critic in use.
-        generator: id of the model that makes the pictures.
+        generator: id of the model that generates the pictures.
         gate: limits of the gate for any picture.
     """
     usual = Calibration(detector.default_conf, gate=gate)

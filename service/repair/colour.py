@@ -1,4 +1,4 @@
-"""Whether what was redrawn has colours that were not there: other trousers, another sleeve."""
+"""Detection of foreign colours in a redrawn area, such as another sleeve or other trousers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from detectors.detections import Image, Mask
 MOST_PX = 128
 SMOOTH_SIGMA_PX = 1.0
 WEIGHTS = np.array([0.5, 1.0, 1.0], np.float32)
-"""A fold or a shadow is lighter or darker than what was there; only a hue is plainly another cloth."""
+"""Weights of L*, a* and b*: folds and shadows change the lightness; only another hue is another cloth."""
 CELL = np.array([8.0, 5.0, 5.0], np.float32)
 CELL_CODE = np.array([1 << 20, 1 << 10, 1], np.int64)
 LEAST_OF_A_CELL = 3
-"""So many pixels of one colour make it one that was there, and not the edge between two."""
+"""Least number of pixels of a colour in the picture; fewer are the edge between two colours."""
 EXACT = "donot_use_mm_for_euclid_dist"
-"""How torch shall take distances: the faster way, by products, loses digits where two colours are close."""
+"""Mode of ``torch.cdist``; the faster one, by products, loses digits where two colours are close."""
 FAR = 12.0
-"""From such a distance in L*a*b*, lightness counted half, two colours are told apart at a glance."""
+"""Distance in L*a*b*, lightness weighted by half, at which two colours differ at a glance."""
 
 
 def foreign_colour(before: Image, after: Image, mask: Mask) -> float:
-    """Which share of what was redrawn has a colour that was nowhere in the window before.
+    """Returns the share of the redrawn area with a colour that was nowhere in the window before.
 
     Args:
-        before: uint8 RGB (H, W, 3), the window as it was: the part and its surroundings.
+        before: uint8 RGB (H, W, 3), the original window: the part and its surroundings.
         after: the same after compositing.
         mask: float32 (H, W), the composite mask.
 
@@ -55,9 +55,9 @@ def _lab(picture: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _palette(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The colours (N, 3) that occur often enough; all of them where none does."""
+    """Returns the colours (N, 3) that occur often enough; all of them if none does."""
     cells = np.rint(colours / CELL).astype(np.int64)
-    # One number for each cell: sorting numbers takes a tenth of sorting rows.
+    # One number for each cell: numbers sort ten times faster than rows.
     _, first, counts = np.unique(cells @ CELL_CODE, return_index=True, return_counts=True)
     often = first[counts >= LEAST_OF_A_CELL]
     return np.asarray(cells[often if len(often) else first] * CELL, np.float32)

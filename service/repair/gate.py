@@ -1,9 +1,9 @@
-"""The gate: is a redrawn region better than what was there? It scores what the user gets.
+"""The gate, which accepts a redrawn region only if it is better than the original.
 
-Every candidate is composited into the full picture and shown to the detector whole, and again after JPEG
-compression and after reduction, since a defect that comes back there was not gone. Of a large picture the
-detector also sees the surroundings of the region alone, where a small part is large enough to be judged.
-The critic, another model, has the second word on the part's own crop.
+Every candidate is composited into the full picture, and the detector sees the result. It also sees a
+JPEG-compressed and a reduced copy, since a defect that comes back there was not gone. In a large picture
+the detector also sees the surroundings of the region alone, where a small part is large enough to be
+scored. The critic, another model, then scores the part's own crop.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from service.repair.views import views_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewDetections:
-    """What the detector saw in one picture, in its pixels.
+    """Detections in one picture, in its pixels.
 
     Attributes:
-        plain: in the picture as it is.
-        worn: in its compressed and reduced copies.
+        plain: detections in the picture itself.
+        worn: detections in its compressed and reduced copies.
     """
 
     plain: Detections
@@ -39,20 +39,20 @@ class ViewDetections:
 
     @property
     def all(self) -> Detections:
-        """Both together."""
+        """All detections, of the picture and its copies."""
         return _joined([self.plain, self.worn])
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Reading:
-    """How one picture looks in one region.
+    """Scores of one picture in one region.
 
     Attributes:
-        detections: all that was seen.
-        conf: worst malformed score in the region, over all copies; 0 if none. Fused with the other two where
-            the gate fuses.
-        sound: best well-formed score in the region, in the picture as it is; 0 if none.
-        critic: the critic's probability of malformed; None if there is no critic or no part to show it.
+        detections: all detections.
+        conf: worst malformed score in the region, over all copies; 0 if none. Fused with the other two
+            scores if the gate has a fusion.
+        sound: best well-formed score in the region, in the picture itself; 0 if none.
+        critic: the critic's probability of malformed; None without a critic or without a part.
     """
 
     detections: ViewDetections
@@ -63,11 +63,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a candidate fits into the picture, whatever it shows.
+    """The fit of a candidate into the picture, apart from its content.
 
     Attributes:
         seam: see ``blend.seam``.
-        foreign_colour: see ``colour.foreign_colour``; 0 where other colours were asked for.
+        foreign_colour: see ``colour.foreign_colour``; 0 if other colours were requested.
     """
 
     seam: float = 1.0
@@ -76,7 +76,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The gate's word on one candidate."""
+    """The gate's scores and verdict for one candidate."""
 
     conf: float
     critic: float | None
@@ -86,14 +86,14 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """Reads pictures and judges candidates.
+    """Scores pictures and judges candidates.
 
     Attributes:
-        detector: the same that found the defects.
-        critic: the second opinion, if there is one.
-        thresholds: score from which each class counts, by class name.
-        fusion: makes one score of the detector's and the critic's, where the thresholds are for that.
-        params: limits by which it decides.
+        detector: the detector that found the defects.
+        critic: the second model; None for none.
+        thresholds: least score of each class, by class name.
+        fusion: fuses the scores of detector and critic, if the thresholds were fitted for that.
+        params: limits of the gate.
     """
 
     detector: Detector
@@ -109,7 +109,7 @@ class Gate:
         )
 
     def limit(self, class_name: str) -> float:
-        """Below this score a defect counts as gone; no high threshold loosens it."""
+        """Returns the score below which a defect counts as gone; a high threshold does not raise it."""
         if self._fuses(class_name):
             return self.params.share * min(self.thresholds[class_name], self.params.max_fused_doubt)
         thresholds = (
@@ -120,19 +120,19 @@ class Gate:
         return self.params.share * min(thresholds)
 
     def is_sound(self, region: Region, reading: Reading) -> bool:
-        """Whether nothing is left to repair here."""
+        """Tells whether a region has no defect left."""
         return reading.conf < self._worst_allowed(region) and not self._critic_objects(reading)
 
     def read(
         self, images: Sequence[Image], region: Region, near: Box, rivals: Sequence[Box] = ()
     ) -> list[Reading]:
-        """Looks at several pictures, all in one batch.
+        """Scores a region in several pictures, all in one batch.
 
         Args:
             images: uint8 RGB (H, W, 3), all of one size.
-            region: the place in question.
-            near: its surroundings, looked at more closely in a large picture.
-            rivals: the other planned regions; a defect that lies closer to one of them is not this one's.
+            region: the region to score.
+            near: its surroundings, which are also examined alone in a large picture.
+            rivals: the other planned regions; a defect closer to one of them does not belong to this one.
         """
         all_detections = self._look(images, near)
         found = [self._parts.best_part(s.plain, region) for s in all_detections]
@@ -156,14 +156,14 @@ class Gate:
     def judge(
         self, region: Region, before: Reading, after: Reading, fit: Fit, rivals: Sequence[Box] = ()
     ) -> Judgement:
-        """Compares one candidate with what was there.
+        """Compares one candidate with the original.
 
         Args:
-            region: the place in question.
+            region: the redrawn region.
             before: the reading of the picture without the candidate.
             after: the reading with it.
-            fit: how it fits into the picture.
-            rivals: as for ``read``.
+            fit: the candidate's fit into the picture.
+            rivals: see ``read``.
         """
         return Judgement(
             conf=after.conf,
@@ -177,7 +177,7 @@ class Gate:
     ) -> Verdict:
         names, plain = self.detector.class_names, (before.detections.plain, after.detections.plain)
         allowed = self._worst_allowed(region)
-        # More malformed than well-formed, if only faintly so, is not well-formed.
+        # A part that scores higher as malformed than as well-formed is doubtful, even at low scores.
         is_told = not self._fuses(region.class_name) and part_of(region.class_name) in names
         doubtful = is_told and after.sound < after.conf >= self.params.doubt_share * allowed
         checks = (
@@ -209,7 +209,7 @@ class Gate:
         )
 
     def _has_new_defect(self, region: Region, before: Reading, after: Reading, rivals: Sequence[Box]) -> bool:
-        """Whether a defect stands where none was, in any copy and anywhere in the picture."""
+        """Tells whether there is a new defect anywhere in the picture, in any copy."""
         names, old, new = self.detector.class_names, before.detections.all, after.detections.all
         own = self._parts.malformed_here(new, region, rivals)
         for row in np.flatnonzero(~own):

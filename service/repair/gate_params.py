@@ -1,4 +1,4 @@
-"""Thresholds of the gate: tuned to the models that judge, so part of their calibration."""
+"""Thresholds of the gate. They are tuned to the detector and the critic: a part of their calibration."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateParams:
-    """Limits by which a candidate is accepted or rejected. The defaults are those of the bundled models.
+    """Limits for accepting a candidate. The defaults are those of the bundled models.
 
     Attributes:
-        share: an accepted region stays below this share of the score at which a defect is called one.
-        max_doubt: largest threshold that is believed; one set high to raise few alarms says nothing about
-            how sure one is that a defect is gone.
+        share: an accepted region must score below this share of the defect's threshold.
+        max_doubt: upper limit of that threshold; a high threshold, set to raise few alarms, does not prove
+            that a defect is gone.
         max_fused_doubt: the same on the scale of the fused score (decision 11).
-        doubt_share: of the limit, from which "more malformed than well-formed" is doubtful.
-        least_conf: least detector score that is read at all.
-        max_seam: largest colour step across the mask's edge, relative to the one before. Mottled patches
-            that anyone sees measured 1.42 and more on smooth ground.
+        doubt_share: share of the limit from which "more malformed than well-formed" is doubtful.
+        least_conf: least detector score that is used at all.
+        max_seam: largest colour step across the mask's edge, relative to the one before. Visibly mottled
+            patches scored 1.42 and more on smooth ground.
         max_foreign_colour: largest share of the mask in a colour that was not there before (decision 13).
-        conf_noise: a rise of the detector's score within this is not "worse".
-        critic_noise: the same of the critic's probability.
-        same_defect_iou: boxes that overlap so much are the same defect.
-        near_iou: a box speaks of a region from this overlap on.
-        near_containment: or if this share of one lies in the other.
-        presence_share: a part counts as still there from this share of its threshold on.
-        body_containment: a body holds a region if this share of the region lies in it.
+        conf_noise: largest rise of the detector's score that is not "worse".
+        critic_noise: the same for the critic's probability.
+        same_defect_iou: least overlap of two boxes of the same defect.
+        near_iou: least overlap at which a box belongs to a region.
+        near_containment: least share of one in the other at which a box belongs to a region.
+        presence_share: share of its threshold from which a part counts as present.
+        body_containment: least share of a region inside a body that holds it.
     """
 
     share: float = 0.75
@@ -45,4 +45,4 @@ class GateParams:
 
 
 GATE_PARAMS = GateParams()
-"""The bundled models' own."""
+"""Limits for the bundled models."""

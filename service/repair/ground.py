@@ -1,4 +1,4 @@
-"""The tone of a redrawn patch's ground, brought back to that of the picture."""
+"""Tone correction of a redrawn patch's ground to that of the picture."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from detectors.detections import Image
 from service.repair.tiles import Ask, Tile, bands, go_on
 
 SAME, OTHER = 10.0, 30.0
-"""Up to such a difference, of 255, a pixel shows what it showed before; from such a one something else."""
+"""Differences, of 255: up to the first a pixel shows the same content; from the second on, another."""
 MOST_GROUND_SHIFT = 20.0
 GROUND_SIGMA_SHARE, LEAST_KNOWN = 0.08, 0.05
-"""How far a tint is carried, as a share of the patch, and how much of the same must be near for all of it."""
+"""Reach of a tint as a share of the patch, and the share of same content nearby for its full strength."""
 SAME_SIGMA_PX = 1.5
 MOST_CELLS = 256
-"""Each way. The tint is smooth over a twelfth of the longer side, so that it needs no more."""
+"""Largest number of cells each way. The tint is smooth over a twelfth of the longer side."""
 CELL_VARIANCE = 1 / 12 + 1 / 6
-"""In cells: taking means over cells and interpolating between them is a blur by itself."""
+"""Variance, in cells, of the blur by means over cells and interpolation between them."""
 
 Floats = NDArray[np.float32]
 
 
 def match_ground(patch: Image, original: Image, ask: Ask = go_on) -> Image:
-    """Shifts a patch, place by place, to the tone of what it shows just as the original did.
+    """Shifts a patch locally to the original's tone, as estimated where both show the same content.
 
-    A model redraws the ground around a limb too, in a tone of its own or a little mottled, and it is seen
-    as a box. Where both show the same their difference is that tint; it is carried over to where they
-    do not (normalized convolution, Knutsson and Westin 1993). What is the same is told pixel by pixel; the
-    tint is carried over cells, each of several pixels where the patch is large.
+    A model also redraws the ground around a limb, in a tone of its own or a little mottled, which is visible
+    as a box. Where both show the same content, their difference is that tint. It is interpolated to the
+    rest (normalized convolution, Knutsson and Westin 1993). Equality is decided pixel by pixel; the tint is
+    interpolated over cells, each of several pixels in a large patch.
 
     Args:
         patch: uint8 RGB (H, W, 3), redrawn.
         original: the same part of the picture before.
-        ask: called between two bands; what it raises ends the work.
+        ask: called between two bands; an exception from it ends the work.
 
     Returns:
         The patch, shifted by at most ``MOST_GROUND_SHIFT`` anywhere.
@@ -44,7 +44,7 @@ def match_ground(patch: Image, original: Image, ask: Ask = go_on) -> Image:
     height, width = patch.shape[:2]
     shift = _shift_of_cells(patch, original, ask)
     across = cv2.resize(shift, (width, len(shift)), interpolation=cv2.INTER_LINEAR)
-    result = np.empty(patch.shape, np.uint8)  # in plain order, whatever that of the patch is
+    result = np.empty(patch.shape, np.uint8)  # in C order, whatever the order of the patch
     for band in bands((height, width)):
         ask()
         cv2.add(patch[band.inner], _rows_of(across, band, height), result[band.inner], dtype=cv2.CV_8U)
@@ -52,7 +52,7 @@ def match_ground(patch: Image, original: Image, ask: Ask = go_on) -> Image:
 
 
 def _shift_of_cells(patch: Image, original: Image, ask: Ask) -> Floats:
-    """What is to be added: float32 (rows, columns, 3), at most ``MOST_CELLS`` each way."""
+    """Returns the shift to add: float32 (rows, columns, 3), at most ``MOST_CELLS`` each way."""
     height, width = patch.shape[:2]
     rows, columns = min(height, MOST_CELLS), min(width, MOST_CELLS)
     means = np.zeros((rows, columns, 4), np.float32)
@@ -70,10 +70,10 @@ def _shift_of_cells(patch: Image, original: Image, ask: Ask) -> Floats:
 
 
 def _blur(cells: int, sigma_px: float, cell_px: float) -> Floats:
-    """The matrix (cells, cells) that blurs a line of cells as their pixels would be.
+    """Returns the matrix (cells, cells) that blurs a line of cells like a blur of their pixels.
 
-    Pixels are mirrored at the middle of the outermost one. In cells that lies between their outer edge and
-    the middle of the outermost one, and so does the result between those of the two.
+    Pixels are mirrored at the middle of the outermost pixel. In cells, that point lies between the outer edge
+    and the middle of the outermost cell, so the results of these two are interpolated.
     """
     variance = (sigma_px / cell_px) ** 2 - CELL_VARIANCE * (1 - cell_px**-2)
     kernel = cv2.getGaussianKernel(round(8 * sigma_px / cell_px + 1) | 1, math.sqrt(variance), cv2.CV_32F)
@@ -86,7 +86,7 @@ def _blur(cells: int, sigma_px: float, cell_px: float) -> Floats:
 
 
 def _weighted_difference(patch: Image, original: Image, band: Tile) -> Floats:
-    """The difference times how much the same is shown, and that itself: float32 (H, W, 3 and 1)."""
+    """Returns the difference weighted by equality of content, and the weight: float32 (H, W, 3 and 1)."""
     apart = cv2.absdiff(original[band.outer], patch[band.outer])
     largest = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2]).astype(np.float32)
     far = cv2.GaussianBlur(largest, (0, 0), SAME_SIGMA_PX)[band.core]
@@ -96,7 +96,7 @@ def _weighted_difference(patch: Image, original: Image, band: Tile) -> Floats:
 
 
 def _shares(lines: slice, length: int, cells: int) -> tuple[int, Floats]:
-    """The first of the cells that these lines reach, and for each of them its mean's weights of the lines."""
+    """Returns the first cell that these lines reach, and for each such cell the weights of the lines."""
     cell_px = length / cells
     first, last = int(lines.start / cell_px), min(cells, math.ceil(lines.stop / cell_px))
     edges = np.arange(first, last + 1)[:, None] * cell_px
@@ -106,7 +106,7 @@ def _shares(lines: slice, length: int, cells: int) -> tuple[int, Floats]:
 
 
 def _rows_of(cells: Floats, band: Tile, height: int) -> Floats:
-    """A band's rows, interpolated between the rows of cells."""
+    """Interpolates a band's rows between the rows of cells."""
     rows = band.inner[0]
     at = (np.arange(rows.start, rows.stop) + 0.5) * len(cells) / height - 0.5
     at = np.clip(at, 0, len(cells) - 1)

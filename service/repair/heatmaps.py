@@ -1,4 +1,4 @@
-"""Heat maps of a picture: the pixels that a detector's score for "malformed" comes from, and masks made of them."""
+"""Heat maps of a detector's score for "malformed" in a picture, and masks made from them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from service.repair.window import window_around
 
 MOST_PLACES = 8
 VIEW_PX = 512
-"""A place's surroundings are looked at in this size: larger than most detectors' own square."""
+"""Size in which a place's surroundings are examined: larger than most detectors' input."""
 
 
 def heat_of_place(guide: DifferentiableDetector, image: Image, box: Box) -> Mask:
-    """Where in a box the score for "malformed" comes from; 0 outside of it and its near surroundings.
+    """Returns the heat map of the score for "malformed" in a box; 0 outside the box's near surroundings.
 
-    The surroundings are cut out first: a large picture costs no more than a small one.
+    The surroundings are cut out first, so that a large picture costs no more than a small one.
 
     Args:
         guide: gives the gradient.
         image: uint8 RGB (H, W, 3).
-        box: what was called malformed.
+        box: box of a malformed part, in pixels.
 
     Returns:
         float32 (H, W) in [0, 1].
@@ -38,7 +38,7 @@ def heat_of_place(guide: DifferentiableDetector, image: Image, box: Box) -> Mask
 
 
 def hot_places(guide: DifferentiableDetector, image: Image, box: Box, params: RepairParams) -> Mask:
-    """The part of a box that is called malformed, as a mask; all of the box where nothing in it is hot.
+    """Returns the hot part of a malformed part's box as a mask; the whole box if nothing in it is hot.
 
     Returns:
         float32 (H, W), 0 or 1, 0 outside the box.
@@ -53,9 +53,9 @@ def hot_places(guide: DifferentiableDetector, image: Image, box: Box, params: Re
 def heat_of_picture(
     guide: DifferentiableDetector, image: Image, seen: Detections, class_names: tuple[str, ...]
 ) -> Mask:
-    """Where the scores of all that was called malformed come from, each as hot as its score.
+    """Returns the heat map of all malformed parts, each scaled by its score.
 
-    Of more than ``MOST_PLACES`` the strongest are told. A picture with nothing malformed in it is cold.
+    Only the ``MOST_PLACES`` highest scores are included. Without malformed parts the map is all 0.
 
     Returns:
         float32 (H, W) in [0, 1].

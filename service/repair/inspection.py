@@ -1,4 +1,4 @@
-"""The first look at a picture: what is found, and what of it is to be repaired."""
+"""Inspection of a picture: detection, and the plan of the repair."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from service.repair.plan import Shape, plan_repair
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Inspection:
-    """A picture after the first look: what to repair in it, and by which measure.
+    """An inspected picture, with the plan of its repair and the calibration in use.
 
     Attributes:
-        image: uint8 RGB.
-        plan: what to repair.
-        thresholds: score from which each class counts, by class name.
-        seen: class names that were found.
-        fusion: what the scores of malformed parts are, if not the detector's.
+        image: uint8 RGB (H, W, 3).
+        plan: the regions to repair.
+        thresholds: least score of each class, by class name.
+        seen: class names found in the picture.
+        fusion: fusion of the malformed parts' scores; None if they are the detector's own.
         gate_params: limits of the gate.
     """
 
@@ -45,13 +45,13 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Inspector:
-    """Looks with a detector, and with a critic where the measure says so.
+    """Inspects pictures with a detector, and with a critic if the calibration fuses both.
 
     Attributes:
         detector: finds parts and defects.
-        critic: has a word in it if the measure fuses both.
-        native_px: side of the square at which is redrawn.
-        calibration: what counts unless a request says otherwise.
+        critic: scores crops; used if the calibration fuses both.
+        native_px: side of the square at which regions are redrawn, in pixels.
+        calibration: thresholds, unless a request sets its own.
     """
 
     detector: Detector
@@ -60,11 +60,11 @@ class Inspector:
     calibration: Calibration
 
     def inspect(self, image: Image, params: RepairParams) -> Inspection:
-        """Finds and plans.
+        """Detects parts and plans the repair.
 
         Raises:
-            InvalidRequest: if the choice names a region that there is not, or a mask is to follow what the
-                detector cannot tell.
+            InvalidRequest: the request names a region that does not exist, or asks for a heat map from a
+                detector without a gradient.
         """
         thresholds, names = self.thresholds(params), self.detector.class_names
         found = self.found(image, thresholds)
@@ -80,7 +80,7 @@ class Inspector:
         )
 
     def painted(self, image: Image, plan: RepairPlan) -> Inspection:
-        """Takes a plan from a painted mask: nothing is sought."""
+        """Returns the inspection for a painted mask's plan, without detection."""
         return Inspection(
             image=image,
             plan=plan,
@@ -91,10 +91,10 @@ class Inspector:
 
     @property
     def guide(self) -> DifferentiableDetector:
-        """The detector as one that has a gradient.
+        """The detector, as a differentiable one.
 
         Raises:
-            InvalidRequest: ``no_gradient``, if it has none.
+            InvalidRequest: ``no_gradient``, if it is not differentiable.
         """
         guide = guide_in(self.detector)
         if guide is None:
@@ -106,10 +106,10 @@ class Inspector:
         return guide
 
     def heatmap(self, image: Image, seen: Detections) -> Image:
-        """The picture with where the scores of all that is malformed come from in colour over it.
+        """Draws the heat map of all malformed parts over the picture: uint8 RGB (H, W, 3).
 
         Raises:
-            InvalidRequest: ``no_gradient``, if the detector cannot say.
+            InvalidRequest: ``no_gradient``, if the detector is not differentiable.
         """
         return overlay(image, heat_of_picture(self.guide, image, seen, self.detector.class_names))
 
@@ -119,13 +119,13 @@ class Inspector:
         return partial(hot_places, self.guide, image, params=params)
 
     def found(self, image: Image, thresholds: Mapping[str, float]) -> Detections:
-        """What reaches its class's threshold."""
+        """Returns the detections that reach the threshold of their class."""
         seen = self._seen(image, min(thresholds.values()))
         least = np.array([thresholds[self.detector.class_names[i]] for i in seen.class_id])
         return seen[seen.conf >= least]
 
     def thresholds(self, params: RepairParams) -> Mapping[str, float]:
-        """The defaults by class name, with the request's own for all defects."""
+        """Returns the thresholds by class name; the request's ``conf`` applies to all malformed classes."""
         return {
             name: params.conf
             if params.conf is not None and is_malformed(name)

@@ -1,4 +1,4 @@
-"""The closed loop: redraw, look again, accept or keep; rung by rung, region by region."""
+"""The ladder, the closed loop of a repair: redraw, verify, accept or reject, for each rung and region."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from service.repair.window import Window, window_of
 
 SEED_RANGE = 2**32
 MOST_AT_ONCE_PX = 2**24
-"""Of all whole pictures together that are shown to the gate in one batch; each is a copy."""
+"""Largest number of pixels, of all pictures in one batch for the gate; each picture is a copy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repaired:
-    """What came of a plan. ``image`` is the very array that was given if nothing was accepted."""
+    """The result of a plan. ``image`` is the same array as the input if nothing was accepted."""
 
     image: Image
     outcomes: tuple[RegionOutcome, ...]
@@ -40,7 +40,7 @@ class Repaired:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
-    """One attempt and, if it was accepted, what the window's part of the picture is to be."""
+    """One attempt and, if it was accepted, the new pixels of its window."""
 
     over: Image | None
     attempt: Attempt
@@ -48,7 +48,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Blended:
-    """A candidate put into the window's part of the picture, and how it fits there."""
+    """A candidate blended into its window, and its fit."""
 
     over: Image
     fit: Fit
@@ -56,15 +56,15 @@ class _Blended:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Ladder:
-    """Climbs the rungs for each region of a plan and takes the best candidate that passes the gate.
+    """Climbs the rungs for each region of a plan and keeps the best candidate that passes the gate.
 
     Attributes:
-        methods: ways of drawing.
-        native_px: side of the square at which they draw.
-        gate: what accepts or rejects.
+        methods: the available repair methods.
+        native_px: side of the square at which they draw, in pixels.
+        gate: accepts or rejects candidates.
         prompts: prompt and negative prompt of the picture.
-        seen: class names that were found in the picture; words for where there is no prompt.
-        own: how parts are redrawn, by class or part, where a request does not say.
+        seen: class names found in the picture, for default prompts.
+        own: the model's settings by class or part, for values that the request leaves out.
     """
 
     methods: Methods
@@ -77,17 +77,17 @@ class Ladder:
     def repair(
         self, image: Image, plan: RepairPlan, seed: int, listener: Listener = SILENT, picture: int = 0
     ) -> Repaired:
-        """Repairs one region after the other, strongest defect first.
+        """Repairs the regions one after another, in the plan's order.
 
         Args:
             image: uint8 RGB (H, W, 3); never written to.
-            plan: the regions and how to repair them.
-            seed: the candidates' seeds follow from it, the region's number and the rung.
-            listener: told ``repair`` and the number of rungs done, and of every attempt.
-            picture: its index in the request, for the listener.
+            plan: the regions and the repair parameters.
+            seed: the candidates' seeds are derived from it, the region's number and the rung.
+            listener: receives the number of rungs done, and every attempt.
+            picture: index of the picture in the request, for the listener.
 
         Raises:
-            InvalidRequest: ``no_gradient``, if a plan asks for a method that these models do not allow for.
+            InvalidRequest: ``no_gradient``, if the plan needs a method that these models do not support.
         """
         current, outcomes = image, list[RegionOutcome]()
         ladders = [rungs_of(region, plan.params, self.own) for region in plan.regions]
@@ -108,7 +108,7 @@ class Ladder:
         return Repaired(current, tuple(self._final(current, plan, outcomes)))
 
     def _final(self, image: Image, plan: RepairPlan, outcomes: list[RegionOutcome]) -> list[RegionOutcome]:
-        """The outcomes with the scores of the finished picture: a later repair may have reached into one."""
+        """Updates the outcomes' scores from the finished picture: a later repair may overlap a region."""
         if sum(outcome.accepted for outcome in outcomes) == 0 or len(outcomes) == 1:
             return outcomes
         final = []
@@ -121,7 +121,7 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Climb:
-    """One region's way up the ladder."""
+    """The climb of one region up the ladder."""
 
     ladder: Ladder
     plan: RepairPlan
@@ -131,14 +131,14 @@ class _Climb:
     image: Image
     touched: bool
     passed: tuple[int, int]
-    """Rungs before this region's, and those of all regions."""
+    """Number of rungs of the regions before this one, and of all regions."""
 
     @property
     def region(self) -> Region:
         return self.plan.regions[self.index]
 
     def run(self, listener: Listener, picture: int) -> tuple[Image, RegionOutcome]:
-        """The picture after this region's turn (the same array if nothing was accepted), and how it went."""
+        """Returns the picture after this region (the same array if nothing was accepted) and the outcome."""
         region, gate, (first, total) = self.region, self.ladder.gate, self.passed
         window = window_of(region, self.image.shape[:2], self.ladder.native_px)
         rivals = rivals_of(self.plan, self.index)
@@ -216,7 +216,7 @@ class _Climb:
         return candidates
 
     def _blended(self, drawn: Proposal, row: int, may_recolour: bool, ask: Ask) -> _Blended:
-        """One candidate in its place. All of it is work on the window, however large the picture is."""
+        """Blends one candidate into its window. The cost depends on the window, not on the picture's size."""
         x1, y1, x2, y2 = drawn.window.box
         under = self.image[y1:y2, x1:x2]
         mask = self.region.composite_mask[y1:y2, x1:x2]
@@ -230,7 +230,7 @@ class _Climb:
 
 
 def _with(image: Image, part: Image, box: Box) -> Image:
-    """A copy of the image with another part in place of what is there."""
+    """Returns a copy of the image with one part replaced."""
     x1, y1, x2, y2 = box
     result = image.copy()
     result[y1:y2, x1:x2] = part
@@ -238,16 +238,16 @@ def _with(image: Image, part: Image, box: Box) -> Image:
 
 
 def rivals_of(plan: RepairPlan, index: int) -> list[Box]:
-    """The boxes of the plan's other regions of the same part."""
+    """Returns the boxes of the plan's other regions of the same part."""
     part = part_of(plan.regions[index].class_name)
     return [r.xyxy for i, r in enumerate(plan.regions) if i != index and part_of(r.class_name) == part]
 
 
 def attempt_seeds(seed: int, region: int, rung: int, count: int) -> list[int]:
-    """Seeds of one rung's candidates; the first ones stay the same when more are asked for.
+    """Returns the seeds of one rung's candidates; a larger ``count`` keeps the first ones.
 
-    They are not the picture's own seed plus something: a full redraw with the very noise that the picture
-    was made from would only make it again.
+    They are not derived by addition to the picture's own seed: a full redraw from the noise of the picture
+    would only reproduce it.
     """
     rng = np.random.default_rng([seed, region, rung])
     return [int(value) for value in rng.integers(SEED_RANGE, size=count)]
@@ -271,13 +271,13 @@ def _attempt(
 
 
 def _badness(attempt: Attempt) -> tuple[float, float, int]:
-    """What the best of those that pass has least of: both opinions first, then the seam."""
+    """Returns the sort key of accepted attempts: the scores of both models, then the seam; least is best."""
     critic = attempt.conf if attempt.critic is None else attempt.critic
     return attempt.conf + critic, attempt.seam, attempt.seed
 
 
 def _still_at(listener: Listener, done: int, total: int, _step: int) -> None:
-    """Says between two steps that nothing has changed: the listener's chance to end the work."""
+    """Reports unchanged progress between two steps, so that the listener can end the work."""
     listener.progress("repair", done, total)
 
 

@@ -1,4 +1,4 @@
-"""What is redrawn and where: detections or a painted mask to regions with their two masks."""
+"""Planning: regions and their two masks, from detections or from a painted mask."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from service.core.params import Order, RepairParams
 from service.core.regions import MASK_CLASS, Region, RepairPlan
 from service.repair.window import FRAMING, FRAMINGS, window_around
 
-# 32 px for a model of 512 px, 16 px for one of 256: two latent cells at least.
+# 32 px for a model of 512 px, 16 px for one of 256 px: at least two latent cells.
 LEAST_MARGIN_SHARE = 1 / 16
 Shape = Callable[[Box], Mask]
-"""What of a box is to be redrawn: a mask of the image's size, above 0 somewhere in the box and 0 outside."""
+"""Returns the redrawn area of a box: a mask of the image's size, 0 outside the box, not all 0 inside."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One part that was found."""
+    """One part found by the detector."""
 
     box: Box
     class_name: str
     conf: float
     share: float
-    """Of the picture's area."""
+    """Area as a share of the picture, in [0, 1]."""
 
 
 def plan_repair(
@@ -43,22 +43,22 @@ def plan_repair(
     native_px: int,
     shape: Shape | None = None,
 ) -> RepairPlan:
-    """Plans from what a detector found.
+    """Plans a repair from detections.
 
     Args:
-        found: detections that already reach their class's threshold.
+        found: detections that already reach the threshold of their class.
         class_names: class name by ``class_id``.
         image_hw: the image's height and width.
-        params: how to repair.
-        native_px: side of the square at which the model redraws.
-        shape: what of a box is redrawn; all of it if None.
+        params: repair parameters.
+        native_px: side of the square at which the model redraws, in pixels.
+        shape: selects the redrawn area of a box; the whole box if None.
 
     Returns:
-        At most ``params.max_regions`` regions in the order of the choice; by score, the malformed ones
-        are first. All other defects are counted in ``spared``.
+        At most ``params.max_regions`` regions, ordered by ``params.order``; by score, malformed parts
+        come first. All other defects are counted in ``spared``.
 
     Raises:
-        InvalidRequest: ``unknown_region``, if a region is named that there is not.
+        InvalidRequest: ``unknown_region``, if a named region does not exist.
     """
     wanted = wanted_classes(class_names, params)
     unwanted = {name for name in class_names if is_malformed(name)} - wanted
@@ -83,18 +83,18 @@ def plan_repair(
 
 
 def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPlan:
-    """Plans from a painted mask: one region for each connected area, the largest first.
+    """Plans a repair from a painted mask: one region for each connected area, the largest first.
 
-    Nothing outside the painted area is changed; the soft edge falls inside it. What is painted is a wish by
-    itself: only ``MAX_REGIONS`` limits it, and ``spared`` tells where it does.
+    Nothing outside the painted area changes; the soft edge falls inside it. Only ``MAX_REGIONS`` limits the
+    number of areas; those left out are counted in ``spared``.
 
     Args:
-        mask: float32 (H, W); painted from ``PAINTED`` on.
-        params: how to repair; of the choices only ``only`` and ``skip`` matter here.
-        native_px: side of the square at which the model redraws.
+        mask: float32 (H, W); a pixel is painted at ``PAINTED`` or more.
+        params: repair parameters; of those that select regions, only ``only`` and ``skip`` apply.
+        native_px: side of the square at which the model redraws, in pixels.
 
     Raises:
-        InvalidRequest: ``unknown_region``, if a region is named that there is not.
+        InvalidRequest: ``unknown_region``, if a named region does not exist.
     """
     areas, regions = masks.components(mask, MAX_REGIONS), []
     _check_numbers(len(areas), params)
@@ -120,7 +120,7 @@ def plan_from_mask(mask: Mask, params: RepairParams, native_px: int) -> RepairPl
 
 
 def _excluded_by(place: _Place, params: RepairParams) -> str | None:
-    """The parameter that leaves this place alone for what it is; None if none does."""
+    """Returns the parameter whose limits exclude this place; None if none does."""
     if place.conf > params.max_conf:
         return "max_conf"
     if place.share < params.min_area:
@@ -129,7 +129,7 @@ def _excluded_by(place: _Place, params: RepairParams) -> str | None:
 
 
 def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
-    """The key by which places are sorted."""
+    """Returns the sort key of places."""
 
     def key(place: _Place) -> tuple[float, ...]:
         by_score = (not is_malformed(place.class_name), -place.conf, *place.box)
@@ -141,7 +141,7 @@ def _rank(order: Order) -> Callable[[_Place], tuple[float, ...]]:
 
 
 def _check_numbers(count: int, params: RepairParams) -> None:
-    """Refuses the number of a region beyond so many."""
+    """Refuses region numbers that do not exist."""
     named = {*params.only, *params.skip, *(settings.region for settings in params.per_region)}
     unknown = sorted(number for number in named if number >= count)
     if unknown:
@@ -151,7 +151,7 @@ def _check_numbers(count: int, params: RepairParams) -> None:
 
 
 def _passed_over(number: int, params: RepairParams) -> str | None:
-    """The parameter that leaves the region of this number alone; None if it is to be repaired."""
+    """Returns the parameter that excludes the region with this number; None if it is to be repaired."""
     if number in params.skip:
         return "skip"
     if params.only and number not in params.only:
@@ -166,7 +166,7 @@ def _places_of(
     image_hw: tuple[int, int],
     params: RepairParams,
 ) -> list[_Place]:
-    """The places of these classes, part by part."""
+    """Returns the places of these classes, part by part."""
     rows = found[[class_names[i] in wanted for i in found.class_id]].by_confidence()
     return [
         _Place(*place, share=float(boxes.area(place[0])[0]) / (image_hw[0] * image_hw[1]))
@@ -178,10 +178,10 @@ def _places_of(
 
 
 def _places(rows: Detections, class_names: Sequence[str], merge_iou: float) -> list[tuple[Box, str, float]]:
-    """One place for boxes of one part that lie on each other, most confident first.
+    """Merges overlapping boxes of one part into places, the highest score first.
 
-    A detector may name the same part well-formed and malformed; then it is malformed. Of several malformed
-    boxes the enclosing one is taken: a doubled limb needs the loose box.
+    A part that is detected both as well-formed and as malformed counts as malformed. Several malformed boxes
+    are replaced by the enclosing one: a doubled limb needs the loose box.
     """
     places = []
     for group in boxes.groups(rows.xyxy, merge_iou):
@@ -208,7 +208,7 @@ def _region_of_box(
         denoise = masks.box_mask(masks.rounded_out(boxes.grow(box, margin)[0], image_hw), image_hw)
     else:
         denoise = masks.grow(shape(box), margin)
-    # The soft edge takes only what was added: all of the box, or of what is hot in it, is replaced.
+    # The soft edge lies in the margin only: the whole box, or its whole hot part, is replaced.
     composite = masks.feather(denoise, min(params.feather_px, margin))
     return Region(
         xyxy=box,
@@ -223,7 +223,7 @@ def _region_of_box(
 def _margin_px(
     box: Box, image_hw: tuple[int, int], params: RepairParams, native_px: int, class_name: str
 ) -> int:
-    """How far the denoise mask reaches beyond the box, in image pixels."""
+    """Returns the margin of the denoise mask around the box, in image pixels."""
     framing = FRAMINGS.get(part_of(class_name), FRAMING)
     side_px = window_around(box, box, image_hw, native_px, framing).side_px
     return int(np.ceil(max(params.grow * boxes.diagonal(box)[0], LEAST_MARGIN_SHARE * side_px)))

@@ -1,4 +1,4 @@
-"""Presence of parts: which detections belong to a region, and whether its part is still there."""
+"""Presence of parts: assignment of detections to a region, and the check that its part remains."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class PartFinder:
     """Finds a region's parts among a detector's boxes.
 
     Attributes:
-        class_names: the detector's, by ``class_id``.
-        thresholds: score from which each class counts, by class name.
-        params: overlaps and shares.
+        class_names: class names of the detector, by ``class_id``.
+        thresholds: least score of each class, by class name.
+        params: the gate's limits for overlaps and shares.
     """
 
     class_names: Sequence[str]
@@ -32,7 +32,7 @@ class PartFinder:
     params: GateParams = GATE_PARAMS
 
     def covers(self, found: Detections, region: Region) -> Rows:
-        """Returns which boxes lie on the region: they overlap it well, or one lies in the other."""
+        """Selects the boxes of the region: they overlap it enough, or one contains the other."""
         overlap = boxes.iou(found.xyxy, region.xyxy)[:, 0]
         inside = boxes.containment(found.xyxy, region.xyxy)[:, 0]
         around = boxes.containment(region.xyxy, found.xyxy)[0]
@@ -40,9 +40,9 @@ class PartFinder:
         return np.asarray((overlap >= self.params.near_iou) | near)
 
     def malformed_here(self, found: Detections, region: Region, rivals: Sequence[Box]) -> Rows:
-        """Returns which detections are this region's defect.
+        """Selects the detections of this region's defect.
 
-        Legs and clasped hands overlap: a box that lies closer to another planned region is that one's.
+        Legs and clasped hands overlap: a box closer to another planned region belongs to that one.
         In a painted region every kind of defect counts.
         """
         part = part_of(region.class_name)
@@ -56,7 +56,7 @@ class PartFinder:
         """Finds the region's part, well-formed or not.
 
         Returns:
-            The most confident box (None if the part is not there), and the best well-formed score.
+            The box with the highest score (None without the part), and the best well-formed score.
         """
         rows = self._part_rows(found, self._parts_of(region)) & self.covers(found, region)
         here = found[rows].by_confidence()
@@ -66,10 +66,10 @@ class PartFinder:
         return boxes.whole(here.xyxy[0]), float(sound.conf.max(initial=0.0))
 
     def part_lost(self, before: Detections, after: Detections, region: Region) -> bool:
-        """Tells whether there are fewer parts in the region than there were.
+        """Tells whether the region has fewer parts than before.
 
-        A hand must stay. A countable part may go where there was one too many: its body must still be there,
-        with all of them. A part that the detector has no class for cannot be missed.
+        A hand must stay. A superfluous countable part may go if its body is still there with all its parts.
+        A part without a class of the detector is not checked.
         """
         known = [part for part in self._parts_of(region) if part in self.class_names]
         return any(self._is_lost(part, before, after, region) for part in known)
@@ -87,7 +87,7 @@ class PartFinder:
         return count(after, share) < expected and not (is_countable and self._is_whole(part, after, region))
 
     def _is_whole(self, part: str, found: Detections, region: Region) -> bool:
-        """Whether a body that holds the region has all of its parts of this kind."""
+        """Tells whether a body that contains the region has all of its parts of this kind."""
         parts = _distinct(found[self._part_rows(found, [part])])
         for body in BODIES.values():
             bodies = found[
@@ -103,13 +103,13 @@ class PartFinder:
         return False
 
     def _parts_of(self, region: Region) -> list[str]:
-        """The parts that a region may hold: its own, or any in a painted one."""
+        """Returns the parts that a region may contain: its own, or any in a painted region."""
         if not region.is_painted:
             return [part_of(region.class_name)]
         return [name for name in self.class_names if malformed_class(name) in self.class_names]
 
     def _part_rows(self, found: Detections, parts: Sequence[str], share: float | None = None) -> Rows:
-        """Rows of these parts, well-formed or malformed, with at least this share of their thresholds."""
+        """Selects the rows of these parts, of either kind, with at least this share of their thresholds."""
         least = self.params.presence_share if share is None else share
         names = self.class_names
         return np.array(
@@ -119,7 +119,7 @@ class PartFinder:
 
 
 def _distinct(found: Detections) -> NDArray[np.float64]:
-    """Boxes (N, 4) of what was found, each thing once."""
+    """Returns the boxes (N, 4) of the detections, without duplicates."""
     return boxes.merge(found.xyxy, least_iou=0.5)
 
 

@@ -1,4 +1,4 @@
-"""The words by which a region is redrawn."""
+"""Prompts for the redrawing of a region."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from service.core.regions import Region
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """What the picture shows, in words, and what it should not."""
+    """A prompt and a negative prompt."""
 
     prompt: str = ""
     negative_prompt: str = ""
 
 
 def prompts_for(region: Region, prompts: Prompts, seen: Collection[str]) -> Prompts:
-    """The wording, or, where there is no prompt, plain words for what the detector saw.
+    """Returns the prompts for a region; an empty prompt is replaced by a default for the detected part.
 
     Args:
-        region: what is redrawn.
-        prompts: what the user said.
+        region: the region to redraw.
+        prompts: the user's prompts.
         seen: class names found in the picture.
     """
     if parse_prompt(prompts.prompt).text.strip():

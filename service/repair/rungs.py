@@ -1,4 +1,4 @@
-"""What is tried for one region: the wishes for it, for its class, for all, and then the model's own."""
+"""The rungs for one region: its own settings, then its class's, the request's, and the model's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Rung:
     """One batch of candidates.
 
     Attributes:
-        method: how they are drawn.
-        strength: in (0, 1].
-        seeds: how many there are.
-        num_inference_steps: of redrawing at full strength; the model's own if None.
-        guidance_scale: the model's own if None.
-        fill: whether the part is painted over first; see ``redraw.starts_from_fill`` if None.
+        method: the repair method.
+        strength: strength in (0, 1].
+        seeds: number of candidates.
+        num_inference_steps: number of steps at full strength; the model's own if None.
+        guidance_scale: guidance scale; the model's own if None.
+        fill: True to fill the part from its surroundings first; see ``redraw.starts_from_fill`` if None.
     """
 
     method: Method
@@ -36,13 +36,13 @@ class Rung:
 def settings_of(
     region: Region, params: RepairParams, own: Mapping[str, RegionSettings] = MappingProxyType({})
 ) -> RegionSettings:
-    """How this region is repaired: its own settings go before its class's, its part's and the rest's.
+    """Returns the settings of a region: its own override its class's, its part's and the request's.
 
     Args:
-        region: what is repaired.
-        params: the request's wishes.
-        own: the redrawing model's settings by class or part, for what the request leaves open. Its steps and
-            fill are for its own strengths: where the request names others, the usual ones are taken.
+        region: the region to repair.
+        params: parameters of the request.
+        own: the redrawing model's settings by class or part, for values that the request leaves out. Its
+            steps and fill belong to its own strengths; if the request sets strengths, they are ignored.
     """
     settings = RegionSettings(
         methods=params.methods,
@@ -57,7 +57,7 @@ def settings_of(
         left_open = own.get(name, RegionSettings()).over(left_open)
     settings = (params.at_place(region.number) or RegionSettings()).over(settings)
     wished = params.of_region(region.number).over(settings)
-    if wished.strengths is not None:  # the model's steps and fill are those that suit its own strengths
+    if wished.strengths is not None:  # the model's steps and fill suit only its own strengths
         left_open = replace(left_open, num_inference_steps=None, fill=None)
     return wished.over(left_open)
 
@@ -65,7 +65,7 @@ def settings_of(
 def rungs_of(
     region: Region, params: RepairParams, own: Mapping[str, RegionSettings] = MappingProxyType({})
 ) -> tuple[Rung, ...]:
-    """The whole ladder of a region: each method climbs all strengths before the next one does."""
+    """Returns the whole ladder of a region: each method is tried at all strengths before the next."""
     settings = settings_of(region, params, own)
     return tuple(
         Rung(
@@ -82,7 +82,7 @@ def rungs_of(
 
 
 def region_prompts(region: Region, params: RepairParams, prompts: Prompts) -> Prompts:
-    """The picture's wording, or what was set in its place for the region or its class."""
+    """Returns the region's or its class's prompts, where set; else the picture's."""
     settings = settings_of(region, params)
     return Prompts(
         prompts.prompt if settings.prompt is None else settings.prompt,

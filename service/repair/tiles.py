@@ -1,4 +1,4 @@
-"""A large array gone over in parts, so that what is made on the way has the size of one part."""
+"""Iteration over a large array in parts, so that temporary arrays have the size of one part."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 Ask = Callable[[], None]
-"""Called between two parts; what it raises ends the work."""
+"""Called between two parts; an exception from it ends the work."""
 TILE_PX = 256
 BAND_PX = 64
 Place = tuple[slice, slice]
@@ -15,12 +15,12 @@ Place = tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One part, and what a filter has to see around it.
+    """One part, and the surroundings that a filter needs.
 
     Attributes:
         inner: the part itself, in the whole array.
-        outer: the same with its surroundings, as far as there are any.
-        core: where ``inner`` lies in ``outer``.
+        outer: the part with its surroundings, cut at the array's edges.
+        core: the position of ``inner`` in ``outer``.
     """
 
     inner: Place
@@ -29,16 +29,16 @@ class Tile:
 
 
 def go_on() -> None:
-    """The ``Ask`` of work that nobody can end."""
+    """Does nothing: the ``Ask`` of work that cannot be ended early."""
 
 
 def tiles(size_hw: tuple[int, ...], halo_px: int = 0) -> Iterator[Tile]:
-    """All of an array of this height and width in squares; a filter looks ``halo_px`` far."""
+    """Yields an array of this height and width in squares, with ``halo_px`` of surroundings for a filter."""
     return _parts(size_hw, TILE_PX, TILE_PX, halo_px)
 
 
 def bands(size_hw: tuple[int, ...], halo_px: int = 0) -> Iterator[Tile]:
-    """The same in bands of whole rows."""
+    """Yields an array of this height and width in bands of whole rows; see ``tiles``."""
     return _parts(size_hw, BAND_PX, max(1, size_hw[1]), halo_px)
 
 

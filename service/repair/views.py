@@ -1,4 +1,4 @@
-"""How the gate shows a picture to the detector: whole, close, compressed, reduced."""
+"""Views of a picture for the gate's detector: whole, close, compressed, reduced."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ LEAST_VIEW_PX, MOST_VIEW_PX = 320, 2048
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A picture as the detector is shown it, and the way back to the picture's own pixels.
+    """One view of a picture for the detector, and the mapping back to the picture's pixels.
 
     Attributes:
         image: uint8 RGB.
-        box: which part of the picture it shows.
-        worn: whether it was compressed or reduced.
+        box: box of the view in the picture.
+        worn: True if the view was compressed or reduced.
     """
 
     image: Image
@@ -29,7 +29,7 @@ class View:
     worn: bool
 
     def to_picture(self, found: Detections) -> Detections:
-        """The same detections in the picture's pixels."""
+        """Maps detections in the view to the picture's pixels."""
         x1, y1, x2, y2 = self.box
         height, width = self.image.shape[:2]
         scale = np.array([(x2 - x1) / width, (y2 - y1) / height] * 2)
@@ -37,7 +37,7 @@ class View:
 
 
 def views_of(image: Image, near: Box) -> list[View]:
-    """The picture, its part around ``near`` if that is not all of it, and that part worn in two ways."""
+    """Returns views of the picture, of its part around ``near``, and of that part compressed and reduced."""
     height, width = image.shape[:2]
     whole = (0, 0, width, height)
     box = _at_least(near, LEAST_VIEW_PX, width, height)

@@ -1,4 +1,4 @@
-"""The part of an image that a model works on: cut out and scaled to the model's square, and put back."""
+"""Windows: square parts of an image, scaled to the model's canvas and back."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from service.core.regions import Region
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How much is shown around a part.
+    """The amount of context around a part.
 
     Attributes:
         context: side of the window as a multiple of the box's longer side.
-        least_share: least side of the window as a share of the model's own side. 1 means that nothing
-            is enlarged.
+        least_share: least side of the window as a share of the model's native side. At 1, nothing is
+            enlarged.
     """
 
     context: float
     least_share: float
 
 
-# A hand says all by itself. A leg says little without its body, and of a small picture it is only a latent
-# cell or two wide; so it is enlarged, but not until it fills the frame.
+# A hand needs no context. A leg does need its body, and in a small picture it is only a latent cell or
+# two wide; so it is enlarged, but not until it fills the frame.
 FRAMINGS = {"limb": Framing(context=2.0, least_share=0.5)}
 FRAMING = Framing(context=2.5, least_share=0.25)
 
@@ -38,8 +38,8 @@ class Window:
     """A square on an image, scaled to a canvas of ``canvas_px``.
 
     Attributes:
-        box: what of the square lies on the image.
-        inner: where that lies on the canvas; around it the edge pixels are repeated.
+        box: the part of the square inside the image.
+        inner: box of that part on the canvas; around it the edge pixels are repeated.
         canvas_px: side of the canvas.
         side_px: side of the square, in image pixels.
     """
@@ -50,25 +50,25 @@ class Window:
     side_px: int
 
     def cut(self, image: Image) -> Image:
-        """The canvas: uint8 RGB (canvas_px, canvas_px, 3)."""
+        """Cuts the window out of an image: uint8 RGB (canvas_px, canvas_px, 3)."""
         return np.asarray(self._padded(self._scaled_in(image)), np.uint8)
 
     def cut_mask(self, mask: Mask) -> Mask:
-        """The same of a mask: float32 (canvas_px, canvas_px), above 0 wherever a pixel of it was."""
+        """Cuts the window out of a mask: float32 (canvas_px, canvas_px), above 0 wherever the mask was."""
         return np.asarray(self._padded(self._scaled_in(mask)), np.float32)
 
     def uncut(self, canvas: Image) -> Image:
-        """What covers ``box``, at the image's scale: uint8 RGB."""
+        """Scales the part of a canvas that covers ``box`` back to the image: uint8 RGB of the box's size."""
         x1, y1, x2, y2 = self.box
         return np.asarray(_resized(self._inner_of(canvas), (x2 - x1, y2 - y1)), np.uint8)
 
     def uncut_mask(self, canvas: Mask) -> Mask:
-        """The same of a mask: float32, the size of ``box``."""
+        """Scales the part of a mask that covers ``box`` back to the image: float32 of the box's size."""
         x1, y1, x2, y2 = self.box
         return np.asarray(_resized(self._inner_of(canvas), (x2 - x1, y2 - y1)), np.float32)
 
     def on_canvas(self, box: Box) -> tuple[float, float, float, float]:
-        """A box of the image in pixels of the canvas."""
+        """Converts a box of the image to pixels of the canvas."""
         left, top, right, bottom = self.inner
         x1, y1, x2, y2 = self.box
         across, down = (right - left) / (x2 - x1), (bottom - top) / (y2 - y1)
@@ -97,17 +97,17 @@ class Window:
 def window_around(
     box: Box, held: Box, image_hw: tuple[int, int], canvas_px: int, framing: Framing = FRAMING
 ) -> Window:
-    """The square that shows ``box`` with its surroundings and all of ``held``.
+    """Returns the square that shows ``box`` with its surroundings and all of ``held``.
 
-    It is moved into the image where it fits, and no larger than the image's shorter side unless
+    It is moved into the image where it fits. It is not larger than the image's shorter side, unless
     ``held`` is.
 
     Args:
-        box: the part.
-        held: what must not be cut off.
+        box: box of the part.
+        held: box that must lie completely inside.
         image_hw: the image's height and width.
-        canvas_px: side of the model's square.
-        framing: how much is shown around.
+        canvas_px: side of the model's canvas.
+        framing: amount of context around the part.
     """
     height, width = image_hw
     wanted = max(framing.context * _span(box), framing.least_share * canvas_px)
@@ -124,7 +124,7 @@ def _span(box: Box) -> int:
 def _axis(
     low: int, high: int, held_low: int, held_high: int, length: int, side: int, canvas_px: int
 ) -> tuple[int, int, int, int]:
-    """Along one axis: the covered part of the image, and where it lies on the canvas."""
+    """Returns, along one axis, the covered part of the image and its position on the canvas."""
     start = (low + high - side) // 2
     start = min(max(start, held_high - side), held_low)
     start = (length - side) // 2 if side > length else min(max(start, 0), length - side)
@@ -140,13 +140,13 @@ def _resized(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     if (width, height) == size_wh:
         return pixels
     shrinks = size_wh[0] < width or size_wh[1] < height
-    # Masks stay in [0, 1] and above 0 only near a pixel that was: cubic curves overshoot.
+    # Cubic interpolation overshoots; masks must stay in [0, 1], and above 0 only near a pixel above 0.
     enlarging = cv2.INTER_LINEAR if pixels.ndim == 2 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA if shrinks else enlarging))
 
 
 def window_of(region: Region, image_hw: tuple[int, int], native_px: int) -> Window:
-    """The window in which a region is redrawn: the part, its surroundings, all of its denoise mask."""
+    """Returns the window for a region: the part, its surroundings, and all of its denoise mask."""
     held = masks.bounds(region.denoise_mask) or region.xyxy
     framing = FRAMINGS.get(part_of(region.class_name), FRAMING)
     return window_around(region.xyxy, held, image_hw, native_px, framing)

@@ -1,1 +1,1 @@
-"""Repair methods: each draws candidates for one region."""
+"""Repair methods, each of which draws candidates for one region."""

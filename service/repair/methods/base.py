@@ -1,5 +1,6 @@
-"""The interface of repair methods. To add one: a file here, its name in ``core.params.Method``, and the mapping in
-``service.engine.methods``.
+"""The interface of repair methods.
+
+To add one: a file here, its name in ``core.params.Method``, and the mapping in ``service.engine.methods``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from service.repair.window import Window
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RegionContext:
-    """One region with all that a method is shown of it.
+    """One region with the inputs of a repair method.
 
     Attributes:
         image: uint8 RGB (H, W, 3), of any size; never written to.
-        region: the place; its denoise mask says where a method may draw.
-        window: the part of the image that a model works on (see ``window_of``).
+        region: the region; a method may draw only inside its denoise mask.
+        window: the part of the image that the model works on (see ``window_of``).
         prompts: prompt and negative prompt.
-        nudge: parameters of the nudge, for methods that do it.
-        on_step: called often with the number of denoising steps done; what it raises ends the work.
+        nudge: parameters of the nudge, for methods that use it.
+        on_step: called often with the number of denoising steps done; an exception from it ends the work.
     """
 
     image: Image
@@ -39,14 +40,14 @@ class RegionContext:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Proposal:
-    """Candidates for a window.
+    """The candidates for one window.
 
     Attributes:
         method: the method's name in the report.
-        canvases: uint8 RGB, as the model drew them; one for each seed.
-        window: where they belong.
+        canvases: uint8 RGB canvases of the model, one for each seed.
+        window: the window of the canvases.
         repainted: float32 of the window's size in the image, above 0 where the model was free to draw.
-        energies: of each candidate the guide's energy before the first nudge and after the last; None
+        energies: the guide's energy of each candidate before the first nudge and after the last; None
             without nudges.
     """
 
@@ -57,7 +58,7 @@ class Proposal:
     energies: list[tuple[float, float]] | None = None
 
     def patch(self, index: int) -> Image:
-        """Makes one candidate at the image's scale, covering the window's ``box``: uint8 RGB."""
+        """Returns one candidate at the image's scale, covering the window's ``box``: uint8 RGB."""
         return self.window.uncut(self.canvases[index])
 
     @property
@@ -67,7 +68,7 @@ class Proposal:
 
 
 class RepairMethod(Protocol):
-    """A way of drawing candidates for a region."""
+    """A method to draw candidates for a region."""
 
     def propose(self, context: RegionContext, rung: Rung, seeds: Sequence[int]) -> Proposal:
         """Draws one candidate for each seed."""
@@ -75,4 +76,4 @@ class RepairMethod(Protocol):
 
 
 Methods = Mapping[Method, RepairMethod]
-"""The methods that the loaded models allow for."""
+"""The methods that the loaded models support, by name."""

@@ -1,4 +1,4 @@
-"""The repair method ``nudge``: redraws, and steers the latents along a detector's gradient."""
+"""The repair method ``nudge``: redrawing, with latents steered along a detector's gradient."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from service.repair.rungs import Rung
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nudger:
-    """Makes the hooks that bend a run.
+    """Makes the hooks that steer a run.
 
     Attributes:
-        preview: decodes x0, differentiable.
+        preview: decodes x0, differentiably.
         guide: gives the gradient.
-        batch_bytes: what may be kept for a gradient at once.
+        batch_bytes: memory limit for a gradient, in bytes.
     """
 
     preview: Preview
@@ -39,14 +39,14 @@ class Nudger:
         seed: int,
         before_call: Callable[[], None] = lambda: None,
     ) -> Nudge:
-        """A hook for one run.
+        """Returns a hook for one run.
 
         Args:
-            xyxy: the part, in pixels of what is drawn.
-            mask: float32 (H, W) of that picture; no latent cell changes in which it is 0.
-            params: how to nudge.
-            seed: of the jitter.
-            before_call: called before each call of the guide; what it raises ends the run.
+            xyxy: box of the part, in pixels of the canvas.
+            mask: float32 (H, W) of the canvas; latent cells in which it is 0 do not change.
+            params: parameters of the nudge.
+            seed: seed of the jitter.
+            before_call: called before each call of the guide; an exception from it ends the run.
         """
         return Nudge(
             self.preview,
@@ -62,10 +62,10 @@ class Nudger:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NudgedRedraw:
-    """The repair method ``nudge``: redraws, and steers each run along a guide's gradient.
+    """The repair method ``nudge``: redrawing, with each run steered along a guide's gradient.
 
     Attributes:
-        inpainter: the model.
+        inpainter: the model that redraws.
         nudger: makes the hooks.
     """
 

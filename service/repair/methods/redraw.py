@@ -1,4 +1,4 @@
-"""The repair method ``redraw``: several candidates at once, in the masked latents of a diffusion model."""
+"""The repair method ``redraw``: candidates drawn in batches, in the masked latents of a diffusion model."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from service.repair.methods.base import Methods, Proposal, RegionContext
 from service.repair.rungs import Rung
 
 FROM_FILL = "_from_fill"
-"""What is added to a method's name where it starts from a fill."""
+"""Suffix of a method's name if it starts from a fill."""
 FILL_FROM_STRENGTH = 0.75
 FILL_SHRINK = 8
 
 
 class Inpainter(Protocol):
-    """What can redraw under a mask (``DiffusionModel`` does)."""
+    """A model that redraws inside a mask (such as ``DiffusionModel``)."""
 
     @property
     def native_px(self) -> int:
-        """Side of the square picture that it works on."""
+        """Side of its native square picture, in pixels."""
         ...
 
     @property
     def cell_px(self) -> int:
-        """Side of what is repainted or kept as one; divides ``native_px``."""
+        """Side of a latent cell in pixels, which is repainted or kept as a whole; divides ``native_px``."""
         ...
 
     @property
     def per_class(self) -> Mapping[str, RegionSettings]:
-        """How it redraws parts of its generator's pictures best, by class or part."""
+        """Best settings for parts of its generator's pictures, by class or part."""
         ...
 
     @property
     def most_at_once(self) -> int:
-        """Most candidates that are drawn together, for want of memory; 1 or more."""
+        """Largest number of candidates in one batch that fits into memory; 1 or more."""
         ...
 
     def inpaint(
@@ -61,32 +61,32 @@ class Inpainter(Protocol):
         hooks: Sequence[Hook] = (),
         on_step: Callable[[int], None] | None = None,
     ) -> list[Image]:
-        """One candidate per seed, each the size of ``image``.
+        """Redraws the masked area: one candidate per seed, uint8 RGB of the size of ``image``.
 
-        Steps and guidance are the model's own if None. ``hooks`` look into the run and may bend it;
+        Steps and guidance are the model's own if None. ``hooks`` observe the run and may steer it;
         ``on_step`` is called after each step and before each call of a network.
         """
         ...
 
 
 class GuidanceHook(BeforeHook, Protocol):
-    """A hook that bends a run after a guide (``Nudge`` does)."""
+    """A hook that steers a run by a guide (such as ``Nudge``)."""
 
     @property
     def energies(self) -> list[tuple[float, float]]:
-        """Of each candidate what the guide saw before it was first bent, and after it last was."""
+        """The guide's energy of each candidate before the first nudge and after the last."""
         ...
 
 
 MakeGuidanceHook = Callable[[tuple[float, float, float, float], Mask], GuidanceHook]
-"""From the part's box and what is repainted, both in pixels of the model's canvas."""
+"""Makes a hook from the part's box and the repainted mask, both in pixels of the model's canvas."""
 
 
 def starts_from_fill(region: Region, strength: float) -> bool:
-    """Whether a part is painted over with what surrounds it before it is redrawn, where nobody says.
+    """Tells whether a part is filled from its surroundings before it is redrawn, by default.
 
-    An extra limb that the model can still see is drawn again, however strong the noise; so a malformed limb
-    is painted over from 0.75 on.
+    An extra limb that the model can still see is drawn again, however strong the noise. So malformed limbs
+    are filled at strengths from 0.75.
     """
     part = PARTS.get(part_of(region.class_name))
     may_double = part is not None and part.doubles and is_malformed(region.class_name)
@@ -98,7 +98,7 @@ class Redraw:
     """The repair method ``redraw``: masked sampling by an inpainting model.
 
     Attributes:
-        inpainter: the model.
+        inpainter: the model that redraws.
     """
 
     inpainter: Inpainter
@@ -109,7 +109,7 @@ class Redraw:
 
 
 def redraw_only(inpainter: Inpainter) -> Methods:
-    """Returns the methods that any inpainting model allows for."""
+    """Returns the methods that any inpainting model supports."""
     return {Method.REDRAW: Redraw(inpainter=inpainter)}
 
 
@@ -120,14 +120,14 @@ def redraw(
     seeds: Sequence[int],
     guidance_hook: MakeGuidanceHook | None = None,
 ) -> Proposal:
-    """Redraws a region once for each seed, as many at once as the memory allows.
+    """Redraws a region once for each seed, in batches as large as the memory allows.
 
     Args:
-        inpainter: the model.
+        inpainter: the model that redraws.
         context: the region; its denoise mask is widened to whole latent cells.
-        rung: strength, steps and guidance, and whether to paint over first (see ``fill``).
-        seeds: one candidate each.
-        guidance_hook: makes the hook that steers each run, if there is one.
+        rung: strength, steps and guidance, and whether to fill the region first (see ``fill``).
+        seeds: seeds of the candidates.
+        guidance_hook: makes the hook that steers each run; None for no hook.
     """
     window, region = context.window, context.region
     is_filled = starts_from_fill(region, rung.strength) if rung.fill is None else rung.fill
@@ -162,9 +162,9 @@ def redraw(
 
 
 def fill(image: Image, mask: Mask) -> Image:
-    """The image with everything under the mask replaced by a blurred continuation of what is around.
+    """Replaces the masked area by a blurred continuation of its surroundings: uint8 RGB (H, W, 3).
 
-    Painted over at an eighth of the size and enlarged again: that is the blur, and the speed.
+    It is inpainted at an eighth of the size and enlarged again, which is fast and gives the blur.
     """
     height, width = mask.shape
     small_wh = (max(1, width // FILL_SHRINK), max(1, height // FILL_SHRINK))
