@@ -34,3 +34,12 @@ def image_backbone() -> nn.Sequential:
     from ultralytics.nn.tasks import ClassificationModel
 
     return nn.Sequential(*list(ClassificationModel("yolo26n-cls.yaml", nc=1, verbose=False).model)[:-1])
+
+
+def trainable(path: str) -> nn.Module:
+    """A detection network with its weights in float32 and the library's own loss (``loss(batch)``)."""
+    network: nn.Module = import_yolo()(path, task="detect", verbose=False).model.float()
+    from ultralytics.cfg import get_cfg
+
+    network.args = get_cfg()
+    return network.requires_grad_(True)
