@@ -32,7 +32,7 @@ STATE = "state.pt"
 PHOTO_SHARE = 0.2
 BARE_SHARE = 0.1
 """Of the crops: from pictures in which no hand is labelled."""
-SAVE_STEPS = 50
+SAVE_STEPS = 20
 STRIDES = (8, 16, 32)
 
 
@@ -201,7 +201,7 @@ def main() -> None:
         done = before + (1 - before) * budget.progress
         pace = min(1.0, (run.step + 1) / 20) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
         loss = run.learn([(crops, to_batch(crops, rng)) for crops in groups], float(pace))
-        if run.step % 10 == 0:
+        if run.step % 5 == 0:
             print(json.dumps({"done": round(done, 3), "step": run.step, "loss": round(loss, 3)}), flush=True)
         if run.step % SAVE_STEPS == 0:
             run.save(args.out / STATE, done)
