@@ -1,12 +1,12 @@
-"""Fits the critic's second eye: what of a pretrained backbone's features tells a malformed hand, and a render.
+"""Fits the critic's second eye: what of a backbone's features tells a malformed hand, and what a render.
 
     python -m training.real_critic features --crops FILE --backbone yolo26s.pt --size s --out FILE.npy
-    python -m training.real_critic fit --crops FILE --features FILE.npy --renders FILE.npz --backbone yolo26s.pt
-        --size s --first models/critic --out models/critic
+    python -m training.real_critic fit --crops FILE --features FILE.npy --renders FILE.npy --size s
+        --backbone yolo26s.pt --first models/critic --out models/critic
 
-The features are those of ``detectors.stage_net``; what is fitted is logistic regression, its strength chosen and
-its probabilities calibrated on the selection split, on hands on which two pairs of eyes agree. ``features``
-averages a crop and its mirror image, and goes on where it was cut short.
+The features are those of ``detectors.stage_net``; what is fitted is logistic regression, its strength chosen
+and its probabilities calibrated on the selection split, on hands on which two pairs of eyes agree.
+``features`` averages a crop and its mirror image, and goes on where it was cut short.
 """
 
 from __future__ import annotations
