@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from detectors.closer import CloserDetector
 from detectors.protocols import Critic, Detector
-from detectors.yolo import YoloDetector
 from service.diffusion.decision import PreviewThresholds
 from service.diffusion.sampler import DiffusionModel
 from service.engine import Engine
@@ -32,7 +32,7 @@ class Models:
 
     generator: DiffusionModel
     inpainter: DiffusionModel | None
-    detector: YoloDetector
+    detector: CloserDetector
     critic: Critic | None
     preview_thresholds: PreviewThresholds | None
     own_thresholds: OwnThresholds | None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from bench.eyes import area
 from bench.intervals import machine, table
 from bench.sight_data import Judged, read, read_sound
 from detectors import boxes
+from detectors.closer import CloserDetector
 from detectors.critic import critic_crop
 from detectors.detections import Detections, Image
 from detectors.fusion import LOOK_CONF
@@ -47,24 +49,29 @@ Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-def over_pictures(pictures: Sequence[object], figure: Callable[[NDArray[np.int64]], float]) -> str:
+def over_pictures(
+    pictures: Sequence[object], figure: Callable[..., float], *columns: NDArray[np.generic]
+) -> str:
     """A figure with its 95 % bootstrap interval, whole pictures drawn.
 
     Args:
         pictures: which picture each row is of.
-        figure: of some rows; NaN where it cannot be told.
+        figure: of the columns, or of some of their rows; NaN where it cannot be told.
+        columns: (N,) each.
     """
     _, of = np.unique([str(picture) for picture in pictures], return_inverse=True)
     rows_of = [np.flatnonzero(of == picture) for picture in range(of.max(initial=-1) + 1)]
     if not rows_of:
         return "–"
     rng = np.random.default_rng(0)
-    draws = [
-        figure(np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))]))
-        for _ in range(DRAWS)
-    ]
+    draws = []
+    for _ in range(DRAWS):
+        drawn = np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])
+        draws.append(figure(*(column[drawn] for column in columns)))
+    if np.isnan(draws).all():
+        return "–"
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return f"{figure(np.arange(len(of))):.3f} [{low:.3f}, {high:.3f}]"
+    return f"{figure(*columns):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def auroc(truth: Flags, scores: Scores) -> float:
@@ -96,8 +103,8 @@ def told_apart(name: str, parts: Sequence[Judged], scores: Scores) -> list[list[
     for title, some in (("two agree", agreed), ("two agree, plain", plain), ("all", np.ones_like(agreed))):
         chosen = [one.picture for one, take in zip(parts, some, strict=True) if take]
         t, s = truth[some], scores[some]
-        areas = over_pictures(chosen, lambda r, t=t, s=s: auroc(t[r], s[r]))
-        recalls = [over_pictures(chosen, lambda r, t=t, s=s, a=a: recall_at(t[r], s[r], a)) for a in ALARMS]
+        areas = over_pictures(chosen, auroc, t, s)
+        recalls = [over_pictures(chosen, partial(recall_at, alarms=alarms), t, s) for alarms in ALARMS]
         count = f"{t.sum()} of {len(t)}"
         rows.append([name, title, count, areas, *recalls, f"{calibration_error(t, s):.3f}"])
     return rows
@@ -153,7 +160,7 @@ def found_rows(name: str, parts: Sequence[Judged], found: Flags) -> list[list[st
     rows = []
     for title, some in groups.items():
         pictures = [one.picture for one, take in zip(parts, some, strict=True) if take]
-        share = over_pictures(pictures, lambda r, hit=found[some]: float(hit[r].mean()))
+        share = over_pictures(pictures, np.mean, found[some])
         rows.append([name, title, str(int(some.sum())), share])
     return rows
 
@@ -189,8 +196,8 @@ def main() -> None:
     settings = read_settings()
     device = choose_device(settings.device)
     critic = load_critic(settings, device)
-    detectors = {"detector": load_detector(settings, device)}
-    detectors |= {path.stem: YoloDetector.load(path, device) for path in args.weights}
+    detectors: dict[str, Detector] = {"detector": load_detector(settings, device)}
+    detectors |= {path.stem: CloserDetector(YoloDetector.load(path, device)) for path in args.weights}
     parts = read(args.data, args.split)
     told, found = list[list[str]](), list[list[str]]()
     by_name = {} if critic is None else {"critic": asked(critic, parts)}
@@ -207,7 +214,7 @@ def main() -> None:
     if args.photos is not None and critic is not None:
         sound = read_sound(args.photos)
         over = asked(critic, sound) >= critic.threshold
-        share = over_pictures([one.picture for one in sound], lambda r: float(over[r].mean()))
+        share = over_pictures([one.picture for one in sound], np.mean, over)
         print(f"well-formed hands of photographs called malformed by the critic: {share} of {len(sound)}\n")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # comes with ultralytics
 
 from detectors.protocols import is_malformed, part_of
 from training.textures import read_picture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from detectors.closer import CloserDetector
 from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
@@ -70,15 +71,15 @@ def detector_path(settings: Settings) -> Path:
     return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
 
 
-def load_detector(settings: Settings, device: str) -> YoloDetector:
-    """Loads the detector that the settings name.
+def load_detector(settings: Settings, device: str) -> CloserDetector:
+    """Loads the detector that the settings name; it looks twice where people are small.
 
     Raises:
         ModelUnavailable: naming the file that was tried.
     """
     path = detector_path(settings)
     try:
-        return YoloDetector.load(path, device)
+        return CloserDetector(YoloDetector.load(path, device))
     except ModelLoadError as error:
         raise ModelUnavailable(f"the detector {settings.detector!r} cannot be loaded: {error}") from error
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detectors.critic import CropCritic
 from detectors.fusion import Fusion, Weights, log_odds
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector
 from service.own_thresholds import Fused
 from training.labelled import Seen, by_both, by_critic, by_detector
 
@@ -31,7 +31,7 @@ def fit(scores: NDArray[np.float32], malformed: Sequence[bool]) -> Weights:
     return Weights(*by)
 
 
-def choose_fused(detector: YoloDetector, critic: CropCritic, seen: Sequence[Seen], alarms: float) -> Fused:
+def choose_fused(detector: Detector, critic: CropCritic, seen: Sequence[Seen], alarms: float) -> Fused:
     """Weights by part, and the least fused score that at most such a share of its well-formed parts reaches.
 
     Args:

@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 def pretrained(backbone: Path, size: str, outputs: int = 2) -> StageNet:
     """The second eye with the layers of a detector, its head untrained."""
     net = StageNet(size, outputs)
-    theirs = trainable(str(backbone)).model
+    theirs: Any = trainable(str(backbone)).model
     for mine, layer in zip(net.layers, theirs, strict=False):
         mine.load_state_dict(layer.state_dict())
     return net.eval()

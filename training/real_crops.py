@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,7 +140,7 @@ def _middle(wide: Image) -> Image:
 def save(path: Path, examples: Sequence[Example]) -> None:
     """Writes them as one ``.npz``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {
+    columns: dict[str, Any] = {
         name: np.array([getattr(one, name) for one in examples])
         for name in ("malformed", "weight", "split", "kind", "about")
     }

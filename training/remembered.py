@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detectors.protocols import part_of
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector, part_of
 from service.diffusion.sampler import DiffusionModel
 from service.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.settings import read_settings
@@ -90,7 +89,7 @@ def restore(args: argparse.Namespace) -> None:
 
 
 def _redrawing(
-    inpainter: DiffusionModel, detector: YoloDetector
+    inpainter: DiffusionModel, detector: Detector
 ) -> Callable[[NDArray[np.uint8], dict[str, Any]], NDArray[np.uint8]]:
     """Redraws in a picture what a remembered line says was redrawn, if anything."""
 

@@ -44,7 +44,7 @@ def warp(image: Image, points: Floats, pulled: Floats) -> Image:
     shift = moved - places.reshape(*x.shape, 2)
     full = cv2.resize(shift, size, interpolation=cv2.INTER_LINEAR)
     # The grid's points are the cells' first pixels, a resize takes them for their middles.
-    by = np.float32([[1, 0, -(GRID_PX - 1) / 2], [0, 1, -(GRID_PX - 1) / 2]])
+    by = np.array([[1, 0, -(GRID_PX - 1) / 2], [0, 1, -(GRID_PX - 1) / 2]], np.float32)
     full = cv2.warpAffine(full, by, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cols, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     at = full[:height, :width] + np.stack([cols, rows], -1)
@@ -69,7 +69,7 @@ def _least_squares(places: Floats, start: Floats, end: Floats) -> Floats:
     own = np.einsum("nk,nki,nkj->nij", weight, from_mean, from_mean) + 1e-3 * np.eye(2, dtype=np.float32)
     cross = np.einsum("nk,nki,nkj->nij", weight, from_mean, to_mean)
     linear = np.linalg.solve(own, cross)
-    return (np.einsum("ni,nij->nj", places - mean_start, linear) + mean_end).astype(np.float32)
+    return np.asarray(np.einsum("ni,nij->nj", places - mean_start, linear) + mean_end, np.float32)
 
 
 def _finger(rng: Rng, thumb: bool = True) -> int:
