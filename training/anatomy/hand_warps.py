@@ -17,8 +17,8 @@ from training.anatomy.photo_masks import FINGERS, Floats, Image, palm_size, unit
 
 CORNERS = 8
 """Points along each side of the picture that stay where they are."""
-STIFFNESS = 1.0
-"""Power of the distance in the weights: the higher, the more local a pull."""
+STIFFNESS = 2.0
+"""Power of the squared distance in the weights: below 2 a pull is felt at the very point alone."""
 GRID_PX = 4
 Pull = Callable[[Floats, Rng], "Floats | None"]
 """From the points to where they are pulled; None if this hand cannot be pulled so."""
@@ -155,7 +155,7 @@ def melted(points: Floats, rng: Rng) -> Floats | None:
     """All joints of the fingers shaken out of place."""
     joints = [joint for chain in FINGERS for joint in chain[1:]]
     pulled = points.copy()
-    pulled[joints] += rng.normal(0, rng.uniform(0.13, 0.2), (len(joints), 2)).astype(np.float32) * palm_size(
+    pulled[joints] += rng.normal(0, rng.uniform(0.09, 0.15), (len(joints), 2)).astype(np.float32) * palm_size(
         points
     )
     return pulled
