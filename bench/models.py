@@ -20,9 +20,10 @@ from service.loading import (
     load_inpainter,
     load_own_thresholds,
     load_preview_thresholds,
+    load_upload_thresholds,
 )
 from service.looking import Looker
-from service.own_thresholds import OwnThresholds, own_measure
+from service.own_thresholds import ANYBODY, OwnThresholds, own_measure
 from service.settings import read_settings
 
 
@@ -36,6 +37,7 @@ class Models:
     critic: Critic | None
     preview_thresholds: PreviewThresholds | None
     own_thresholds: OwnThresholds | None
+    upload_thresholds: OwnThresholds | None = None
 
     @property
     def redraws(self) -> DiffusionModel:
@@ -51,6 +53,7 @@ class Models:
             inpainter=self.inpainter,
             preview_thresholds=self.preview_thresholds,
             own_thresholds=self.own_thresholds,
+            upload_thresholds=self.upload_thresholds,
         )
 
     def looker(self, own: bool, detector: Detector | None = None) -> Looker:
@@ -60,8 +63,9 @@ class Models:
             own: whether it looks at the generator's own pictures or at uploads.
             detector: in the place of theirs, if given.
         """
-        fitted = self.own_thresholds if own else None
-        measure = own_measure(fitted, self.detector, self.critic, self.generator.model_id)
+        fitted = self.own_thresholds if own else self.upload_thresholds
+        made_by = self.generator.model_id if own else ANYBODY
+        measure = own_measure(fitted, self.detector, self.critic, made_by)
         return Looker(detector or self.detector, self.critic, self.redraws.native_px, measure)
 
 
@@ -88,4 +92,5 @@ def load_models() -> Models:
         load_critic(settings, device),
         load_preview_thresholds(settings),
         load_own_thresholds(settings),
+        load_upload_thresholds(settings),
     )

@@ -24,10 +24,11 @@ from service.loading import (
     load_inpainter,
     load_own_thresholds,
     load_preview_thresholds,
+    load_upload_thresholds,
     repair_model_of,
 )
 from service.looking import Looked, Looker
-from service.own_thresholds import Measure, OwnThresholds, own_measure
+from service.own_thresholds import ANYBODY, OwnThresholds, own_measure
 from service.params import Method
 from service.repair.guided import Nudger
 from service.repair.ladder import Ladder, Repaired
@@ -73,6 +74,7 @@ class Engine:
         sources: Mapping[str, str] | None = None,
         preview_thresholds: PreviewThresholds | None = None,
         own_thresholds: OwnThresholds | None = None,
+        upload_thresholds: OwnThresholds | None = None,
     ) -> None:
         """Puts loaded parts together.
 
@@ -85,6 +87,7 @@ class Engine:
             sources: where each role was loaded from, for ``models``.
             preview_thresholds: fitted for the watch; guessed if None.
             own_thresholds: what counts in the generator's own pictures, if it was fitted for these models.
+            upload_thresholds: what counts in any other picture; the detector's own if None.
         """
         self._generator = generator
         self._inpainter = inpainter or generator
@@ -94,7 +97,8 @@ class Engine:
         self._sources = sources or {}
         native_px = self._inpainter.native_px
         own = own_measure(own_thresholds, detector, critic, generator.model_id)
-        self._looker = Looker(detector, critic, native_px, Measure(detector.default_conf))
+        uploads = own_measure(upload_thresholds, detector, critic, ANYBODY)
+        self._looker = Looker(detector, critic, native_px, uploads)
         self._own_looker = Looker(detector, critic, native_px, own)
         self._candidates = Candidates(generator, self._own_looker, preview_thresholds)
 
@@ -122,6 +126,7 @@ class Engine:
             },
             preview_thresholds=load_preview_thresholds(settings),
             own_thresholds=load_own_thresholds(settings),
+            upload_thresholds=load_upload_thresholds(settings),
         )
 
     @property

@@ -14,7 +14,7 @@ from service.diffusion.decision import THRESHOLDS_FILE, PreviewThresholds
 from service.diffusion.models import INPAINTER_FOLDER, load_diffusion
 from service.diffusion.sampler import DiffusionModel
 from service.errors import InvalidSettings, ModelUnavailable
-from service.own_thresholds import OWN_THRESHOLDS_FILE, OwnThresholds
+from service.own_thresholds import OWN_THRESHOLDS_FILE, UPLOAD_THRESHOLDS_FILE, OwnThresholds
 from service.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
@@ -100,7 +100,20 @@ def load_own_thresholds(settings: Settings) -> OwnThresholds | None:
     Raises:
         ModelUnavailable: if the file is there and cannot be read.
     """
-    path = detector_path(settings).parent / OWN_THRESHOLDS_FILE
+    return _thresholds(settings, OWN_THRESHOLDS_FILE)
+
+
+def load_upload_thresholds(settings: Settings) -> OwnThresholds | None:
+    """What counts in pictures that are uploaded, from the file beside the detector; None if there is none.
+
+    Raises:
+        ModelUnavailable: if the file is there and cannot be read.
+    """
+    return _thresholds(settings, UPLOAD_THRESHOLDS_FILE)
+
+
+def _thresholds(settings: Settings, name: str) -> OwnThresholds | None:
+    path = detector_path(settings).parent / name
     return OwnThresholds.load(path) if path.is_file() else None
 
 

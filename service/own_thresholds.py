@@ -19,6 +19,9 @@ from detectors.protocols import Critic, Detector
 from service.errors import ModelUnavailable
 
 OWN_THRESHOLDS_FILE = "generated.json"
+UPLOAD_THRESHOLDS_FILE = "uploads.json"
+ANYBODY = ""
+"""In the place of a generator's id: the thresholds hold for whatever is uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,12 @@ class Fused:
 
 @dataclass(frozen=True, slots=True)
 class OwnThresholds:
-    """Fitted on labelled pictures of one generator.
+    """Fitted on labelled pictures of one generator, or of many (``ANYBODY``).
 
     Attributes:
         conf: least score of each malformed class, by class name, where the detector looks alone.
         detector: id of the model they were fitted for.
-        generator: id of the model that made the pictures.
+        generator: id of the model that made the pictures, or ``ANYBODY``.
         fused: what holds with the critic, if it was fitted.
     """
 

@@ -10,7 +10,7 @@ from detectors.detections import Image
 from detectors.fusion import Fusion, Weights
 from service.engine import Engine
 from service.errors import ModelUnavailable
-from service.own_thresholds import Fused, OwnThresholds
+from service.own_thresholds import ANYBODY, Fused, OwnThresholds
 from service.report import GenerateRequest, RepairParams, RepairReport, RepairRequest
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, paint_part, picture
 from tests.service.test_engine import BAD_HAND, _Generator
@@ -106,3 +106,30 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.json").write_text('{"conf": 3}')
     with pytest.raises(ModelUnavailable, match=r"broken\.json"):
         OwnThresholds.load(tmp_path / "broken.json")
+
+
+def for_uploads(generator: str = ANYBODY) -> OwnThresholds:
+    return replace(fused(), generator=generator)
+
+
+def looking_at_uploads(tiny_model, uploads: OwnThresholds) -> Engine:
+    inpainter = PaintInpainter(lambda *_: paint_part("hand"))
+    return Engine(
+        _Generator(tiny_model, FAINT),
+        surer(),
+        ColourCritic(red_is_malformed),
+        inpainter=inpainter,
+        upload_thresholds=uploads,
+    )
+
+
+def test_uploads_may_have_thresholds_of_their_own(tiny_model):
+    looks = looking_at_uploads(tiny_model, for_uploads())
+    (outcome,) = looks.repair(RepairRequest(FAINT, seed=1)).regions
+    assert outcome.region.conf > 0.8, "the critic has a part in it"
+    assert not generated(looks).regions, "the generator's own pictures are not judged by them"
+
+
+def test_what_was_fitted_for_one_generator_does_not_hold_for_uploads(tiny_model):
+    looks = looking_at_uploads(tiny_model, for_uploads(generator="told@1"))
+    assert not looks.repair(RepairRequest(FAINT, seed=1)).regions
