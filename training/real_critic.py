@@ -1,8 +1,8 @@
 """Fits the critic's second eye: what of a backbone's features tells a malformed hand, and what a render.
 
     python -m training.real_critic features --crops FILE --backbone yolo26s.pt --size s --out FILE.npy
-    python -m training.real_critic fit --crops FILE --features FILE.npy --renders FILE.npy --size s
-        --backbone yolo26s.pt --first models/critic --out models/critic
+    python -m training.real_critic fit --crops FILE … --features FILE.npy … --backbone yolo26s.pt --size s
+        --first FOLDER --own models/detector/generated.json --out models/critic
 
 The features are those of ``detectors.stage_net``; what is fitted is logistic regression, its strength chosen
 and its probabilities calibrated on the selection split, on hands on which two pairs of eyes agree.
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,29 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from detectors.critic import CONFIG_FILE, WEIGHTS_FILE, CriticConfig, CriticNet, read_weights, to_input
-from detectors.stage_net import StageNet, TwoEyedNet
+from detectors.critic import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    CriticConfig,
+    CriticNet,
+    CropCritic,
+    read_weights,
+    to_input,
+)
+from detectors.fusion import Fusion
+from detectors.stage_net import PARTS, StageNet, TwoEyedNet
 from detectors.yolo_library import trainable
-from training.real_crops import CONTEXT, PX
+from service.own_thresholds import OwnThresholds
+from training.real_crops import CONTEXT, PX, RENDER
 
 AGREED = ("MM", "WW")
-STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
-"""Of the regression's prior (C): few hundred malformed hands and thousands of features."""
+STRENGTHS = (1e-5, 3e-5, 1e-4)
+"""Of the regression's prior (C): a few hundred malformed hands and thousands of features."""
+REALNESS_STRENGTH = 1e-3
+PHOTO_WEIGHT = 1.2
+"""What a photograph's hand counts, times its weight: a photograph is no sign of a good hand, nor a render."""
+ALARMS = 0.10
+"""The threshold is where this share of the well-formed hands of the selection split is called malformed."""
 BATCH = 16
 Floats = NDArray[np.float32]
 
@@ -113,13 +129,18 @@ class Crops:
     agreed: NDArray[np.bool_]
 
     @classmethod
-    def load(cls, crops: Path, found: Sequence[Path]) -> Crops:
-        """Reads both; several files of features stand side by side."""
-        with np.load(crops) as kept:
-            about = [json.loads(line) for line in kept["about"]]
-            agreed = np.array([one.get("votes", "")[:2] in AGREED for one in about])
-            rows = np.concatenate([np.load(path).astype(np.float32) for path in found], 1)
-            return cls(rows, kept["malformed"], kept["weight"], kept["split"], kept["kind"], agreed)
+    def load(cls, files: Sequence[Path], found: Sequence[Path]) -> Crops:
+        """Reads files of crops and, in the same order, their features, one below the other."""
+        columns: dict[str, list[NDArray[Any]]] = {}
+        for path in files:
+            with np.load(path) as kept:
+                about = [json.loads(line) for line in kept["about"]]
+                agreed = np.array([one.get("votes", "")[:2] in AGREED for one in about])
+                for name in ("malformed", "weight", "split", "kind"):
+                    columns.setdefault(name, []).append(kept[name])
+                columns.setdefault("agreed", []).append(agreed)
+        rows = np.concatenate([np.load(path).astype(np.float32) for path in found])
+        return cls(rows, **{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 def area(truth: NDArray[np.bool_], scores: Floats) -> float:
@@ -129,17 +150,17 @@ def area(truth: NDArray[np.bool_], scores: Floats) -> float:
     return float(roc_auc_score(truth, scores))
 
 
-def choose(crops: Crops, surgery: float) -> Linear:
-    """The regression that is best on the selection split, calibrated there.
+def choose(crops: Crops, surgery: float) -> tuple[Linear, float]:
+    """The regression that is best on the selection split, calibrated there, and its threshold.
 
     Args:
         crops: with features.
         surgery: what warped hands and their controls count, times their weight.
     """
     warped = np.char.startswith(crops.kind, "warp") | np.char.startswith(crops.kind, "control")
-    train = crops.split == "train"
-    weights = np.where(warped, surgery * crops.weight, crops.weight).astype(np.float32)
-    train &= weights > 0
+    times = np.where(warped, surgery, np.where(crops.kind == "photo", PHOTO_WEIGHT, 1.0))
+    weights = (crops.weight * times).astype(np.float32)
+    train = (crops.split == "train") & (weights > 0)
     select = (crops.split == "select") & crops.agreed
     best: tuple[float, Linear] | None = None
     for strength in STRENGTHS:
@@ -149,41 +170,71 @@ def choose(crops: Crops, surgery: float) -> Linear:
         if best is None or found > best[0]:
             best = (found, linear)
     assert best is not None
-    return calibrated(best[1], crops.rows[select], crops.malformed[select])
+    hand = calibrated(best[1], crops.rows[select], crops.malformed[select])
+    sound = hand(crops.rows[select & ~crops.malformed])
+    return hand, float(1 / (1 + np.exp(-np.quantile(sound, 1 - ALARMS))))
 
 
-def realness(crops: Crops, renders: Floats) -> Linear:
+def realness(crops: Crops) -> Linear:
     """Tells real pictures (and photographs) from renders and the bundled generator's own."""
-    real = crops.rows[crops.split == "train"]
-    rows = np.concatenate([real, renders])
-    truth = np.arange(len(rows)) < len(real)
-    return fit_linear(rows, truth, np.ones(len(rows), np.float32), 1e-3)
+    real, render = crops.split == "train", crops.kind == RENDER
+    known = real | render
+    return fit_linear(crops.rows[known], real[known], np.ones(known.sum(), np.float32), REALNESS_STRENGTH)
 
 
-def write(args: argparse.Namespace, hand: Linear, real: Linear) -> None:
-    """Writes the two-eyed critic: half-precision weights and their configuration."""
+def log_odds(probability: float) -> float:
+    """ln(p / (1 - p))."""
+    return math.log(probability / (1 - probability))
+
+
+def write(args: argparse.Namespace, hand: Linear, threshold: float, real: Linear) -> float:
+    """Writes the two-eyed critic: half-precision weights and their configuration.
+
+    Returns:
+        How far the first eye's log-odds were moved, so that its threshold is the second one's.
+    """
     config: dict[str, Any] = json.loads((args.first / CONFIG_FILE).read_text())
     first = CriticNet()
     first.load_state_dict(read_weights(args.first / WEIGHTS_FILE))
     net = TwoEyedNet(first, args.size)
     net.second = pretrained(args.backbone, args.size)
+    moved = log_odds(config["threshold"]) - log_odds(threshold)
     with torch.no_grad():
         net.second.head.weight.copy_(torch.from_numpy(np.stack([hand.weight, real.weight])))
         net.second.head.bias.copy_(torch.tensor([hand.bias, real.bias]))
-        net.first_shift.copy_(torch.tensor([config["shifts"].get(part, 0.0) for part in ("hand", "limb")]))
+        net.first_shift.copy_(torch.tensor([config["shifts"].get(part, 0.0) + moved for part in PARTS]))
     args.out.mkdir(parents=True, exist_ok=True)
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
     save_file(state, args.out / WEIGHTS_FILE)
-    made = CriticConfig(PX, CONTEXT, args.threshold, {}, args.size)
+    made = CriticConfig(PX, CONTEXT, round(threshold, 3), {}, args.size)
     stored = {name: getattr(made, name) for name in CriticConfig.__slots__}
     (args.out / CONFIG_FILE).write_text(json.dumps(stored, indent=2) + "\n")
+    return moved
+
+
+def move_fusion(path: Path, critic: CropCritic, moved: float) -> None:
+    """Has thresholds that were fitted with the first eye alone hold for both: of renders it has the word.
+
+    Args:
+        path: what ``OwnThresholds.save`` wrote.
+        critic: the new one.
+        moved: how far the first eye's log-odds were moved.
+    """
+    own = OwnThresholds.load(path)
+    if own.fused is None:
+        return
+    old = own.fused.fusion.weights
+    weights = {part: replace(by, bias=round(by.bias + by.critic * moved, 3)) for part, by in old.items()}
+    replace(own, fused=replace(own.fused, fusion=Fusion(weights), critic=critic.model_id)).save(path)
 
 
 def fit(args: argparse.Namespace) -> None:
     """Chooses, calibrates and writes."""
-    crops = Crops.load(args.crops, [args.features])
-    renders = np.load(args.renders).astype(np.float32)
-    write(args, choose(crops, args.surgery), realness(crops, renders))
+    crops = Crops.load(args.crops, args.features)
+    hand, threshold = choose(crops, args.surgery)
+    moved = write(args, hand, threshold, realness(crops))
+    if args.own is not None:
+        move_fusion(args.own, CropCritic.load(args.out), moved)
 
 
 def main() -> None:
@@ -193,14 +244,14 @@ def main() -> None:
     first = commands.add_parser("features")
     first.set_defaults(run=features)
     second = commands.add_parser("fit")
-    second.add_argument("--features", type=Path, required=True)
-    second.add_argument("--renders", type=Path, required=True, help="features of renders' hands")
+    second.add_argument("--features", type=Path, nargs="+", required=True, help="one for each of --crops")
     second.add_argument("--first", type=Path, required=True, help="folder of the critic that knows renders")
-    second.add_argument("--surgery", type=float, default=0.5)
-    second.add_argument("--threshold", type=float, default=0.5)
+    second.add_argument("--surgery", type=float, default=0.6)
+    second.add_argument("--own", type=Path, help="generated.json that was fitted with the first eye alone")
     second.set_defaults(run=fit)
+    first.add_argument("--crops", type=Path, required=True)
+    second.add_argument("--crops", type=Path, nargs="+", required=True)
     for command in (first, second):
-        command.add_argument("--crops", type=Path, required=True)
         command.add_argument("--backbone", type=Path, required=True)
         command.add_argument("--size", choices=("n", "s", "m", "l"), default="s")
         command.add_argument("--out", type=Path, required=True)

@@ -1,6 +1,6 @@
 """Crops of hands in real pictures, with labels, weights and where they come from, for the critic.
 
-    python -m training.real_crops --generated DIR --photos DIR --points FILE --out FILE [--warps 2] [--seed 0]
+    python -m training.real_crops --generated DIR --photos DIR --points FILE --renders DIR … --out FILE
 
 Crops are those of ``hands.jsonl`` (all splits, labelled by eye), of photographs (well-formed) and, where FILE
 has MediaPipe's points, hands of the training split warped by ``training.anatomy.hand_warps``: as many
@@ -24,8 +24,10 @@ from tqdm import tqdm
 
 from detectors.critic import critic_crop
 from detectors.detections import Image
+from detectors.protocols import is_malformed, part_of
 from training.anatomy.hand_warps import CONTROLS, DEFECTS, warp
 from training.anatomy.photo_masks import palm_size
+from training.anatomy.world import read_shard, shards
 from training.real_pictures import read_photos
 from training.textures import read_picture, spoil
 
@@ -35,9 +37,11 @@ WIDE = 4 / 3
 WEIGHTS = {"MM": 1.0, "WW": 1.0, "W": 0.7}
 """How much a label by such votes counts; where a third had to decide, ``SPLIT_WEIGHT``."""
 SPLIT_WEIGHT = 0.5
+RENDER = "render"
 LEAST_PULL = 0.22
 """A defect moves some joint at least so far, in palms: less is a pose."""
 TRIES = 8
+MOST_RENDERS = 250
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +52,8 @@ class Example:
         crop: uint8 RGB (PX, PX, 3).
         malformed: its label.
         weight: how much it counts.
-        split: ``train``, ``select``, ``test``.
-        kind: ``eye``, ``photo``, ``warp-…``, ``control-…``.
+        split: ``train``, ``select``, ``test``; ``render`` of what is not real.
+        kind: ``eye``, ``photo``, ``warp-…``, ``control-…``, ``render``.
         about: votes, severity, source and picture, as JSON.
     """
 
@@ -122,6 +126,19 @@ def of_warps(path: Path, times: int, rng: np.random.Generator) -> Iterator[Examp
             yield Example(spoil(middle, rng), defect, 0.5, "train", kind, about)
 
 
+def of_renders(folder: Path, most: int, rng: np.random.Generator) -> Iterator[Example]:
+    """Hands of renders, or of what the bundled generator made (``training.bank make``): what is not real."""
+    found = []
+    for path in shards(folder):
+        pictures, lines = read_shard(path)
+        for picture, line in zip(pictures, lines, strict=True):
+            found += [(picture, part) for part in line["parts"] if part_of(part["class_name"]) == "hand"]
+    for index in rng.permutation(len(found))[:most]:
+        picture, part = found[index]
+        crop = critic_crop(spoil(picture, rng), part["xyxy"], PX, CONTEXT)
+        yield Example(crop, is_malformed(part["class_name"]), 1.0, RENDER, RENDER, "{}")
+
+
 def wide_crop(image: Image, xyxy: ArrayLike, points: np.ndarray) -> tuple[Image, np.ndarray]:
     """The hand with more around it than the critic sees, and its points in there."""
     px = round(PX * WIDE)
@@ -153,6 +170,7 @@ def main() -> None:
     parser.add_argument("--generated", type=Path, required=True)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--points", type=Path, help="lines of image, box and MediaPipe's points")
+    parser.add_argument("--renders", type=Path, nargs="*", default=[], help="folders of renders' shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--most-photos", type=int, default=600)
     parser.add_argument("--warps", type=int, default=1, help="malformed ones of each hand with points")
@@ -164,6 +182,8 @@ def main() -> None:
     found += tqdm(of_photos(args.photos, args.most_photos, rng), desc="photographs")
     if args.points is not None:
         found += tqdm(of_warps(args.points, args.warps, rng), desc="warps")
+    for folder in args.renders:
+        found += of_renders(folder, MOST_RENDERS, rng)
     save(args.out, found)
 
 
