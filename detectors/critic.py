@@ -26,6 +26,8 @@ from detectors.protocols import ModelLoadError
 from detectors.stage_net import PARTS, TwoEyedNet
 from detectors.yolo_library import BACKBONE_CHANNELS, image_backbone
 
+BATCH_CROPS = 16
+"""A crowd has many hands; their crops in one batch would want gigabytes."""
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
@@ -180,7 +182,9 @@ class CropCritic:
         """Probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
         if not crops:
             return []
-        logits: Tensor = self._net(to_input(crops).to(self._device))
+        starts = range(0, len(crops), BATCH_CROPS)
+        batches = [to_input(crops[at : at + BATCH_CROPS]).to(self._device) for at in starts]
+        logits = torch.cat([self._net(batch) for batch in batches])
         columns = [PARTS.index(part) if part in PARTS[: logits.shape[1]] else 0 for part in parts]
         own = logits[torch.arange(len(columns)), torch.tensor(columns)]
         return probabilities(own, parts, self.config.shifts)
