@@ -183,7 +183,7 @@ class CropCritic:
         if not crops:
             return []
         starts = range(0, len(crops), BATCH_CROPS)
-        batches = [to_input(crops[at : at + BATCH_CROPS]).to(self._device) for at in starts]
+        batches = (to_input(crops[at : at + BATCH_CROPS]).to(self._device) for at in starts)
         logits = torch.cat([self._net(batch) for batch in batches])
         columns = [PARTS.index(part) if part in PARTS[: logits.shape[1]] else 0 for part in parts]
         own = logits[torch.arange(len(columns)), torch.tensor(columns)]
