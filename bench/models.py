@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from detectors.closer import CloserDetector
 from detectors.protocols import Critic, Detector
-from detectors.yolo import YoloDetector
 from service.diffusion.model import DiffusionModel
 from service.engine.engine import DiffusionEngine
 from service.engine.loading import (
@@ -19,9 +19,10 @@ from service.engine.loading import (
     load_generator_calibration,
     load_inpainter,
     load_preview_thresholds,
+    load_upload_calibration,
 )
 from service.generation.abort_rules import PreviewThresholds
-from service.repair.calibration import GeneratorCalibration, calibration_for
+from service.repair.calibration import ANY_PICTURE, GeneratorCalibration, calibration_for
 from service.repair.inspection import Inspector
 from service.runtime.settings import read_settings
 
@@ -32,10 +33,11 @@ class Models:
 
     generator: DiffusionModel
     inpainter: DiffusionModel | None
-    detector: YoloDetector
+    detector: CloserDetector
     critic: Critic | None
     preview_thresholds: PreviewThresholds | None
     generator_calibration: GeneratorCalibration | None
+    upload_calibration: GeneratorCalibration | None = None
 
     @property
     def redraws(self) -> DiffusionModel:
@@ -51,6 +53,7 @@ class Models:
             inpainter=self.inpainter,
             preview_thresholds=self.preview_thresholds,
             generator_calibration=self.generator_calibration,
+            upload_calibration=self.upload_calibration,
         )
 
     def inspector(self, own: bool, detector: Detector | None = None) -> Inspector:
@@ -60,8 +63,9 @@ class Models:
             own: for the generator's own pictures, not for uploads.
             detector: in the place of theirs, if given.
         """
-        fitted = self.generator_calibration if own else None
-        calibration = calibration_for(fitted, self.detector, self.critic, self.generator.model_id)
+        fitted = self.generator_calibration if own else self.upload_calibration
+        made_by = self.generator.model_id if own else ANY_PICTURE
+        calibration = calibration_for(fitted, self.detector, self.critic, made_by)
         return Inspector(
             detector=detector or self.detector,
             critic=self.critic,
@@ -93,4 +97,5 @@ def load_models() -> Models:
         load_critic(settings, device),
         load_preview_thresholds(settings),
         load_generator_calibration(settings),
+        load_upload_calibration(settings),
     )

@@ -1,6 +1,7 @@
 """The critic: a small classifier that scores the crop of one body part as malformed or not.
 
-``critic_crop`` cuts the crop, for training and for inference.
+``critic_crop`` cuts the crop, for training and for inference. The configuration says which network it is:
+one output for all parts (``CriticNet``), or one for hands and one for limbs (``detectors.stage_net``).
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from torch.nn import functional as F
 
 from detectors.detections import Image
 from detectors.protocols import ModelLoadError
+from detectors.stage_net import PARTS, TwoEyedNet
 from detectors.yolo_library import BACKBONE_CHANNELS, image_backbone
 
+BATCH_CROPS = 16
+"""A crowd has many hands; their crops in one batch would want gigabytes."""
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
@@ -36,12 +40,14 @@ class CriticConfig:
         context: side of the crop as a multiple of the box's longer side.
         threshold: least probability at which a crop counts as malformed.
         shifts: offset subtracted from the logit, by body part, so that one threshold serves all parts.
+        backbone: size of the second network's YOLO26 (``n``, ``s``, ``m``); empty without a second one.
     """
 
     input_px: int = 160
     context: float = 1.25
     threshold: float = 0.5
     shifts: Mapping[str, float] = field(default_factory=dict)
+    backbone: str = ""
 
 
 class CriticNet(nn.Module):
@@ -133,9 +139,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 class CropCritic:
-    """A ``Critic`` around one trained ``CriticNet``."""
+    """A ``Critic`` around one trained network."""
 
-    def __init__(self, net: CriticNet, config: CriticConfig, model_id: str, device: str = "cpu") -> None:
+    def __init__(self, net: nn.Module, config: CriticConfig, model_id: str, device: str = "cpu") -> None:
         self._net = net.eval().requires_grad_(False).to(device)
         self._device = device
         self.config = config
@@ -151,7 +157,7 @@ class CropCritic:
         weights = folder / WEIGHTS_FILE
         try:
             config = CriticConfig(**json.loads((folder / CONFIG_FILE).read_text("utf-8")))
-            net = CriticNet()
+            net = TwoEyedNet(CriticNet(), config.backbone) if config.backbone else CriticNet()
             net.load_state_dict(read_weights(weights))
         except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelLoadError(f"no usable critic in {folder}: {error}") from error
@@ -171,12 +177,16 @@ class CropCritic:
         """Returns the logit of "malformed", differentiable (see ``DifferentiableDetector``): float32 (B,)."""
         crops = soft_crop(image.to(self._device), xyxy, self.config.input_px, self.config.context)
         logits: Tensor = self._net(crops * 2 - 1)
-        return logits[:, 0]
+        return logits[:, 0]  # of a hand, where hands and limbs have outputs of their own
 
     @torch.inference_mode()
     def malformed(self, crops: Sequence[Image], parts: Sequence[str]) -> list[float]:
         """Returns the probability in [0, 1] that each crop (as ``crop`` cuts it) shows a malformed part."""
         if not crops:
             return []
-        logits: Tensor = self._net(to_input(crops).to(self._device))
-        return probabilities(logits[:, 0], parts, self.config.shifts)
+        starts = range(0, len(crops), BATCH_CROPS)
+        batches = (to_input(crops[at : at + BATCH_CROPS]).to(self._device) for at in starts)
+        logits = torch.cat([self._net(batch) for batch in batches])
+        columns = [PARTS.index(part) if part in PARTS[: logits.shape[1]] else 0 for part in parts]
+        own = logits[torch.arange(len(columns)), torch.tensor(columns)]
+        return probabilities(own, parts, self.config.shifts)

@@ -1,10 +1,9 @@
 """Detection by an ultralytics model.
 
-Every picture is scaled so that its longer side is ``imgsz`` and padded to a square. Each is scaled by
-itself, so that its boxes do not depend on the rest of the batch. The bundled model was trained on pictures
-of ``imgsz`` pixels in which a hand may fill the frame; a small hand in a large photograph stays small.
-Large pictures are first reduced by area averaging: the bilinear sampling of ultralytics would alias a
-16-megapixel photograph.
+Every picture is scaled by itself into a square, so that its boxes do not depend on the rest of the batch.
+The square has the picture's own size, but at least ``least_imgsz`` and at most ``imgsz``; without a least
+size it is always ``imgsz``. Large pictures are first reduced by area averaging: the bilinear sampling of
+ultralytics would alias a 16-megapixel photograph.
 """
 
 from __future__ import annotations
@@ -33,6 +32,8 @@ from detectors.yolo_library import import_yolo
 DEFAULTS_FILE = "defaults.json"
 BATCH_IMAGES = 16
 LEAST_CONF = 0.001
+STRIDE_PX = 32
+"""The network's coarsest stride: a square's side is a multiple of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class YoloDefaults:
     """Inference settings of a model; the defaults are for a model without a ``defaults.json``.
 
     Attributes:
-        imgsz: side of the network's square input, in pixels.
+        imgsz: largest side of the network's square input, in pixels.
+        least_imgsz: least side of it; 0: always ``imgsz``.
         conf: least score by class name; ``other_conf`` for a class that is not named.
         iou: least overlap at which two boxes of one class are merged (only models with NMS).
     """
 
     imgsz: int = 640
+    least_imgsz: int = 0
     conf: Mapping[str, float] = field(default_factory=dict)
     iou: float = 0.6
     other_conf: float = 0.35
@@ -83,8 +86,13 @@ class YoloDetector:
 
     @property
     def imgsz(self) -> int:
-        """Side of the network's square input, in pixels."""
+        """Largest side of the network's square input, in pixels."""
         return self._defaults.imgsz
+
+    def seen_px(self, size_hw: tuple[int, int]) -> int:
+        """Side in pixels of the square in which a picture of this size is seen."""
+        most, least = self._defaults.imgsz, self._defaults.least_imgsz or self._defaults.imgsz
+        return min(most, max(least, -(-max(size_hw) // STRIDE_PX) * STRIDE_PX))
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> YoloDetector:
@@ -121,11 +129,18 @@ class YoloDetector:
         Returns:
             One record per image, in its own pixels, most confident first.
         """
-        found: list[Detections] = []
-        for start in range(0, len(images), BATCH_IMAGES):
-            batch = images[start : start + BATCH_IMAGES]
-            results = self._predict([self._prepare(image) for image in batch], max(conf, LEAST_CONF))
-            found += [_to_detections(r, image) for r, image in zip(results, batch, strict=True)]
+        found = [Detections.empty()] * len(images)
+        by_side: dict[int, list[int]] = {}
+        for row, image in enumerate(images):
+            by_side.setdefault(self.seen_px(image.shape[:2]), []).append(row)
+        for side_px, rows in by_side.items():
+            for start in range(0, len(rows), BATCH_IMAGES):
+                batch = rows[start : start + BATCH_IMAGES]
+                seen = [_reduced(images[row], side_px) for row in batch]
+                for row, result in zip(
+                    batch, self._predict(seen, max(conf, LEAST_CONF), side_px), strict=True
+                ):
+                    found[row] = _to_detections(result, images[row])
         return found
 
     def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
@@ -149,7 +164,8 @@ class YoloDetector:
         self, image: Tensor, xyxy: tuple[float, float, float, float]
     ) -> tuple[Tensor, Tensor]:
         """Returns ``defect_energy`` and the energy for any part at all, float32 (B,) each."""
-        square, place = letterboxed(image.to(self._device), self.imgsz)
+        side_px = self.seen_px((image.shape[2], image.shape[3]))
+        square, place = letterboxed(image.to(self._device), side_px)
         return defect_and_presence(self._raw_scores(square), place.box(xyxy), self.class_names)
 
     def _raw_scores(self, square: Tensor) -> RawScores:
@@ -176,27 +192,28 @@ class YoloDetector:
                 self._network = network.requires_grad_(False)
             return self._network
 
-    def _prepare(self, image: Image) -> Image:
-        """Converts a picture to BGR, as ultralytics expects it, no larger than the network's input."""
-        height, width = image.shape[:2]
-        scale = self.imgsz / max(height, width)
-        if scale < 1:
-            size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-            image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-        return np.ascontiguousarray(image[..., ::-1])
-
-    def _predict(self, images_bgr: list[Image], conf: float) -> Any:
+    def _predict(self, images_bgr: list[Image], conf: float, side_px: int) -> Any:
         with self._lock:
             return self._model.predict(
                 images_bgr,
                 conf=conf,
                 iou=self._defaults.iou,
-                imgsz=self.imgsz,
+                imgsz=side_px,
                 rect=False,
                 device=self._device,
                 verbose=False,
                 save=False,
             )
+
+
+def _reduced(image: Image, side_px: int) -> Image:
+    """BGR as ultralytics takes arrays, no larger than the square in which it is seen."""
+    height, width = image.shape[:2]
+    scale = side_px / max(height, width)
+    if scale < 1:
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _to_detections(result: Any, image: Image) -> Detections:

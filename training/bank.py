@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from detectors import boxes
 from detectors.body_parts import part_of
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector
 from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.runtime.settings import read_settings
 from training.anatomy.backgrounds import PLAIN_COLOURS
@@ -81,7 +81,7 @@ def random_prompt(kind: str, rng: np.random.Generator) -> str:
     return caption(kind, words, rng)
 
 
-def look(detector: YoloDetector, picture: NDArray[np.uint8]) -> list[dict[str, Any]]:
+def look(detector: Detector, picture: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Everything the detector sees, parts as well-formed ones, of overlapping boxes the surest."""
     found = detector.detect([picture], PART_CONF)[0].by_confidence()
     parts: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detectors.critic import CropCritic
 from detectors.fusion import Fusion, Weights, log_odds
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector
 from service.repair.calibration import FusedCalibration
 from training.labelled import Seen, by_both, by_critic, by_detector
 
@@ -32,7 +32,7 @@ def fit(scores: NDArray[np.float32], malformed: Sequence[bool]) -> Weights:
 
 
 def choose_fused(
-    detector: YoloDetector, critic: CropCritic, seen: Sequence[Seen], alarms: float
+    detector: Detector, critic: CropCritic, seen: Sequence[Seen], alarms: float
 ) -> FusedCalibration:
     """Weights by part, and the least fused score that at most such a share of its well-formed parts reaches.
 

@@ -14,8 +14,7 @@ from detectors import boxes
 from detectors.body_parts import is_malformed, part_of
 from detectors.detections import Detections, Image
 from detectors.fusion import Fusion
-from detectors.protocols import Critic
-from detectors.yolo import YoloDetector
+from detectors.protocols import Critic, Detector
 from training.textures import read_picture
 
 LABELS_FILE = "labels.jsonl"
@@ -47,7 +46,7 @@ def read_labelled(folder: Path) -> list[Seen]:
     return found
 
 
-def by_detector(detector: YoloDetector, seen: Sequence[Seen]) -> NDArray[np.float32]:
+def by_detector(detector: Detector, seen: Sequence[Seen]) -> NDArray[np.float32]:
     """The highest score at each part for malformed and for well-formed, (N, 2); 0 where there is none."""
     scores = np.zeros((len(seen), 2), np.float32)
     looks: dict[int, Detections] = {}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from detectors.body_parts import part_of
-from detectors.yolo import YoloDetector
+from detectors.protocols import Detector
 from service.diffusion.model import DiffusionModel
 from service.engine.loading import choose_device, load_detector, load_generator, load_inpainter
 from service.runtime.settings import read_settings
@@ -90,7 +90,7 @@ def restore(args: argparse.Namespace) -> None:
 
 
 def _redrawing(
-    inpainter: DiffusionModel, detector: YoloDetector
+    inpainter: DiffusionModel, detector: Detector
 ) -> Callable[[NDArray[np.uint8], dict[str, Any]], NDArray[np.uint8]]:
     """Redraws in a picture what a remembered line says was redrawn, if anything."""
 

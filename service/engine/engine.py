@@ -31,6 +31,7 @@ from service.engine.loading import (
     load_generator_calibration,
     load_inpainter,
     load_preview_thresholds,
+    load_upload_calibration,
     repair_model_of,
 )
 from service.engine.methods import repair_methods
@@ -39,7 +40,7 @@ from service.engine.outcomes import concluded, unused_in_repair, unused_in_watch
 from service.engine.unread_prompts import unread_in_picture, unread_in_repair
 from service.generation.abort_rules import PreviewThresholds
 from service.generation.candidates import Candidates
-from service.repair.calibration import Calibration, GeneratorCalibration, calibration_for
+from service.repair.calibration import ANY_PICTURE, GeneratorCalibration, calibration_for
 from service.repair.gate import Gate
 from service.repair.gate_params import GATE_PARAMS, GateParams
 from service.repair.inspection import Inspection, Inspector
@@ -71,6 +72,7 @@ class DiffusionEngine:
         sources: Mapping[str, str] | None = None,
         preview_thresholds: PreviewThresholds | None = None,
         generator_calibration: GeneratorCalibration | None = None,
+        upload_calibration: GeneratorCalibration | None = None,
         gate_params: GateParams = GATE_PARAMS,
     ) -> None:
         """Connects the loaded models.
@@ -85,6 +87,7 @@ class DiffusionEngine:
             preview_thresholds: fitted thresholds of the watch; guessed if None.
             generator_calibration: calibration for the generator's own pictures; it applies only if it was
                 fitted for these models.
+            upload_calibration: calibration for any other picture; the detector's own thresholds if None.
             gate_params: limits of the gate for any picture.
         """
         self._generator = generator
@@ -95,11 +98,9 @@ class DiffusionEngine:
         self._sources = sources or {}
         native_px = self._inpainter.native_px
         own = calibration_for(generator_calibration, detector, critic, generator.model_id, gate_params)
+        uploads = calibration_for(upload_calibration, detector, critic, ANY_PICTURE, gate_params)
         self._inspector = Inspector(
-            detector=detector,
-            critic=critic,
-            native_px=native_px,
-            calibration=Calibration(detector.default_conf, gate=gate_params),
+            detector=detector, critic=critic, native_px=native_px, calibration=uploads
         )
         self._generator_inspector = Inspector(
             detector=detector, critic=critic, native_px=native_px, calibration=own
@@ -132,6 +133,7 @@ class DiffusionEngine:
             },
             preview_thresholds=load_preview_thresholds(settings),
             generator_calibration=load_generator_calibration(settings),
+            upload_calibration=load_upload_calibration(settings),
         )
 
     @property

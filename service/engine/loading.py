@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from detectors.closer import CloserDetector
 from detectors.critic import CropCritic
 from detectors.protocols import ModelLoadError
 from detectors.yolo import YoloDetector
@@ -13,7 +14,11 @@ from service.core.errors import InvalidSettings, ModelUnavailable
 from service.diffusion.loading import GENERATOR_FOLDER, INPAINTER_FOLDER, load_diffusion
 from service.diffusion.model import DiffusionModel
 from service.generation.abort_rules import THRESHOLDS_FILE, PreviewThresholds
-from service.repair.calibration import GENERATOR_CALIBRATION_FILE, GeneratorCalibration
+from service.repair.calibration import (
+    GENERATOR_CALIBRATION_FILE,
+    UPLOAD_CALIBRATION_FILE,
+    GeneratorCalibration,
+)
 from service.runtime.settings import AUTO, BUNDLED, Settings
 
 NO_CRITIC = "none"
@@ -83,15 +88,15 @@ def detector_path(settings: Settings) -> Path:
     return bundled if settings.detector == BUNDLED else Path(settings.detector).expanduser()
 
 
-def load_detector(settings: Settings, device: str) -> YoloDetector:
-    """Loads the detector that the settings name.
+def load_detector(settings: Settings, device: str) -> CloserDetector:
+    """Loads the detector that the settings name; it looks twice where people are small.
 
     Raises:
         ModelUnavailable: it cannot be loaded; the message names the file.
     """
     path = detector_path(settings)
     try:
-        return YoloDetector.load(path, device)
+        return CloserDetector(YoloDetector.load(path, device))
     except ModelLoadError as error:
         raise ModelUnavailable(f"the detector {settings.detector!r} cannot be loaded: {error}") from error
 
@@ -112,7 +117,20 @@ def load_generator_calibration(settings: Settings) -> GeneratorCalibration | Non
     Raises:
         ModelUnavailable: the file exists and cannot be read.
     """
-    path = detector_path(settings).parent / GENERATOR_CALIBRATION_FILE
+    return _calibration(settings, GENERATOR_CALIBRATION_FILE)
+
+
+def load_upload_calibration(settings: Settings) -> GeneratorCalibration | None:
+    """Returns the calibration for uploads from the file beside the detector; None if there is none.
+
+    Raises:
+        ModelUnavailable: if the file is there and cannot be read.
+    """
+    return _calibration(settings, UPLOAD_CALIBRATION_FILE)
+
+
+def _calibration(settings: Settings, name: str) -> GeneratorCalibration | None:
+    path = detector_path(settings).parent / name
     return GeneratorCalibration.load(path) if path.is_file() else None
 
 

@@ -20,6 +20,9 @@ from service.core.errors import ModelUnavailable
 from service.repair.gate_params import GATE_PARAMS, GateParams
 
 GENERATOR_CALIBRATION_FILE = "generated.json"
+UPLOAD_CALIBRATION_FILE = "uploads.json"
+ANY_PICTURE = ""
+"""In place of a generator's id: the calibration holds for any upload."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.critic import CriticConfig, CropCritic, critic_crop, soft_crop, to_input
+from detectors.critic import BATCH_CROPS, CriticConfig, CropCritic, critic_crop, soft_crop, to_input
 from detectors.protocols import DifferentiableDetector, ModelLoadError
 from tests.tiny import build_tiny_critic
 
@@ -29,6 +29,17 @@ def test_half_precision_weights_run_in_float32(critic_dir):
     assert together[0] != together[1]
     assert all(0 <= p <= 1 for p in together)
     assert critic.malformed([], []) == []
+
+
+def test_many_crops_are_looked_at_a_few_at_a_time(critic_dir, monkeypatch):
+    critic = CropCritic.load(critic_dir)
+    sizes, net = [], critic._net.forward
+    monkeypatch.setattr(critic._net, "forward", lambda pixels: (sizes.append(len(pixels)), net(pixels))[1])
+    rng = np.random.default_rng(0)
+    crops = [rng.integers(0, 255, (32, 32, 3), np.uint8) for _ in range(BATCH_CROPS + 3)]
+    words = critic.malformed(crops, ["hand"] * len(crops))
+    assert sizes == [BATCH_CROPS, 3]
+    assert words[-1] == pytest.approx(critic.malformed(crops[-1:], ["hand"])[0], abs=1e-5)
 
 
 def test_what_is_missing_is_named(critic_dir, tmp_path):

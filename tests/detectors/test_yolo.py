@@ -147,3 +147,13 @@ def test_torch_s_threads_are_left_as_they_were(model_file):
     assert torch.get_num_threads() == before
     YoloDetector.load(model_file)
     assert torch.get_num_threads() == before
+
+
+def test_a_picture_is_seen_at_its_own_size_between_least_and_most():
+    seen = _Seen()
+    detector = YoloDetector(seen, "seen@1", YoloDefaults(imgsz=640, least_imgsz=256))
+    sizes = {(100, 200): 256, (256, 256): 256, (300, 200): 320, (640, 480): 640, (3000, 2000): 640}
+    assert {size: detector.seen_px(size) for size in sizes} == sizes
+    found = detector.detect([noise(300, 200), noise(100, 50), noise(60, 120)], 0.1)
+    assert [image.shape[:2] for image in seen.images] == [(300, 200), (100, 50), (60, 120)]
+    assert [f.xyxy[0].tolist() for f in found] == [[50, 75, 100, 150], [12.5, 25, 25, 50], [30, 15, 60, 30]]

@@ -31,7 +31,7 @@ def test_what_was_told_is_written_when_flush_returns(database: Database, queue: 
     job, _ = queue.submit(NEW)
     with EventWriter(EventLog(database)) as news:
         for number in range(20):
-            news.tell(job.id, EventType.PROGRESS, lambda number=number: {"done": number})
+            news.write(job.id, EventType.PROGRESS, lambda number=number: {"done": number})
         news.flush()
         told = [
             e.data["done"] for e in EventLog(database).after([(job.id, 0)]) if e.type is EventType.PROGRESS
@@ -49,9 +49,9 @@ def test_flush_with_nothing_to_tell_returns_at_once(database: Database):
 def test_news_that_cannot_be_told_do_not_stop_the_next(database: Database, queue: JobQueue):
     job, _ = queue.submit(NEW)
     with EventWriter(EventLog(database)) as news:
-        news.tell(job.id, EventType.PROGRESS, lambda: 1 // 0)
+        news.write(job.id, EventType.PROGRESS, lambda: 1 // 0)
         news.flush()
-        news.tell(job.id, EventType.PROGRESS, dict)
+        news.write(job.id, EventType.PROGRESS, dict)
         news.flush()
     assert kinds(database, job.id)[-1] is EventType.PROGRESS
 

@@ -13,7 +13,7 @@ from service.core.params import RepairParams
 from service.core.report import RepairReport
 from service.core.requests import GenerateRequest, RepairRequest
 from service.engine.engine import DiffusionEngine
-from service.repair.calibration import FusedCalibration, GeneratorCalibration
+from service.repair.calibration import ANY_PICTURE, FusedCalibration, GeneratorCalibration
 from tests.fakes import ColourCritic, ColourDetector, PaintInpainter, engine_of, paint_part, picture
 from tests.service.engine.test_engine import BAD_HAND, _Generator
 
@@ -113,3 +113,30 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.json").write_text('{"conf": 3}')
     with pytest.raises(ModelUnavailable, match=r"broken\.json"):
         GeneratorCalibration.load(tmp_path / "broken.json")
+
+
+def for_uploads(generator: str = ANY_PICTURE) -> GeneratorCalibration:
+    return replace(fused(), generator=generator)
+
+
+def looking_at_uploads(tiny_model, uploads: GeneratorCalibration) -> DiffusionEngine:
+    inpainter = PaintInpainter(lambda *_: paint_part("hand"))
+    return engine_of(
+        _Generator(tiny_model, FAINT),
+        surer(),
+        ColourCritic(red_is_malformed),
+        inpainter=inpainter,
+        upload_calibration=uploads,
+    )
+
+
+def test_uploads_may_have_thresholds_of_their_own(tiny_model):
+    looks = looking_at_uploads(tiny_model, for_uploads())
+    (outcome,) = looks.repair(RepairRequest(image=FAINT, seed=1)).regions
+    assert outcome.region.conf > 0.8, "the critic has a part in it"
+    assert not generated(looks).regions, "the generator's own pictures are not judged by them"
+
+
+def test_what_was_fitted_for_one_generator_does_not_hold_for_uploads(tiny_model):
+    looks = looking_at_uploads(tiny_model, for_uploads(generator="told@1"))
+    assert not looks.repair(RepairRequest(image=FAINT, seed=1)).regions
