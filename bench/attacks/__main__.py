@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.attacks import supervision
+from bench.attacks import edge, queue, supervision
 from bench.intervals import machine, table
 
-ATTACKS: Mapping[str, Callable[[int], Sequence[Sequence[object]]]] = {**supervision.ATTACKS}
-"""By name: takes how often it is done, and gives the rows of a table, the first of them its head."""
+Table = Sequence[Sequence[object]]
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the named attacks and prints their tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.attacks", description=__doc__)
     parser.add_argument("names", nargs="+", choices=sorted(ATTACKS), metavar="NAME", help=", ".join(ATTACKS))
     parser.add_argument("--rounds", type=int, default=10)
@@ -22,6 +21,18 @@ def main() -> None:
     for name in args.names:
         head, *rows = ATTACKS[name](args.rounds)
         print(f"\n{name}\n{table([str(cell) for cell in head], [list(row) for row in rows])}", flush=True)
+
+
+def _repeated(head: Sequence[object], attack: Callable[[], Table]) -> Callable[[int], Table]:
+    return lambda rounds: [head, *(row for _ in range(rounds) for row in attack())]
+
+
+ATTACKS: Mapping[str, Callable[[int], Table]] = {
+    **supervision.ATTACKS,
+    **{name: _repeated(queue.HEAD, attack) for name, attack in queue.ATTACKS.items()},
+    **{name: _repeated(edge.HEAD, attack) for name, attack in edge.ATTACKS.items()},
+}
+"""By name: takes the number of rounds and returns a table's rows, the head first."""
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,6 @@ import numpy as np
 import psutil
 from PIL import Image as Pillow
 
-from bench.intervals import machine, table
 from bench.serving import Service
 
 UPLOADS = 40
@@ -38,14 +37,6 @@ FORGED = "all is well"
 
 Row = list[object]
 Result = TypeVar("Result")
-
-
-def run() -> list[Row]:
-    """Makes all attacks and prints the table."""
-    rows = [*large_uploads(), *floods_of_json(), *tricked_browsers(), log_lines()]
-    print(machine())
-    print(table(["attack", "wanted", "seen", "held"], rows))
-    return rows
 
 
 def large_uploads() -> list[Row]:
@@ -210,5 +201,10 @@ def _row(attack: str, wanted: str, seen: object, is_held: bool) -> Row:
     return [attack, wanted, seen, "yes" if is_held else "NO"]
 
 
-if __name__ == "__main__":
-    run()
+HEAD = ("attack", "wanted", "seen", "held")
+ATTACKS: Mapping[str, Callable[[], list[Row]]] = {
+    "door-uploads": large_uploads,
+    "door-json": floods_of_json,
+    "door-browsers": tricked_browsers,
+    "door-log": lambda: [log_lines()],
+}

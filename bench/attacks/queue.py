@@ -1,6 +1,6 @@
 """Attacks on the queue and on its events: a crowd, a key that fills the queue, invalid event ids.
 
-``python -m bench.attacks.queue``. Each starts a service of its own with the simulated model.
+Each starts a service of its own with the simulated model.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import numpy as np
 
-from bench.intervals import machine, table
 from bench.serving import Service
 from service.database.connect import Database
 from service.keys.records import Scope, add_key
@@ -74,14 +74,6 @@ def hostile_ids() -> list[object]:
         seconds = time.perf_counter() - started
     counts = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items(), key=str))
     return ["hostile Last-Event-ID", f"{counts}; the next call: {answer.status_code} after {seconds:.2f} s"]
-
-
-def run() -> list[list[object]]:
-    """Runs all attacks and prints a table."""
-    rows = [crowd(), greedy_key(), hostile_ids()]
-    print(machine())
-    print(table(["attack", "what came of it"], rows))
-    return rows
 
 
 async def _call_all(url: str, callers: int) -> list[tuple[int, float]]:
@@ -146,5 +138,9 @@ def _status(client: httpx.Client, job_id: str, last_event_id: bytes) -> int | st
         return "no answer"
 
 
-if __name__ == "__main__":
-    run()
+HEAD = ("attack", "seen")
+ATTACKS: Mapping[str, Callable[[], list[list[object]]]] = {
+    "queue-crowd": lambda: [crowd()],
+    "queue-greedy-key": lambda: [greedy_key()],
+    "queue-hostile-ids": lambda: [hostile_ids()],
+}

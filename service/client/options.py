@@ -1,4 +1,4 @@
-"""Types of the named options, as in ``service.schemas.requests``; the service has the defaults."""
+"""Types of the named options, as in ``service.core.params``; the service has the defaults."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from service.core.report import Attempt
 from service.jobs.event_writer import AGAIN_S, EventWriter
 from service.jobs.leases import Leases
 from service.jobs.records import EventType, Json, Lease
+from service.schemas.answers import AttemptAnswer
 
 ASK_EVERY_S = 0.05
 """Seconds between checks that the job is still wanted: at each step, unless steps are quicker."""
@@ -126,18 +127,7 @@ class JobListener:
 
     def tried(self, picture: int, region: int, attempt: Attempt) -> None:
         """Adds an event for one attempt."""
-        facts = {
-            "method": attempt.method,
-            "strength": attempt.strength,
-            "seed": attempt.seed,
-            "conf": round(attempt.conf, 4),
-            "critic": None if attempt.critic is None else round(attempt.critic, 4),
-            "seam": round(attempt.seam, 3),
-            "foreign_colour": round(attempt.foreign_colour, 3),
-            "verdict": attempt.verdict.value,
-        }
-        if attempt.guide_after is not None:
-            facts |= {"guide_before": attempt.guide_before, "guide_after": attempt.guide_after}
+        facts = AttemptAnswer.of(attempt).model_dump(mode="json")
         self._tell(EventType.ATTEMPT, {"picture": picture, "region": region, **facts})
 
     def _tell(self, kind: EventType, data: Json) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, Field
 
 from service.core.job_state import JobKind, JobState
-from service.core.report import Outcome, RegionOutcome, Unused, Verdict
+from service.core.report import Attempt, Outcome, RegionOutcome, Unused, Verdict
 from service.core.runs import Sampling
 
 
@@ -31,6 +31,11 @@ class AttemptAnswer(BaseModel):
         None, description="The detector's defect energy before the first nudge; null without nudging."
     )
     guide_after: float | None = Field(None, description="The defect energy after the last nudge.")
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> AttemptAnswer:
+        """Returns the answer for an attempt: its fields have the same names."""
+        return cls.model_validate(attempt, from_attributes=True)
 
 
 class RegionAnswer(BaseModel):
@@ -58,21 +63,7 @@ class RegionAnswer(BaseModel):
             accepted=outcome.accepted,
             reason=outcome.reason,
             mask_url=mask_url,
-            attempts=[
-                AttemptAnswer(
-                    method=attempt.method,
-                    strength=attempt.strength,
-                    seed=attempt.seed,
-                    conf=attempt.conf,
-                    critic=attempt.critic,
-                    seam=attempt.seam,
-                    foreign_colour=attempt.foreign_colour,
-                    verdict=attempt.verdict,
-                    guide_before=attempt.guide_before,
-                    guide_after=attempt.guide_after,
-                )
-                for attempt in outcome.attempts
-            ],
+            attempts=[AttemptAnswer.of(attempt) for attempt in outcome.attempts],
         )
 
 
