@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,12 +30,24 @@ def open_private(path: str, flags: int) -> int:
 def make_private_file(path: Path) -> None:
     """Makes an empty file if it is missing, and removes all rights of others from an existing one.
 
+    An existing file is never opened: when a process closes a file, the kernel drops all locks that the process
+    has on it, also those of SQLite, and another process then removes the journal that is still in use.
     Errors are ignored: opening the file afterwards reports them better.
     """
     with suppress(OSError):
-        os.close(open_private(str(path), os.O_CREAT | os.O_RDONLY))
-    with suppress(OSError):
+        if not path.exists():
+            _make_empty(path)
         path.chmod(FILE_MODE)
+
+
+def _make_empty(path: Path) -> None:
+    """Makes the file under another name, so that it is never open under its own."""
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+    os.close(open_private(str(new), os.O_CREAT | os.O_EXCL | os.O_RDONLY))
+    try:
+        os.link(new, path)  # unlike a rename, it replaces no file that somebody else made meanwhile
+    finally:
+        new.unlink()
 
 
 def is_seen_by_others(path: Path) -> bool:
