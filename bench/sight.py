@@ -1,4 +1,6 @@
-"""How well real pictures are seen: ``python -m bench.sight --data DIR [--photos DIR/test] [--sheets DIR]``.
+"""Measures how well real pictures are seen.
+
+``python -m bench.sight --data DIR [--photos DIR/test] [--sheets DIR]``.
 
 DIR is any folder of pictures with boxes and labels (``bench.sight_data``). Told are, of the bundled models
 and of any ultralytics ``.pt`` given by ``--weights``: whether a part is found at all (any class), by size and

@@ -81,7 +81,7 @@ class CloserDetector:
         return merged
 
     def defect_energy(self, image: Tensor, xyxy: tuple[float, float, float, float]) -> Tensor:
-        """How malformed a region looks, seen from close by; see ``YoloDetector.defect_energy``."""
+        """Returns how malformed a region looks, seen from close by; see ``YoloDetector.defect_energy``."""
         return self.defect_and_presence(image, xyxy)[0]
 
     def defect_and_presence(
@@ -100,7 +100,7 @@ class CloserDetector:
         return square_in(xyxy, max(float(self.inner.imgsz), 2 * longer), size_hw)
 
     def _cuts(self, seen: Detections, size_hw: tuple[int, int]) -> list[Box]:
-        """Where to look again: subjects that become larger by it, those that gain most first."""
+        """Returns the cuts to look at again: subjects that become larger, the largest gain first."""
         names = self.inner.class_names
         wanted: list[tuple[float, Box]] = []
         for xyxy, conf, class_id in zip(seen.xyxy, seen.conf, seen.class_id, strict=True):
@@ -135,7 +135,7 @@ def square_in(xyxy: Sequence[float] | NDArray[np.float32], side: float, size_hw:
 
 
 def merge(seen: Detections, closer: Detections, cut: Box, size_hw: tuple[int, int]) -> Detections:
-    """What two looks saw: inside the cut the closer one's word, elsewhere and at its rim the first one's.
+    """Merges two looks: the closer one counts inside the cut, the first one elsewhere and at its rim.
 
     Args:
         seen: in the picture.

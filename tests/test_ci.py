@@ -1,4 +1,4 @@
-"""Where there is no browser, the page goes untested loudly; in CI that is a failure."""
+"""Checks that without a browser the page goes untested loudly; in CI that is a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in docker/ fits the program."""
+"""Tests what lies in docker/ fits the program."""
 
 from __future__ import annotations
 

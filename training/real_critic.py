@@ -119,7 +119,7 @@ def calibrated(linear: Linear, rows: Floats, truth: NDArray[np.bool_]) -> Linear
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crops:
-    """What ``training.real_crops`` wrote, and the features of it."""
+    """Holds what ``training.real_crops`` wrote, and its features."""
 
     rows: Floats
     malformed: NDArray[np.bool_]

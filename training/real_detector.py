@@ -51,7 +51,7 @@ class PartlyLabelled(nn.Module):
 
 
 def counting(crops: Sequence[Crop]) -> Tensor:
-    """What of a batch of equally large crops counts: float32 (B, anchors, classes)."""
+    """Returns which cells of a batch of equally large crops count: float32 (B, anchors, classes)."""
     px = crops[0].image.shape[0]
     centres = []
     for stride in STRIDES:

@@ -30,8 +30,8 @@ def open_private(path: str, flags: int) -> int:
 def make_private_file(path: Path) -> None:
     """Makes an empty file if it is missing, and removes all rights of others from an existing one.
 
-    An existing file is never opened: when a process closes a file, the kernel drops all locks that the process
-    has on it, also those of SQLite, and another process then removes the journal that is still in use.
+    An existing file is never opened: when a process closes a file, the kernel drops all locks that the
+    process has on it, also those of SQLite, and another process then removes the journal that is in use.
     Errors are ignored: opening the file afterwards reports them better.
     """
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is counted of the parts that were redrawn and looked at."""
+"""Tests what is counted of the parts that were redrawn and looked at."""
 
 from __future__ import annotations
 

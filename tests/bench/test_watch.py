@@ -1,4 +1,4 @@
-"""What the bench of the watch counts."""
+"""Tests what the bench of the watch counts."""
 
 from bench.watch import WatchedPicture, row_of_first_look, rows_by_fraction, stopped_at
 from service.generation.abort_rules import Limit, Look, PreviewDefect, PreviewThresholds

@@ -1,4 +1,4 @@
-"""What every refusal must look like."""
+"""Holds what every refusal must look like."""
 
 from __future__ import annotations
 

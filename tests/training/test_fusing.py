@@ -1,4 +1,4 @@
-"""How the detector's and the critic's scores become one."""
+"""Tests how the detector's and the critic's scores become one."""
 
 from __future__ import annotations
 

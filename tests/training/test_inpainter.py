@@ -1,4 +1,4 @@
-"""What the inpainter is trained on, and what it starts from."""
+"""Tests what the inpainter is trained on, and what it starts from."""
 
 import json
 from pathlib import Path

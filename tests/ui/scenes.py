@@ -1,4 +1,4 @@
-"""What the scripted service answers: real pictures, made-up repairs."""
+"""Holds what the scripted service answers: real pictures, made-up repairs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def nothing_asked(fake: FakeService) -> dict[str, Any]:
 
 
 def detections(fake: FakeService, heatmap: bool = True) -> dict[str, Any]:
-    """What /detect answers."""
+    """Returns what /detect answers."""
     seen = [("malformed_hand", HAND_BOX, 0.91), ("hand", (48, 30, 216, 214), 0.3)]
     return {
         "id": "request-2",

@@ -1,4 +1,4 @@
-"""What people do on the page, in a real browser, at desktop width."""
+"""Tests what people do on the page, in a real browser, at desktop width."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _dense(points: Floats, chains: list[list[int]]) -> Floats:
 
 
 def _least_squares(places: Floats, start: Floats, end: Floats) -> Floats:
-    """Where the affine map that takes ``start`` to ``end``, the near points first, takes each place."""
+    """Maps each place by the affine map that takes ``start`` to ``end``, the near points first."""
     apart = ((places[:, None] - start[None]) ** 2).sum(-1) + 1e-3
     weight = apart**-STIFFNESS
     weight /= weight.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What a stretch of work costs this process."""
+"""Holds what a stretch of work costs this process."""
 
 from __future__ import annotations
 

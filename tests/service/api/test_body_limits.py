@@ -1,4 +1,4 @@
-"""What a body may be, how it is read, and what is kept of it."""
+"""Tests what a body may be, how it is read, and what is kept of it."""
 
 from __future__ import annotations
 

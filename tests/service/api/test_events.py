@@ -1,4 +1,4 @@
-"""What is told of a job is what the API document says of its events."""
+"""Checks that events are as the API document describes them."""
 
 from __future__ import annotations
 

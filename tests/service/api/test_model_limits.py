@@ -1,4 +1,4 @@
-"""What the loaded model cannot do is refused at the door."""
+"""Checks that the door refuses what the loaded model cannot do."""
 
 from __future__ import annotations
 

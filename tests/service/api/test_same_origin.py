@@ -1,4 +1,4 @@
-"""What a browser can be tricked into: pages that point their name to this machine, and pages that post."""
+"""Tests what a browser can be tricked into: pages that rebind their name to it, pages that post."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for the service as a whole: readiness, one call at a time, failures, addresses, limits."""
+"""Tests what holds for the service as a whole: readiness, one call at a time, failures, addresses, limits."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def line(port: int) -> Iterator[socket.socket]:
 
 
 def until_closed(line: socket.socket, drip: bytes = b"") -> bytes:
-    """What comes until the other side closes; fails if it does not within some seconds."""
+    """Returns what comes until the other side closes; fails if it does not within some seconds."""
     line.settimeout(0.05)
     got, give_up = b"", time.monotonic() + 5
     while time.monotonic() < give_up:

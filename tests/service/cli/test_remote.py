@@ -21,7 +21,7 @@ FILES = ("out.png", "out-1.png", "out-2.png", "sheet.png")
 
 @pytest.fixture
 def loads(scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
-    """What was loaded on this machine; it gets the service's own engine."""
+    """Returns what was loaded on this machine; it gets the service's own engine."""
     loads: list[object] = []
 
     def load(settings: object) -> ScriptedEngine:
@@ -41,7 +41,7 @@ def run(*arguments: str) -> int:
 
 
 def outcome(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[str, dict[str, bytes]]:
-    """What a run prints, and the files that it leaves."""
+    """Returns what a run prints, and the files that it leaves."""
     for name in FILES:
         Path(name).unlink(missing_ok=True)
     assert run(*arguments) == 0

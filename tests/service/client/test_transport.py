@@ -1,4 +1,4 @@
-"""What the client does when the service is busy, away or strange: against answers made by hand."""
+"""Tests what the client does when the service is busy, away or strange: against answers made by hand."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service.database.connect import Database
 
-VISIT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version').fetchone(); c.close()"
+VISIT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM things'); c.close()"
 
 
 def test_another_process_that_closes_leaves_the_journal_in_use(tmp_path: Path):

@@ -76,7 +76,7 @@ def test_the_strength_falls_over_the_window(mask):
 
 
 def test_a_part_may_not_be_blurred_away(mask):
-    """Where energy and presence fall together, the price of presence turns the nudge round."""
+    """Checks that the price of presence turns the nudge round where energy and presence fall together."""
     step = step_at()
     free, bound = (
         nudge_of(mask, PresentDarkGuide(), presence_weight=w, strength=(0.1, 0.1)) for w in (0.0, 5.0)

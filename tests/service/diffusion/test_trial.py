@@ -1,4 +1,4 @@
-"""What was loaded is tried out, and what a model gives is looked at."""
+"""Checks that a loaded model is tried out, and what it gives is looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bundled models have to agree on."""
+"""Tests what the bundled models have to agree on."""
 
 from service.engine.loading import load_detector, load_generator, load_preview_thresholds
 from service.runtime.settings import Settings

@@ -33,7 +33,7 @@ BAD_HAND = ("malformed_hand", (30, 30, 60, 60))
 
 
 def outside(report: RepairReport) -> np.ndarray:
-    """Where no composite mask of an accepted region reaches."""
+    """Returns the places where no composite mask of an accepted region reaches."""
     untouched = np.ones(report.image.shape[:2], bool)
     for outcome in report.regions:
         if outcome.accepted:

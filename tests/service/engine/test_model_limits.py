@@ -1,4 +1,4 @@
-"""What a model cannot do is refused before the work."""
+"""Checks that what a model cannot do is refused before the work."""
 
 from __future__ import annotations
 

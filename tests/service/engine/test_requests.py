@@ -1,4 +1,4 @@
-"""What the engine refuses, by its stable code, and what it says is allowed."""
+"""Tests what the engine refuses, by its stable code, and what it says is allowed."""
 
 from __future__ import annotations
 

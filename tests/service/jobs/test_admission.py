@@ -1,4 +1,4 @@
-"""What is let in: no job that is too large, and of no key so much that others find no room."""
+"""Tests what is let in: no job that is too large, and of no key so much that others find no room."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW = NewJob(kind=JobKind.GENERATE, request={"prompt": "a hand", "seed": 1}, cos
 
 
 def let_in(queue: JobQueue, new: NewJob, most: int = 100) -> int:
-    """How many of these are let in until one is refused."""
+    """Returns how many of these are let in until one is refused."""
     for count in range(most):
         try:
             queue.submit(new)

@@ -1,4 +1,4 @@
-"""Whether anything was written, told without reading it."""
+"""Tests whether anything was written, told without reading it."""
 
 from __future__ import annotations
 

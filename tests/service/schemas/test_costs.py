@@ -1,4 +1,4 @@
-"""What a request costs: everything that makes it take longer makes it dearer."""
+"""Checks what a request costs: everything that makes it take longer makes it dearer."""
 
 from __future__ import annotations
 
