@@ -110,7 +110,7 @@ def test_clients_that_go_away_free_the_worker_within_one_step(tmp_path, times):
     with Service(tmp_path / "data", stub_step_ms=100) as service:
         body = b'{"prompt": "x", "num_inference_steps": 150}'
         head = (
-            f"POST /generate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            f"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         with service.client() as client:
