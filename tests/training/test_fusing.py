@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("sklearn")
 
 from detectors.fusion import Fusion
 from tests.fakes import ColourCritic, ColourDetector, picture

@@ -27,7 +27,6 @@ from training.real_critic import (
 )
 from training.uploads import fit, fused
 
-pytest.importorskip("sklearn")
 RNG = np.random.default_rng(0)
 
 
