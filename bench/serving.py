@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,9 @@ class Service:
         """Returns the worker's process; None if there is none."""
         assert self.process is not None
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            if "spawn_main" in " ".join(child.cmdline()):
-                return child
+            with suppress(psutil.NoSuchProcess):  # gone meanwhile, or a zombie
+                if "spawn_main" in " ".join(child.cmdline()):
+                    return child
         return None
 
     def kill_worker(self) -> None:
