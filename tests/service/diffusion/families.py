@@ -15,6 +15,18 @@ SIDE_PX = 32
 NO_CHECKER = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 SD_NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
+SD_SCHEDULERS = [
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "LCMScheduler",
+    "UniPCMultistepScheduler",
+]
+
 
 def build_family(family: str, folder: Path) -> Any:
     """A pipeline that draws 32 x 32 pixels; silent."""

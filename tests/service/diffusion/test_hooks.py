@@ -12,7 +12,7 @@ from service.diffusion.hooks import StopRun, replaced, tap
 from service.diffusion.latents import Packing
 from service.diffusion.loading import load_diffusion
 from service.diffusion.parameterization import Parameterization, PredictionType, parameterization_of
-from tests.service.diffusion.families import FAMILIES, build_family
+from tests.service.diffusion.families import FAMILIES, SD_SCHEDULERS, build_family
 from tests.tiny import build_tiny_generator
 
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -268,19 +268,6 @@ def test_hooks_that_change_nothing_change_nothing(pipeline):
         assert np.array_equal(run_family(pipeline), plain)
     assert len(seen) >= 4
     assert set(seen) == {(1, 4, 4, 4)}
-
-
-SD_SCHEDULERS = [
-    "DDIMScheduler",
-    "DDPMScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "LCMScheduler",
-    "UniPCMultistepScheduler",
-]
 
 
 @pytest.mark.parametrize("name", SD_SCHEDULERS)

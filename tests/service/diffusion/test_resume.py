@@ -7,22 +7,11 @@ import torch
 from service.diffusion.hooks import StopRun, replaced, tap
 from service.diffusion.latents import Packing
 from service.diffusion.resume import HoldOutside, RunRecorder, resume_inside
-from tests.service.diffusion.families import FAMILIES, build_family
+from tests.service.diffusion.families import FAMILIES, SD_SCHEDULERS, build_family
 from tests.service.diffusion.test_hooks import _Stop, run_family
 
 STEPS, BACK_TO = 6, 2
-SCHEDULERS = [
-    "DDIMScheduler",
-    "DDPMScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "LCMScheduler",
-    "PNDMScheduler",
-    "UniPCMultistepScheduler",
-]
+SCHEDULERS = [*SD_SCHEDULERS, "PNDMScheduler"]
 
 
 def scheduler_like(pipeline, name):
